@@ -1,0 +1,168 @@
+"""Settings and their defaults. Each is also an environment variable `CLARION_<NAME>` and a key of the TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clarion.errors import ConfigurationError, FieldError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one process runs. Lists are comma-separated in the environment; booleans are on/off, true/false, 1/0."""
+
+    data: Path = Path("clarion-data")
+    """Folder of the embedded store, the key file and nothing else."""
+    database_url: str | None = None
+    """`postgresql://…`; without it SQLite in `data`."""
+    nats_url: str | None = None
+    """Reserved for the NATS transport; refused until it exists."""
+    host: str = "127.0.0.1"
+    port: int = 8700
+    push_port: int = 8701
+    public_url: str | None = None
+    """How the world reaches the HTTP port; default `http://host:port`."""
+    public_push_url: str | None = None
+    """How devices reach the socket port; default `ws://host:push_port/`."""
+    public_endpoint_url: str | None = None
+    """Where senders reach the push endpoint, when it is not `public_url`; VAPID `aud`."""
+    secret_key: list[str] = []
+    """The first signs and seals, all verify and open; empty: the key file in `data`."""
+    cors_origins: list[str] = []
+    """Origins that may call the SDK routes of every project, beside those that the project lists."""
+    allow_private_endpoints: bool = False
+    """Send to subscription endpoints in private networks and over plain http."""
+    allow_plain_users: bool = False
+    """Believe a plain user id in `Clarion-User`, in every project. For demos and trials only."""
+    vapid_subject: str | None = None
+    """Contact that push services see (RFC 8292), `mailto:…` or `https://…`; default: `public_url` if that is https."""
+    rate_limits: bool = True
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    push_message_limit: int = 150
+    """Stored messages drained to one connection before the device is reset."""
+    push_ping_interval: float = 300.0
+    """Seconds between WebSocket pings to a silent device."""
+    push_ping_timeout: float = 4.0
+    """Seconds that a device has for the pong."""
+    log_level: str = "info"
+    log_format: str = "console"
+
+    @property
+    def http_origin(self) -> str:
+        """The origin under which links to the HTTP port are made, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def endpoint_origin(self) -> str:
+        """The origin of push endpoints and the VAPID audience of our push service."""
+        return (self.public_endpoint_url or self.http_origin).rstrip("/")
+
+    @property
+    def push_subject(self) -> str:
+        """The VAPID subject. Apple refuses a subject that names localhost."""
+        if self.vapid_subject is not None:
+            return self.vapid_subject
+        return self.http_origin if self.http_origin.startswith("https://") else "mailto:push@example.com"
+
+    @property
+    def push_url(self) -> str:
+        """What a browser's `dom.push.serverURL` is set to."""
+        return self.public_push_url or f"ws://{self.host}:{self.push_port}/"
+
+
+NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+_TRUE = {"1", "true", "on", "yes"}
+_FALSE = {"0", "false", "off", "no"}
+
+
+def load(environ: Mapping[str, str], toml: Path | None = None, **flags: Any) -> Settings:
+    """Settings from flags, else environment, else the TOML file (`clarion.toml` or `CLARION_CONFIG`), else defaults.
+
+    Raises:
+        ConfigurationError: names every setting that is unknown or wrong, and what it takes.
+    """
+    values: dict[str, Any] = {}
+    problems: list[FieldError] = []
+    if toml is not None:
+        values |= _from_toml(toml, problems)
+    for name in NAMES:
+        text = environ.get(f"CLARION_{name.upper()}")
+        if text is not None and text != "":
+            values[name] = text
+    values |= {name: value for name, value in flags.items() if value is not None}
+    settings = _convert(values, problems)
+    if problems or settings is None:
+        words = "; ".join(f"{field}: {message}" for field, message in problems)
+        raise ConfigurationError(words, errors=problems)
+    return settings
+
+
+def _from_toml(path: Path, problems: list[FieldError]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        problems.append(FieldError(str(path), f"cannot be read as TOML: {error}"))
+        return {}
+    problems += [FieldError(name, f"is not a setting ({path})") for name in values if name not in NAMES]
+    return {name: value for name, value in values.items() if name in NAMES}
+
+
+def _convert(values: dict[str, Any], problems: list[FieldError]) -> Settings | None:
+    converted: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in values:
+            continue
+        try:
+            converted[field.name] = _one(values[field.name], field.type)
+        except (msgspec.ValidationError, ValueError) as error:
+            problems.append(FieldError(f"CLARION_{field.name.upper()}", str(error)))
+    if problems:
+        return None
+    settings = Settings(**converted)
+    problems += _contradictions(settings)
+    return settings
+
+
+def _one(value: Any, type_: Any) -> Any:
+    if isinstance(value, str):
+        if type_ == list[str]:
+            return [item.strip() for item in value.split(",") if item.strip()]
+        if type_ is bool:
+            return _boolean(value)
+    if isinstance(value, Path):
+        return value
+    return msgspec.convert(value, type_, strict=False, dec_hook=lambda kind, raw: kind(raw))
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word in _TRUE | _FALSE:
+        return word in _TRUE
+    raise ValueError("takes on or off")
+
+
+def _contradictions(settings: Settings) -> list[FieldError]:
+    found = []
+    if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgres://")):
+        found.append(FieldError("CLARION_DATABASE_URL", "takes postgresql://user@host/database"))
+    if settings.nats_url:
+        found.append(
+            FieldError("CLARION_NATS_URL", "this version has no NATS transport; PostgreSQL alone joins processes")
+        )
+    if settings.vapid_subject and not settings.vapid_subject.startswith(("mailto:", "https://")):
+        found.append(FieldError("CLARION_VAPID_SUBJECT", "takes mailto:… or https://…"))
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        found.append(FieldError("CLARION_TLS_KEY", "certificate and key go together"))
+    if settings.log_format not in {"console", "json"}:
+        found.append(FieldError("CLARION_LOG_FORMAT", "takes console or json"))
+    if settings.log_level.lower() not in {"debug", "info", "warning", "error"}:
+        found.append(FieldError("CLARION_LOG_LEVEL", "takes debug, info, warning or error"))
+    found += [
+        FieldError("CLARION_SECRET_KEY", "each key needs at least 32 characters")
+        for key in settings.secret_key
+        if len(key) < 32  # noqa: PLR2004 - said in the message
+    ]
+    return found

@@ -1,0 +1,58 @@
+"""Short texts that only we can have written: a payload and its HMAC, bound to one purpose."""
+
+import hmac
+from collections.abc import Callable, Sequence
+
+from clarion.crypto import base64url
+from clarion.crypto.derivation import derive_keys
+
+TAG_SIZE = 16
+
+
+class Signer:
+    """Signs with the first secret and verifies with all of them, so that a rotation kills no token.
+
+    A token made for one purpose is worthless for another. Purposes are a few fixed words of the code, never input.
+    """
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self._roots = derive_keys(secrets, "sign")
+        self._keyed: dict[str, tuple[hmac.HMAC, ...]] = {}
+
+    def sign(self, purpose: str, payload: bytes) -> str:
+        """Base64url of the payload and the first 16 bytes of its HMAC-SHA256. The payload is readable by anyone."""
+        return self.signer_for(purpose)(payload)
+
+    def signer_for(self, purpose: str) -> Callable[[bytes], str]:
+        """`sign` with the purpose bound, for batches."""
+        keyed = self._for_purpose(purpose)[0]
+        encode = base64url.encode
+
+        def sign(payload: bytes) -> str:
+            # Copying a keyed HMAC saves hashing the key again, half of the whole cost.
+            mac = keyed.copy()
+            mac.update(payload)
+            return encode(payload + mac.digest()[:TAG_SIZE])
+
+        return sign
+
+    def verify(self, purpose: str, token: str) -> bytes | None:
+        """The payload, or None for anything that we did not sign for this purpose. Never raises."""
+        try:
+            signed = base64url.decode_exact(token)
+        except ValueError:
+            return None
+        payload, tag = signed[:-TAG_SIZE], signed[-TAG_SIZE:]
+        for keyed in self._for_purpose(purpose):
+            mac = keyed.copy()
+            mac.update(payload)
+            if hmac.compare_digest(mac.digest()[:TAG_SIZE], tag):
+                return payload
+        return None
+
+    def _for_purpose(self, purpose: str) -> tuple[hmac.HMAC, ...]:
+        keyed = self._keyed.get(purpose)
+        if keyed is None:
+            keys = [hmac.digest(root, purpose.encode(), "sha256") for root in self._roots]
+            keyed = self._keyed[purpose] = tuple(hmac.new(key, digestmod="sha256") for key in keys)
+        return keyed

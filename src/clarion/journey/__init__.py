@@ -1,0 +1,1 @@
+"""The story: one module a stage, pure functions over batches; `pipeline` joins them and alone awaits ports."""

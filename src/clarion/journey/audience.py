@@ -1,0 +1,57 @@
+"""Audience: who, cut into batches. A notification to a million people is a thousand batches of a thousand."""
+
+from collections.abc import Iterable, Sequence
+
+from clarion.model import Audience, Key, Millis, Notification
+from clarion.ports import AudienceWork, NewWork, PairsWork, SpanWork
+
+BATCH = 1000
+SPANS_A_STEP = 50
+NAMED_A_STEP = 20 * BATCH
+
+
+def people(to: Audience) -> list[str]:
+    """The named people, each once, in the order given."""
+    return list(dict.fromkeys(to.users or ()))
+
+
+def fits_one_batch(to: Audience) -> bool:
+    """Whether the audience is small enough to become candidates within the caller's own request."""
+    return to.everyone is None and len(to.users or to.devices or ()) <= BATCH
+
+
+def candidates(notification: Notification, users: Iterable[Key], due_at: Millis) -> list[NewWork]:
+    """Work for named users, sorted by key so that batches lock users in one order."""
+    keys = sorted(set(users))
+    return [
+        NewWork(
+            project=notification.project,
+            job=PairsWork(pairs=[(notification.key, user) for user in keys[start : start + BATCH]]),
+            due_at=due_at,
+            notification=notification.key,
+        )
+        for start in range(0, len(keys), BATCH)
+    ]
+
+
+def spans(notification: Notification, spans: Sequence[tuple[Key, Key]], due_at: Millis) -> list[NewWork]:
+    """Work for spans of users."""
+    return [
+        NewWork(
+            project=notification.project,
+            job=SpanWork(notification=notification.key, first=first, last=last),
+            due_at=due_at,
+            notification=notification.key,
+        )
+        for first, last in spans
+    ]
+
+
+def further(notification: Notification, cursor: int, due_at: Millis) -> NewWork:
+    """The rest of an audience, from `cursor` on."""
+    return NewWork(
+        project=notification.project,
+        job=AudienceWork(notification=notification.key, cursor=cursor),
+        due_at=due_at,
+        notification=notification.key,
+    )

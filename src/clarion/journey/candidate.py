@@ -1,0 +1,67 @@
+"""What passes from stage to stage: a candidate before, and after, its decision."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from clarion.journey.rules import content_hash, record
+from clarion.model import Key, Millis, Notification, Reason
+from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
+
+
+class Candidate(NamedTuple):
+    """This notification for this person, before the decision. `only`: the devices that were named, if any were."""
+
+    notification: Notification
+    recipient: Recipient
+    only: Collection[Key] | None = None
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False):
+    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`."""
+
+    notification: Notification
+    recipient: Recipient
+    reason: Reason
+    until: Millis | None
+    gates: str
+    targets: list[Target]
+
+
+def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
+    """The same candidate, dropped by a later stage, with its gates so far kept."""
+    written = f"{decided.gates[:-1]},{record(gate, reason, because)}]"
+    return msgspec.structs.replace(decided, reason=reason, gates=written, targets=[])
+
+
+def content_hashes(notifications: Iterable[Notification]) -> list[int]:
+    """The content whose earlier use matters to these notifications."""
+    return [content_hash(one.message.content_key) for one in notifications if one.message.content_key is not None]
+
+
+def facts_query(job: SpanWork | PairsWork, notifications: Mapping[Key, Notification]) -> FactsQuery:
+    """What must be known to decide a job."""
+    categories = sorted({one.message.category for one in notifications.values()})
+    content = content_hashes(notifications.values())
+    if isinstance(job, SpanWork):
+        return FactsQuery(span=(job.first, job.last), categories=categories, content=content)
+    return FactsQuery(users=sorted({user for _, user in job.pairs}), categories=categories, content=content)
+
+
+def candidates(
+    job: SpanWork | PairsWork,
+    notifications: Mapping[Key, Notification],
+    facts: Facts,
+    only: Mapping[Key, frozenset[Key]],
+) -> Iterator[Candidate]:
+    """Who was erased since is no candidate any more; neither is a notification that is gone."""
+    if isinstance(job, SpanWork):
+        if (notification := notifications.get(job.notification)) is not None:
+            for recipient in facts.recipients:
+                yield Candidate(notification, recipient, only.get(notification.key))
+        return
+    recipients = {recipient.key: recipient for recipient in facts.recipients}
+    for key, user in job.pairs:
+        if key in notifications and user in recipients:
+            yield Candidate(notifications[key], recipients[user], only.get(key))

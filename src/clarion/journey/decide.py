@@ -1,0 +1,79 @@
+"""Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from clarion.journey import rules
+from clarion.journey.candidate import Candidate, Decided
+from clarion.model import Category, Channel, DeviceKind, Key, Millis, Notification, ProjectSettings, Reason
+from clarion.ports import Facts
+
+
+class Law(NamedTuple):
+    """What holds for the whole batch: the project's rules, the kinds that can be reached, the time."""
+
+    settings: ProjectSettings
+    categories: Mapping[str, Category]
+    reachable: Collection[DeviceKind]
+    now: Millis
+
+
+class _Common(NamedTuple):
+    """The gates that look at the notification alone, passed once for all its candidates."""
+
+    written: str
+    stop: rules.Ruling | None
+    category: Category | None
+
+
+def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
+    """One decision per candidate, in order. Content that this batch itself sends counts for the candidates after it."""
+    sent = dict(facts.sent_content)
+    common: dict[Key, _Common] = {}
+    decided = []
+    for candidate in candidates:
+        notification = candidate.notification
+        shared = common.get(notification.key)
+        if shared is None:
+            shared = common[notification.key] = _common(notification, law)
+        verdict = _personal(candidate, shared, sent, law)
+        decided.append(verdict)
+        if verdict.reason is Reason.SEND and notification.message.content_key is not None:
+            sent[verdict.recipient.key, rules.content_hash(notification.message.content_key)] = law.now
+    return decided
+
+
+def _common(notification: Notification, law: Law) -> _Common:
+    written = []
+    for gate, ruling in (
+        ("cancelled", rules.cancelled(notification)),
+        ("expiry", rules.expiry(notification, law.now)),
+        ("schedule", rules.schedule(notification, law.now)),
+        ("category", rules.category(notification.message, law.categories)),
+    ):
+        written.append(rules.record(gate, ruling.reason, ruling.because))
+        if ruling.reason is not None:
+            return _Common(",".join(written), ruling, None)
+    return _Common(",".join(written), None, law.categories[notification.message.category])
+
+
+def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, int], Millis], law: Law) -> Decided:
+    notification, recipient, only = candidate
+    if shared.stop is not None or shared.category is None:
+        reason = shared.stop.reason if shared.stop and shared.stop.reason else Reason.CATEGORY_MISMATCH
+        until = shared.stop.until if shared.stop else None
+        return Decided(notification, recipient, reason, until, f"[{shared.written}]", [])
+    targets = recipient.targets
+    targets = [target for target in targets if target.kind in law.reachable and (only is None or target.key in only)]
+    allowed = rules.permitted(targets)
+    written = shared.written
+    for gate, ruling in (
+        ("consent", rules.consent(recipient, shared.category, Channel.PUSH, law.settings)),
+        ("device", rules.device(targets)),
+        ("permission", rules.permission(targets, allowed)),
+        ("duplicate", rules.duplicate(notification.message, recipient.key, sent, law.now)),
+    ):
+        written += "," + rules.record(gate, ruling.reason, ruling.because)
+        if ruling.reason is not None:
+            return Decided(notification, recipient, ruling.reason, ruling.until, f"[{written}]", [])
+    return Decided(notification, recipient, Reason.SEND, None, f"[{written}]", allowed)

@@ -1,0 +1,106 @@
+"""Deciding and composing joined over one batch, in slices that leave the event loop room to breathe."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import msgspec
+
+from clarion.journey.candidate import Candidate, Decided
+from clarion.journey.compose import Composer, Scene
+from clarion.journey.decide import Law, decide
+from clarion.journey.rules import content_hash
+from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
+from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready
+
+# Recipients per turn of the event loop: a turn stays under 3 ms.
+SLICE = 200
+# Messages in one delivery job; somebody with many devices does not make a job without end.
+MESSAGES_A_JOB = 1000
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What became of a batch of candidates, and the messages of those that are sent."""
+
+    decided: list[Decided]
+    ready: list[tuple[DeviceKind, Ready]]
+
+
+async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene) -> Judgement:
+    """Decide and compose, in the order of the candidates."""
+    composer = Composer(scene)
+    judgement = Judgement([], [])
+    waiting = iter(candidates)
+    seen = facts
+    while batch := list(islice(waiting, SLICE)):
+        final, ready = composer.compose(decide(batch, seen, law))
+        judgement.decided.extend(final)
+        judgement.ready.extend(ready)
+        seen = _with_content(seen, final, law.now)
+        await asyncio.sleep(0)
+    return judgement
+
+
+def _with_content(facts: Facts, decided: Sequence[Decided], now: Millis) -> Facts:
+    """Facts that know what the slice before sent."""
+    sent = _sent_content(decided)
+    return Facts(facts.recipients, {**facts.sent_content, **dict.fromkeys(sent, now)}) if sent else facts
+
+
+def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:
+    return [
+        (one.recipient.key, content_hash(one.notification.message.content_key))
+        for one in decided
+        if one.reason is Reason.SEND and one.notification.message.content_key is not None
+    ]
+
+
+def effects(judgement: Judgement, project: Key, now: Millis, *, held_before: bool) -> Effects:
+    """What is written of a judgement: decisions, deliveries, and the jobs that carry on."""
+    decisions = [
+        Decision(one.notification.key, one.recipient.key, one.reason, one.until, one.gates, now)
+        for one in judgement.decided
+    ]
+    return Effects(
+        decisions=() if held_before else decisions,
+        revised=decisions if held_before else (),
+        deliveries=[Delivery(ready.notification, ready.user, ready.device, kind) for kind, ready in judgement.ready],
+        sent_content=_sent_content(judgement.decided),
+        work=[*_deliver_work(judgement, project, now), *_held_work(judgement, project)],
+    )
+
+
+def _deliver_work(judgement: Judgement, project: Key, now: Millis) -> list[NewWork]:
+    by_kind: dict[DeviceKind, list[Ready]] = {}
+    for kind, ready in judgement.ready:
+        by_kind.setdefault(kind, []).append(ready)
+    return [
+        NewWork(
+            project=project,
+            job=DeliverWork(kind=kind, decided_at=now, messages=chunk),
+            due_at=now,
+            notification=_one({ready.notification for ready in chunk}),
+        )
+        for kind, messages in by_kind.items()
+        for chunk in (messages[at : at + MESSAGES_A_JOB] for at in range(0, len(messages), MESSAGES_A_JOB))
+    ]
+
+
+def _held_work(judgement: Judgement, project: Key) -> list[NewWork]:
+    by_time: dict[Millis, list[tuple[Key, Key]]] = {}
+    for one in judgement.decided:
+        if verdict_of(one.reason) is Verdict.HOLD and one.until is not None:
+            by_time.setdefault(one.until, []).append((one.notification.key, one.recipient.key))
+    return [
+        NewWork(
+            project=project,
+            job=PairsWork(pairs=pairs, held=True),
+            due_at=until,
+            notification=_one({notification for notification, _ in pairs}),
+        )
+        for until, pairs in by_time.items()
+    ]
+
+
+def _one(notifications: set[Key]) -> Key | None:
+    return next(iter(notifications)) if len(notifications) == 1 else None

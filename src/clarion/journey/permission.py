@@ -1,0 +1,76 @@
+"""Permission: what a person's system answered, what the person told us, and what both demand."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from clarion.errors import InvalidRequest
+from clarion.journey.rules.consent import locked, on_by_default
+from clarion.model import (
+    Category,
+    CategoryClass,
+    Channel,
+    Consent,
+    Permission,
+    ProjectSettings,
+    Registration,
+)
+
+
+class Preference(msgspec.Struct, frozen=True):
+    """One category as a person sees it: which channels are on, and whether the switch is locked."""
+
+    category: str
+    title: str
+    description: str
+    class_: CategoryClass
+    locked: bool
+    channels: dict[str, bool]
+
+
+def check(registration: Registration) -> None:
+    """A yes comes with an address; a no may come without one, but then we must know the device by another name.
+
+    Raises:
+        InvalidRequest: names the missing field.
+    """
+    if registration.address is not None:
+        return
+    if registration.permission in (Permission.GRANTED, Permission.PROVISIONAL):
+        raise InvalidRequest.field("address", f"is needed while permission is {registration.permission}")
+    if registration.installation is None and registration.previous_address is None:
+        raise InvalidRequest.field("installation", "is needed to know a device again that has no address")
+
+
+def current(ledger: Iterable[Consent]) -> dict[tuple[str, str], bool]:
+    """The last word by (category, channel) of a ledger in its order."""
+    return {(line.category, line.channel): line.granted for line in ledger}
+
+
+def preferences(
+    categories: Iterable[Category], settings: ProjectSettings, ledger: Iterable[Consent]
+) -> list[Preference]:
+    """What is on and off for one person, silence meaning the category's default."""
+    words = current(ledger)
+    found = []
+    for category in categories:
+        fixed = locked(category, settings)
+        default = on_by_default(category, settings)
+        on = {channel.value: fixed or words.get((category.name, channel), default) for channel in category.channels}
+        title = category.title or category.name
+        found.append(Preference(category.name, title, category.description, category.class_, fixed, on))
+    return found
+
+
+def answered(categories: Mapping[str, Category], category: str, channel: Channel | None) -> Sequence[Channel]:
+    """The channels that an answer is about; without a channel, all of the category.
+
+    Raises:
+        InvalidRequest: there is no such category, or it does not use the channel.
+    """
+    known = categories.get(category)
+    if known is None:
+        raise InvalidRequest.field("category", f"there is no category {category}")
+    if channel is not None and channel not in known.channels:
+        raise InvalidRequest.field("channel", f"{category} uses {', '.join(known.channels)}")
+    return known.channels if channel is None else [channel]

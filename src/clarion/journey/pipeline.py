@@ -1,0 +1,397 @@
+"""The way a notification takes, from end to end: the application service that api, demo, cli and workers call.
+
+    permission → registration → trigger → audience → decide → compose → deliver → display → learn
+
+The stages are pure functions over batches; here they are joined. What must survive a crash is written before it is
+answered: each step writes its effects and ends its lease in one transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from clarion.crypto.identity import AnonymousTokens
+from clarion.crypto.receipts import ReceiptTokens
+from clarion.errors import InvalidRequest, NotFound
+from clarion.journey import audience, deliver, judgement, learn, permission, registration, trigger
+from clarion.journey.candidate import candidates, facts_query
+from clarion.journey.catalog import Catalog
+from clarion.journey.compose import Scene
+from clarion.journey.decide import Law
+from clarion.journey.draft import check_message
+from clarion.journey.dry_run import DryRun, dry_run
+from clarion.journey.story import MOST, Chapter, Records, tell
+from clarion.model import (
+    Audience,
+    Channel,
+    Consent,
+    Device,
+    DeviceKind,
+    Event,
+    Json,
+    Key,
+    Message,
+    Millis,
+    Notification,
+    Project,
+    Receipt,
+    Registration,
+    User,
+)
+from clarion.ports import (
+    AudienceWork,
+    Bus,
+    Chance,
+    Clock,
+    DeliverWork,
+    Effects,
+    EventsWork,
+    Lease,
+    NewWork,
+    PairsWork,
+    Provider,
+    SpanWork,
+    Store,
+    queue_of,
+)
+
+WAKE = "work"
+"""Bus topic: the payload is the name of a queue that has something to do."""
+
+
+class Pipeline:
+    """One for each process; holds no state of its own beyond the catalog's memory."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        catalog: Catalog,
+        bus: Bus,
+        clock: Clock,
+        chance: Chance,
+        providers: Mapping[DeviceKind, Provider],
+        receipts: ReceiptTokens,
+        anonymous: AnonymousTokens,
+        receipts_url: str,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._bus = bus
+        self._clock = clock
+        self._chance = chance
+        self._providers = providers
+        self._receipts = receipts
+        self._anonymous = anonymous
+        self._receipts_url = receipts_url
+
+    # --- permission and registration: a person says yes (or no), a device gets an address -----------------------------
+
+    async def register(self, project: Project, user_id: str, device: Registration) -> tuple[Device, bool]:
+        """The device as stored, and whether it is new. Raises InvalidRequest naming the fields."""
+        complete = await self._complete(project, device)
+        now = self._clock.now()
+        user = (await self._store.users.resolve(project.key, [user_id], now, create=True))[user_id]
+        return await self._store.devices.register(project.key, user, complete, self._new_id(), now)
+
+    async def register_anonymous(self, project: Project, device: Registration) -> tuple[Device, bool, str]:
+        """The device of a person whom nobody has named: a user of its own, and the secret that proves to be it."""
+        complete = await self._complete(project, device)
+        now = self._clock.now()
+        user = await self._store.users.create_anonymous(project.key, f"anon_{self._new_id()[:22]}", now)
+        stored, created = await self._store.devices.register(project.key, user.key, complete, self._new_id(), now)
+        return stored, created, self._anonymous.make(project.key, user.key)
+
+    async def _complete(self, project: Project, device: Registration) -> Registration:
+        permission.check(device)
+        secrets = await self._catalog.secrets(project, DeviceKind.WEBPUSH)
+        return registration.complete(device, secrets, project.vapid_public_key)
+
+    async def merge(self, project: Project, anonymous: User, user_id: str) -> None:
+        """The anonymous person turns out to be `user_id`. A refusal that either gave stays."""
+        if not anonymous.anonymous:
+            raise InvalidRequest("only an anonymous user merges into a known one")
+        now = self._clock.now()
+        known = (await self._store.users.resolve(project.key, [user_id], now, create=True))[user_id]
+        await self._store.users.merge(project.key, anonymous.key, known, now)
+
+    async def consent(
+        self,
+        project: Project,
+        user_id: str,
+        *,
+        category: str,
+        channel: Channel | None,
+        granted: bool,
+        source: str,
+        wording: str | None = None,
+    ) -> None:
+        """A new line in the ledger; without a channel, one for each channel of the category."""
+        categories = await self._catalog.categories(project.key)
+        channels = permission.answered(categories, category, channel)
+        now = self._clock.now()
+        user = (await self._store.users.resolve(project.key, [user_id], now, create=True))[user_id]
+        lines = [
+            Consent(user=user, category=category, channel=one, granted=granted, source=source, wording=wording, at=now)
+            for one in channels
+        ]
+        await self._store.consents.append(project.key, lines)
+
+    async def preferences(self, project: Project, user: User | None) -> list[permission.Preference]:
+        """What is on and off, for a person or for somebody of whom nothing is known."""
+        categories = await self._catalog.categories(project.key)
+        ledger = await self._store.consents.of_user(project.key, user.key) if user is not None else []
+        return permission.preferences(categories.values(), project.settings, ledger)
+
+    # --- trigger: something happens -----------------------------------------------------------------------------------
+
+    async def ingest(self, project: Project, events: Sequence[Event]) -> list[bool]:
+        """Durable when it returns; per event whether it is new. New ones that start an automation get work."""
+        automations = await self._catalog.automations(project.key)
+        watched = trigger.watched(automations.values())
+        new = await self._store.events.add(project.key, events, watched, self._clock.now())
+        if watched and any(fresh and event.name in watched for fresh, event in zip(new, events, strict=True)):
+            await self._wake("trigger")
+        return new
+
+    async def notify(
+        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None
+    ) -> Notification:
+        """Accepted and on disk when it returns. Raises InvalidRequest naming the fields."""
+        await self._check(project, message)
+        now = self._clock.now()
+        [key] = await self._store.trail.reserve(1)
+        notification = Notification(
+            key=key,
+            id=self._new_id(),
+            project=project.key,
+            message=message,
+            to=to,
+            created_at=now,
+            send_at=send_at if send_at is not None and send_at > now else None,
+        )
+        work = await self._first_work(notification, now)
+        await self._store.steps.commit(Effects(notifications=[notification], work=work))
+        await self._wake_for(work)
+        return notification
+
+    async def _check(self, project: Project, message: Message) -> None:
+        categories = await self._catalog.categories(project.key)
+        templates = await self._catalog.templates(project.key)
+        problems = check_message(message, categories, templates, _project_facts(project))
+        if problems:
+            raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
+
+    async def _first_work(self, notification: Notification, now: Millis) -> list[NewWork]:
+        """Few named people become candidates at once; a large audience is cut into batches by a worker."""
+        to = notification.to
+        if not audience.fits_one_batch(to):
+            due = notification.send_at if to.everyone and notification.send_at else now
+            return [audience.further(notification, 0, due)]
+        if to.devices is not None:
+            users = {device.user for device in await self._named_devices(notification)}
+        else:
+            names = audience.people(to)
+            users = set((await self._store.users.resolve(notification.project, names, now, create=True)).values())
+        return audience.candidates(notification, users, now)
+
+    async def _named_devices(self, notification: Notification) -> list[Device]:
+        names = notification.to.devices or []
+        devices = await self._store.devices.find(notification.project, names)
+        missing = set(names) - {device.id for device in devices}
+        if missing:
+            where = min(names.index(name) for name in missing)
+            raise InvalidRequest.field(f"to.devices[{where}]", "there is no such device")
+        return devices
+
+    async def cancel(self, project: Project, id: str) -> Notification:
+        """What was not handed to a provider yet is dropped as `cancelled`. Raises NotFound."""
+        notification = await self._store.trail.notification(project.key, id)
+        if notification is None:
+            raise NotFound(f"there is no notification {id}")
+        if await self._store.trail.cancel(project.key, notification.key, self._clock.now()):
+            for queue in ("audience", "decide", *(f"deliver.{kind}" for kind in self._providers)):
+                await self._wake(queue)
+        return (await self._store.trail.notification(project.key, id)) or notification
+
+    async def dry_run(
+        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None
+    ) -> DryRun:
+        """What would become of it now, with nothing sent or written."""
+        await self._check(project, message)
+        now = self._clock.now()
+        notification = Notification(
+            key=0, id="dry-run", project=project.key, message=message, to=to, created_at=now, send_at=send_at
+        )
+        law, scene = await self._law(project, now), await self._scene(project, [], now)
+        if to.devices is not None:
+            await self._named_devices(notification)
+        return await dry_run(self._store, notification, law, scene)
+
+    # --- the workers' steps -------------------------------------------------------------------------------------------
+
+    async def step(self, lease: Lease) -> None:
+        """Do one job. Whatever is raised leaves it undone, to be tried again."""
+        match lease.job:
+            case EventsWork():
+                await self._trigger(lease, lease.job)
+            case AudienceWork():
+                await self._audience(lease, lease.job)
+            case SpanWork() | PairsWork():
+                await self._decide(lease, lease.job)
+            case DeliverWork():
+                await self._deliver(lease, lease.job)
+
+    async def _trigger(self, lease: Lease, job: EventsWork) -> None:
+        automations = await self._catalog.automations(lease.project)
+        started = trigger.started(automations.values(), await self._store.events.load(lease.project, job.events))
+        now = self._clock.now()
+        keys = await self._store.trail.reserve(len(started))
+        made = trigger.notifications(started, keys, lease.project, now)
+        pairs = [(one.key, event.user) for one, (_, event) in zip(made, started, strict=True) if event.user is not None]
+        work = [NewWork(project=lease.project, job=PairsWork(pairs=pairs), due_at=now)] if pairs else []
+        await self._commit(lease, Effects(notifications=made, work=work))
+
+    async def _audience(self, lease: Lease, job: AudienceWork) -> None:
+        now = self._clock.now()
+        notification = (await self._store.trail.load(lease.project, [job.notification])).get(job.notification)
+        if notification is None:
+            await self._commit(lease, Effects())
+        elif notification.to.everyone:
+            spans = await self._store.steps.user_span(lease.project, job.cursor, audience.BATCH, audience.SPANS_A_STEP)
+            work = audience.spans(notification, spans, now)
+            if len(spans) == audience.SPANS_A_STEP:
+                work.append(audience.further(notification, spans[-1][1], now))
+            await self._commit(lease, Effects(work=work))
+        else:
+            names = audience.people(notification.to)
+            part = names[job.cursor : job.cursor + audience.NAMED_A_STEP]
+            users = await self._store.users.resolve(lease.project, part, now, create=True)
+            work = audience.candidates(notification, users.values(), now)
+            if job.cursor + len(part) < len(names):
+                work.append(audience.further(notification, job.cursor + len(part), now))
+            await self._commit(lease, Effects(work=work))
+
+    async def _decide(self, lease: Lease, job: SpanWork | PairsWork) -> None:
+        project = await self._catalog.project(lease.project)
+        keys = [job.notification] if isinstance(job, SpanWork) else sorted({key for key, _ in job.pairs})
+        notifications = await self._store.trail.load(project.key, keys)
+        now = self._clock.now()
+        law, scene = await self._law(project, now), await self._scene(project, list(notifications.values()), now)
+        only = await self._only(notifications)
+        async with self._store.steps.deciding(project.key, facts_query(job, notifications)) as deciding:
+            batch = candidates(job, notifications, deciding.facts, only)
+            judged = await judgement.judge(batch, deciding.facts, law, scene)
+            held = isinstance(job, PairsWork) and job.held
+            effects = judgement.effects(judged, project.key, now, held_before=held)
+            committed = await deciding.commit(lease, effects)
+        if committed:
+            await self._wake_for(effects.work)
+
+    async def _deliver(self, lease: Lease, job: DeliverWork) -> None:
+        project = await self._catalog.project(lease.project)
+        messages = job.messages
+        notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
+        addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
+        users = sorted({one.user for one in messages})
+        words = await self._store.steps.refused_since(project.key, users, job.decided_at)
+        sent_at = self._clock.now()
+        sifted = deliver.sift(messages, notifications, addresses, words, sent_at)
+        provider = self._providers[job.kind]
+        secrets = await self._catalog.secrets(project, job.kind)
+        outcomes = await provider.send(sifted.outgoing, secrets, sent_at) if sifted.outgoing else []
+        effects = deliver.settle(
+            sifted,
+            outcomes,
+            project=project.key,
+            kind=job.kind,
+            decided_at=job.decided_at,
+            sent_at=sent_at,
+            now=self._clock.now(),
+        )
+        await self._commit(lease, effects)
+
+    # --- learn: what came back ----------------------------------------------------------------------------------------
+
+    async def learn(self, receipts: Sequence[Receipt]) -> list[bool]:
+        """Durable when it returns; per receipt whether it told something new."""
+        return await self._store.trail.add_receipts(learn.credible(receipts, self._clock.now()), self._clock.now())
+
+    async def story(self, project: Project, user_id: str, notification_id: str | None = None) -> list[Chapter]:
+        """Everything that happened with a person, newest fifty of each, or with one notification. Raises NotFound."""
+        user = await self._store.users.get(project.key, user_id)
+        if user is None:
+            raise NotFound(f"there is no user {user_id}")
+        key = None
+        if notification_id is not None:
+            notification = await self._store.trail.notification(project.key, notification_id)
+            if notification is None:
+                raise NotFound(f"there is no notification {notification_id}")
+            key = notification.key
+        return tell(await self._records(project.key, user.key, key))
+
+    async def _records(self, project: Key, user: Key, notification: Key | None) -> Records:
+        store = self._store
+        decisions = await store.trail.decisions(
+            project, notification=notification, user=user, reason=None, cursor=None, limit=MOST
+        )
+        deliveries = await store.trail.deliveries(
+            project, notification=notification, user=user, state=None, cursor=None, limit=MOST
+        )
+        receipts = await store.trail.receipts_of_user(project, user, MOST * 4)
+        return Records(
+            devices=await store.devices.of_user(project, user),
+            consents=await store.consents.of_user(project, user),
+            events=await store.events.of_user(project, user, MOST),
+            decisions=decisions.items,
+            deliveries=deliveries.items,
+            receipts=[one for one in receipts if notification is None or one.notification == notification],
+        )
+
+    # --- what the steps share -----------------------------------------------------------------------------------------
+
+    async def _law(self, project: Project, now: Millis) -> Law:
+        categories = await self._catalog.categories(project.key)
+        return Law(project.settings, categories, frozenset(self._providers), now)
+
+    async def _scene(self, project: Project, notifications: Sequence[Notification], now: Millis) -> Scene:
+        keys = [one.event for one in notifications if one.event is not None]
+        events = await self._store.events.load(project.key, keys) if keys else []
+        return Scene(
+            project=project.key,
+            project_facts=_project_facts(project),
+            categories=await self._catalog.categories(project.key),
+            templates=await self._catalog.templates(project.key),
+            events={event.key: event for event in events if event.key is not None},
+            receipts_for=self._receipts.for_notification,
+            receipts_url=self._receipts_url,
+            now_text=datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="seconds"),
+        )
+
+    async def _only(self, notifications: Mapping[Key, Notification]) -> dict[Key, frozenset[Key]]:
+        """The devices by notification, where the sender named devices."""
+        return {
+            key: frozenset(
+                device.key for device in await self._store.devices.find(notification.project, notification.to.devices)
+            )
+            for key, notification in notifications.items()
+            if notification.to.devices is not None
+        }
+
+    async def _commit(self, lease: Lease, effects: Effects) -> None:
+        if await self._store.steps.commit(effects, lease):
+            await self._wake_for(effects.work)
+
+    async def _wake_for(self, work: Sequence[NewWork]) -> None:
+        now = self._clock.now()
+        for queue in {queue_of(one.job) for one in work if one.due_at <= now}:
+            await self._wake(queue)
+
+    async def _wake(self, queue: str) -> None:
+        await self._bus.publish(WAKE, queue.encode())
+
+    def _new_id(self) -> str:
+        return self._chance.token(16).hex()
+
+
+def _project_facts(project: Project) -> Json:
+    return {"id": project.id, "name": project.name}

@@ -1,0 +1,23 @@
+"""The gates of a decision: one file a subject, each a pure function that says pass, hold or drop, and why."""
+
+from clarion.journey.rules.category import category
+from clarion.journey.rules.consent import consent
+from clarion.journey.rules.duplicate import content_hash, duplicate
+from clarion.journey.rules.reach import device, permission, permitted
+from clarion.journey.rules.ruling import Ruling, record
+from clarion.journey.rules.timing import cancelled, expiry, schedule
+
+__all__ = [
+    "Ruling",
+    "cancelled",
+    "category",
+    "consent",
+    "content_hash",
+    "device",
+    "duplicate",
+    "expiry",
+    "permission",
+    "permitted",
+    "record",
+    "schedule",
+]

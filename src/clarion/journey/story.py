@@ -1,0 +1,138 @@
+"""The whole story of one person, told from the records: what happened, in the words of the way, in time order."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from clarion.model import CHANNEL_OF_KIND, Consent, DeliveryState, Device, DeviceState, Event, Json, Millis, verdict_of
+from clarion.ports import DecisionRecord, DeliveryRecord, ReceiptRecord
+
+# The newest of each kind of record that a story is told from.
+MOST = 50
+
+
+class Chapter(msgspec.Struct, frozen=True):
+    """One thing that happened. `stage` is a word of the way; `what` is a sentence; `detail` is for a closer look."""
+
+    at: Millis
+    stage: str
+    what: str
+    detail: Json
+
+
+class Records(msgspec.Struct, frozen=True):
+    """What the store knows of a person."""
+
+    devices: Sequence[Device]
+    consents: Sequence[Consent]
+    events: Sequence[Event]
+    decisions: Sequence[DecisionRecord]
+    deliveries: Sequence[DeliveryRecord]
+    receipts: Sequence[ReceiptRecord]
+
+
+def tell(records: Records) -> list[Chapter]:
+    """The chapters in time order; what happened in the same millisecond keeps the order of the way."""
+    notification_ids = {delivery.notification: delivery.notification_id for delivery in records.deliveries}
+    chapters = [
+        *_registrations(records.devices),
+        *_consents(records.consents),
+        *_events(records.events),
+        *_decisions(records.decisions),
+        *_deliveries(records.deliveries),
+        *_receipts(records.receipts, notification_ids),
+    ]
+    return sorted(chapters, key=lambda chapter: chapter.at)
+
+
+def _registrations(devices: Iterable[Device]) -> Iterator[Chapter]:
+    for device in devices:
+        facts = {"device_id": device.id, "kind": device.kind, "model": device.model}
+        yield Chapter(
+            device.created_at,
+            "permission",
+            f"The {device.kind} device answered: {device.permission}",
+            {**facts, "permission": device.permission},
+        )
+        if device.address is not None:
+            yield Chapter(
+                device.registered_at,
+                "registration",
+                f"The {CHANNEL_OF_KIND[device.kind]} device got an address",
+                {**facts, "state": device.state},
+            )
+        if device.state is not DeviceState.ACTIVE:
+            yield Chapter(
+                device.updated_at,
+                "learn",
+                f"The device was {device.state}: {device.state_reason or 'no reason given'}",
+                {**facts, "state": device.state, "reason": device.state_reason},
+            )
+
+
+def _consents(consents: Iterable[Consent]) -> Iterator[Chapter]:
+    for line in consents:
+        word = "yes" if line.granted else "no"
+        yield Chapter(
+            line.at,
+            "permission",
+            f"Said {word} to {line.category} by {line.channel}",
+            {"category": line.category, "channel": line.channel, "granted": line.granted, "source": line.source},
+        )
+
+
+def _events(events: Iterable[Event]) -> Iterator[Chapter]:
+    for event in events:
+        yield Chapter(event.occurred_at, "trigger", f"Event {event.name}", {"properties": event.properties})
+
+
+def _decisions(decisions: Iterable[DecisionRecord]) -> Iterator[Chapter]:
+    for decision in decisions:
+        verdict = verdict_of(decision.reason)
+        yield Chapter(
+            decision.at,
+            "decide",
+            "Decided to send" if verdict == "send" else f"Decided to {verdict}: {decision.reason}",
+            {
+                "notification_id": decision.notification_id,
+                "decision": verdict,
+                "reason": decision.reason,
+                "until": decision.until,
+                "gates": msgspec.json.decode(decision.gates),
+            },
+        )
+
+
+def _deliveries(deliveries: Iterable[DeliveryRecord]) -> Iterator[Chapter]:
+    for delivery in deliveries:
+        # Receipts tell the rest; the outcome itself is not dated apart from the last change.
+        failed = delivery.state in (DeliveryState.FAILED, DeliveryState.EXPIRED)
+        words = f"Delivery {delivery.state.name.lower()}"
+        yield Chapter(
+            delivery.updated_at if failed else delivery.created_at,
+            "deliver",
+            f"{words}: {delivery.reason}" if delivery.reason else words,
+            {
+                "notification_id": delivery.notification_id,
+                "device_id": delivery.device_id,
+                "kind": delivery.kind,
+                "state": delivery.state.name.lower(),
+                "reason": delivery.reason,
+                "attempts": delivery.attempts,
+            },
+        )
+
+
+def _receipts(receipts: Iterable[ReceiptRecord], notification_ids: dict[int, str]) -> Iterator[Chapter]:
+    for receipt in receipts:
+        action = f" ({receipt.action})" if receipt.action else ""
+        yield Chapter(
+            receipt.at,
+            "display" if receipt.kind in ("delivered", "displayed") else "learn",
+            f"The device tells: {receipt.kind}{action}",
+            {
+                "notification_id": notification_ids.get(receipt.notification),
+                "kind": receipt.kind,
+                "action": receipt.action,
+            },
+        )

@@ -1,0 +1,162 @@
+"""The words of a message: minijinja texts, in the language that fits, with a limit on what they may cost."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from minijinja import Environment, TemplateError
+
+from clarion.errors import FieldError
+from clarion.model import Action, Content, Message, Template
+
+FUEL = 20_000
+_MARKS = ("{{", "{%", "{#")
+
+
+class Words(NamedTuple):
+    """Rendered texts of one message."""
+
+    title: str
+    body: str
+    url: str | None
+    actions: list[Action]
+
+
+class TextError(Exception):
+    """A text does not render; `field` says which."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field = field
+        self.detail = detail
+
+
+def content(message: Message, template: Template | None, locale: str | None) -> Content:
+    """The texts of a message in the best language: exact, then the language alone, then the template's default.
+
+    What the message says itself goes before what its template says.
+    """
+    found = _localised(template, locale) if template is not None else None
+    return Content(
+        title=message.title if message.title is not None else (found.title if found else ""),
+        body=message.body if message.body is not None else (found.body if found else ""),
+        url=message.url if message.url is not None else (found.url if found else None),
+    )
+
+
+def _localised(template: Template, locale: str | None) -> Content | None:
+    by_name = {name.lower().replace("_", "-"): text for name, text in template.locales.items()}
+    wanted = (locale or "").lower().replace("_", "-")
+    for name in (wanted, wanted.split("-")[0], template.default_locale.lower().replace("_", "-")):
+        if name in by_name:
+            return by_name[name]
+    return next(iter(by_name.values()), None)
+
+
+def environment() -> Environment:
+    """Strict about missing values, without HTML escapes, with a bound on work."""
+    env = Environment()
+    env.undefined_behavior = "strict"
+    env.auto_escape_callback = lambda _name: False
+    env.fuel = FUEL
+    return env
+
+
+class Texts:
+    """One message in one language, compiled once and rendered for many.
+
+    `personal` tells whether any text looks at the user; if not, rendering once serves everybody.
+    """
+
+    def __init__(self, message: Message, content: Content) -> None:
+        """Raises TextError when a text is not minijinja."""
+        self._env = environment()
+        self._actions = message.actions
+        self._sources = dict(_sources(content, message.actions))
+        names: set[str] = set()
+        for field, source in self._sources.items():
+            if not source.startswith(_MARKS) and not any(mark in source for mark in _MARKS):
+                continue
+            try:
+                self._env.add_template(field, source)
+                names |= self._env.undeclared_variables_in_str(source)
+            except TemplateError as error:
+                raise _text_error(field, error) from None
+        self._dynamic = {field for field in self._sources if any(mark in self._sources[field] for mark in _MARKS)}
+        self.personal = "user" in names
+        self.needs_event = "event" in names
+
+    def render(self, context: Mapping[str, Any]) -> Words:
+        """Raises TextError at a missing value or when the fuel runs out."""
+        done = {field: self._one(field, source, context) for field, source in self._sources.items()}
+        actions = [
+            msgspec.structs.replace(
+                action, title=done[f"actions[{at}].title"], url=done.get(f"actions[{at}].url", action.url)
+            )
+            for at, action in enumerate(self._actions)
+        ]
+        return Words(done["title"], done["body"], done.get("url"), actions)
+
+    def _one(self, field: str, source: str, context: Mapping[str, Any]) -> str:
+        if field not in self._dynamic:
+            return source
+        try:
+            return self._env.render_template(field, **context)
+        except TemplateError as error:
+            raise _text_error(field, error) from None
+
+
+def _sources(content: Content, actions: list[Action]) -> Iterator[tuple[str, str]]:
+    yield "title", content.title
+    yield "body", content.body
+    if content.url is not None:
+        yield "url", content.url
+    for at, action in enumerate(actions):
+        yield f"actions[{at}].title", action.title
+        if action.url is not None:
+            yield f"actions[{at}].url", action.url
+
+
+def _text_error(field: str, error: TemplateError) -> TextError:
+    return TextError(field, error.message.rsplit(" (in ", 1)[0])
+
+
+# --- checking before anything is stored -------------------------------------------------------------------------------
+
+
+class _Anything:
+    """Stands for a user or an event that is not known yet: has every field."""
+
+    def __getattr__(self, name: str) -> "_Anything":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, _key: object) -> "_Anything":
+        return self
+
+    def __str__(self) -> str:
+        return "…"
+
+
+ANYTHING = _Anything()
+_CERTAIN = {"UndefinedError", "UnknownFilter", "UnknownTest", "UnknownFunction", "SyntaxError", "OutOfFuel"}
+
+
+def problems(message: Message, contents: Iterable[tuple[str, Content]], context: Mapping[str, Any]) -> list[FieldError]:
+    """What is certainly wrong with the texts whoever gets them. `contents`: pairs of field prefix and content.
+
+    The context is trial data: what is known (`data`, `project`) is real, the rest is `ANYTHING`; an error that such
+    stand-ins may themselves have caused is no problem.
+    """
+    found = []
+    for prefix, text in contents:
+        try:
+            texts = Texts(message, text)
+            texts.render(context)
+        except TextError as error:
+            cause = error.__context__
+            if isinstance(cause, TemplateError) and cause.kind not in _CERTAIN:
+                continue
+            found.append(FieldError(f"{prefix}{error.field}", error.detail))
+    return found

@@ -1,0 +1,1 @@
+"""One file a provider: code that speaks to one kind of push service."""

@@ -1,0 +1,26 @@
+"""Stub: a push service that takes everything and shows nothing, to measure and to try out all that comes before it."""
+
+from collections.abc import Mapping, Sequence
+
+from clarion.model import Channel, DeviceKind, Millis
+from clarion.ports import Accepted, Outgoing, ProviderOutcome
+
+
+class StubProvider:
+    """Accepts at once; `sent` counts."""
+
+    channel = Channel.PUSH
+
+    def __init__(self, kind: DeviceKind = DeviceKind.WEBPUSH) -> None:
+        self.kind = kind
+        self.sent = 0
+
+    async def send(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing to prove to nobody
+        now: Millis,  # noqa: ARG002
+    ) -> list[ProviderOutcome]:
+        """Every message is accepted under its own id."""
+        self.sent += len(batch)
+        return [Accepted(outgoing.ready.id.hex()) for outgoing in batch]

@@ -1,0 +1,1 @@
+"""Typed wire messages that both ends share."""

@@ -1,0 +1,37 @@
+"""What a device receives after decryption: the JSON that the service worker and the agents show."""
+
+from typing import Any
+
+import msgspec
+
+from clarion.model import Action, DeviceKind
+
+MAX_PLAINTEXT: dict[DeviceKind, int] = {
+    # RFC 8030 section 7.2 guarantees 4,096 bytes; RFC 8188's header takes 86 of them, padding and tag 17 (RFC 8291).
+    DeviceKind.WEBPUSH: 3993,
+}
+ENCRYPTION_OVERHEAD = 103
+
+
+class WebPayload(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
+    """Version 1 of the payload. `id` is the delivery's id in hex; `tag` replaces an older one on the screen."""
+
+    v: int = 1
+    id: str
+    receipt: str
+    receipts_url: str
+    title: str
+    body: str
+    url: str | None
+    icon: str | None
+    image: str | None
+    badge: str | None
+    tag: str
+    vibrate: list[int]
+    silent: bool
+    require_interaction: bool
+    actions: list[Action]
+    lock_screen: str
+    data: dict[str, Any]
+    category: str
+    class_: str
