@@ -73,16 +73,17 @@ class Texts:
         self._env = environment()
         self._actions = message.actions
         self._sources = dict(_sources(content, message.actions))
+        self._dynamic: set[str] = set()
         names: set[str] = set()
         for field, source in self._sources.items():
-            if not source.startswith(_MARKS) and not any(mark in source for mark in _MARKS):
+            if not any(mark in source for mark in _MARKS):
                 continue
+            self._dynamic.add(field)
             try:
                 self._env.add_template(field, source)
                 names |= self._env.undeclared_variables_in_str(source)
             except TemplateError as error:
                 raise _text_error(field, error) from None
-        self._dynamic = {field for field in self._sources if any(mark in self._sources[field] for mark in _MARKS)}
         self.personal = "user" in names
         self.needs_event = "event" in names
 
@@ -149,14 +150,13 @@ def problems(message: Message, contents: Iterable[tuple[str, Content]], context:
     The context is trial data: what is known (`data`, `project`) is real, the rest is `ANYTHING`; an error that such
     stand-ins may themselves have caused is no problem.
     """
+    env = environment()
     found = []
     for prefix, text in contents:
-        try:
-            texts = Texts(message, text)
-            texts.render(context)
-        except TextError as error:
-            cause = error.__context__
-            if isinstance(cause, TemplateError) and cause.kind not in _CERTAIN:
-                continue
-            found.append(FieldError(f"{prefix}{error.field}", error.detail))
+        for field, source in _sources(text, message.actions):
+            try:
+                env.render_str(source, **context)
+            except TemplateError as error:
+                if error.kind in _CERTAIN:
+                    found.append(FieldError(f"{prefix}{field}", _text_error(field, error).detail))
     return found

@@ -1,0 +1,11 @@
+"""Stories run on the in-memory store; what must hold on every engine is told in tests/contract."""
+
+import pytest
+from story.world import World
+
+from clarion.testing import ManualClock, MemoryStore, SeededChance
+
+
+@pytest.fixture
+async def world(clock: ManualClock, chance: SeededChance) -> World:
+    return await World(MemoryStore(clock), clock, chance).begin()
