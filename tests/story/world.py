@@ -1,4 +1,4 @@
-"""A whole Clarion in one test: the real pipeline on a store, the manual clock, and push services that answer by script."""
+"""A whole Clarion in one test: the real pipeline, the manual clock, and push services that answer by script."""
 
 from collections.abc import Sequence
 

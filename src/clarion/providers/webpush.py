@@ -53,7 +53,7 @@ class WebPushProvider:
     channel = Channel.PUSH
 
     def __init__(self, transport: Transport, *, subject: str, own_origin: str) -> None:
-        """`subject`: contact of the sender, `mailto:` or `https:` (RFC 8292 §2.1); `own_origin`: of our push endpoint."""
+        """`subject`: contact of the sender, `mailto:` or `https:` (RFC 8292 §2.1); `own_origin`: of our endpoint."""
         self._transport = transport
         self._subject = subject
         self._own_origin = own_origin

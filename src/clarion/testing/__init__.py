@@ -1,0 +1,8 @@
+"""Fakes that we test with and ship, so that those who build on Clarion can test with them too."""
+
+from clarion.testing.chance import SeededChance
+from clarion.testing.clock import ManualClock
+from clarion.testing.memory import MemoryStore
+from clarion.testing.providers import ScriptedProvider
+
+__all__ = ["ManualClock", "MemoryStore", "ScriptedProvider", "SeededChance"]

@@ -1,0 +1,78 @@
+"""Addresses of users, in memory."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from clarion.errors import NotFound
+from clarion.model import Device, DeviceState, Key, Millis, Registration
+from clarion.testing.memory.tables import Tables, drop
+
+
+class MemoryDevices:
+    """`ports.Devices`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def register(
+        self, project: Key, user: Key, registration: Registration, device_id: str, now: Millis
+    ) -> tuple[Device, bool]:
+        owner = self._tables.user(project, user)
+        if owner is None:
+            raise NotFound("user: there is no such user in this project")
+        known = self._same(project, registration)
+        told = {name: getattr(registration, name) for name in registration.__struct_fields__}
+        del told["previous_address"]
+        device = Device(
+            key=known.key if known else next(self._tables.keys),
+            id=known.id if known else device_id,
+            project=project,
+            user=user,
+            user_id=owner.user_id,
+            state=DeviceState.ACTIVE,
+            registered_at=now,
+            created_at=known.created_at if known else now,
+            updated_at=now,
+            **told,
+        )
+        if device.address is not None:
+            drop(self._tables.devices, lambda key, other: key != device.key and _has(other, project, device))
+        self._tables.devices[device.key] = device
+        return device, known is None
+
+    async def get(self, project: Key, device_id: str) -> Device | None:
+        return next(iter(await self.find(project, [device_id])), None)
+
+    async def of_user(self, project: Key, user: Key) -> list[Device]:
+        return [row for row in self._tables.devices.values() if (row.project, row.user) == (project, user)]
+
+    async def find(self, project: Key, device_ids: Sequence[str]) -> list[Device]:
+        wanted = set(device_ids)
+        return [row for row in self._tables.devices.values() if row.project == project and row.id in wanted]
+
+    async def delete(self, project: Key, device_id: str) -> bool:
+        return drop(self._tables.devices, lambda _, row: (row.project, row.id) == (project, device_id)) > 0
+
+    def _same(self, project: Key, told: Registration) -> Device | None:
+        """The device that registers again: by installation, else previous address, else address."""
+        mine = [row for row in self._tables.devices.values() if (row.project, row.kind) == (project, told.kind)]
+        for field, value in (
+            ("installation", told.installation),
+            ("address", told.previous_address),
+            ("address", told.address),
+        ):
+            for device in mine:
+                if value is not None and getattr(device, field) == value:
+                    return device
+        return None
+
+
+def _has(other: Device, project: Key, device: Device) -> bool:
+    """Whether `other` holds the address that is `device`'s now."""
+    return (other.project, other.kind, other.address) == (project, device.kind, device.address)
+
+
+def with_state(device: Device, state: DeviceState, reason: str, now: Millis) -> Device:
+    """The device after a provider's word about it."""
+    return msgspec.structs.replace(device, state=state, state_reason=reason, updated_at=now)

@@ -1,0 +1,112 @@
+"""What one step wants written, in memory: checked first, then written, so that nothing is ever half there."""
+
+import msgspec
+
+from clarion.model import (
+    STATE_OF_RECEIPT,
+    Decision,
+    Delivery,
+    DeviceVerdict,
+    Key,
+    Millis,
+    Notification,
+    Outcome,
+    Receipt,
+)
+from clarion.ports import Effects, NewWork, PairsWork
+from clarion.testing.memory.devices import with_state
+from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, stored
+from clarion.testing.memory.work import MemoryWork
+
+
+class EffectsWriter:
+    """Writes `Effects` into the tables."""
+
+    def __init__(self, tables: Tables, work: MemoryWork) -> None:
+        self._tables = tables
+        self._work = work
+
+    def write(self, effects: Effects) -> None:
+        now = _moment(effects, self._tables.now())
+        skipped = {key for key in map(self._add_notification, effects.notifications) if key is not None}
+        for decision in effects.decisions:
+            row = DecisionRow(decision)
+            self._tables.decisions.setdefault((decision.notification, decision.user), row)
+        for decision in effects.revised:
+            self._revise(decision)
+        for delivery in effects.deliveries:
+            self._queue(delivery, now)
+        for outcome in effects.outcomes:
+            self._apply(outcome, now)
+        for verdict in effects.device_verdicts:
+            self._judge(verdict, now)
+        for user, content in effects.sent_content:
+            self._tables.sent_content[user, content] = now
+        for new in effects.work:
+            wanted = without(new, skipped)
+            if wanted is not None:
+                self._work.put(wanted)
+
+    def receive(self, receipt: Receipt, now: Millis) -> bool:
+        """Store a receipt and move its delivery; False when it is known or the delivery is gone.
+
+        The delivery's own user counts: the token may still name the one before a merge.
+        """
+        row = self._tables.deliveries.get((receipt.notification, receipt.device))
+        identity = (receipt.notification, receipt.device, receipt.kind, receipt.action)
+        if row is None or self._tables.project_of(receipt.notification) != receipt.project:
+            return False
+        if identity in self._tables.receipts:
+            return False
+        self._tables.receipts[identity] = msgspec.structs.replace(receipt, user=row.delivery.user)
+        state = STATE_OF_RECEIPT[receipt.kind]
+        if state > row.state:
+            row.state, row.reason, row.updated_at = state, None, now
+        return True
+
+    def _add_notification(self, new: Notification) -> Key | None:
+        """None when it is stored; its key when its id is known and all of it is to be skipped."""
+        identity = (new.project, new.id)
+        if identity in self._tables.notification_keys:
+            return new.key
+        self._tables.notification_keys[identity] = new.key
+        self._tables.notifications[new.key] = stored(new, Notification)
+        return None
+
+    def _revise(self, decision: Decision) -> None:
+        row = self._tables.decisions.get((decision.notification, decision.user))
+        revision = row.revision + 1 if row else 0
+        self._tables.decisions[decision.notification, decision.user] = DecisionRow(decision, revision)
+
+    def _queue(self, delivery: Delivery, now: Millis) -> None:
+        self._tables.deliveries.setdefault((delivery.notification, delivery.device), DeliveryRow(delivery, now, now))
+
+    def _apply(self, outcome: Outcome, now: Millis) -> None:
+        """What is known of the attempt is kept; the state only moves forward, a receipt may have been faster."""
+        row = self._tables.deliveries.get((outcome.notification, outcome.device))
+        if row is None:
+            return
+        if outcome.state >= row.state:
+            row.state, row.reason = outcome.state, outcome.reason
+        row.provider_id = outcome.provider_id or row.provider_id
+        row.attempts, row.updated_at = max(row.attempts, outcome.attempts), now
+
+    def _judge(self, verdict: DeviceVerdict, now: Millis) -> None:
+        device = self._tables.devices.get(verdict.device)
+        if device is not None and device.registered_at <= verdict.sent_at:
+            self._tables.devices[device.key] = with_state(device, verdict.state, verdict.reason, now)
+
+
+def without(new: NewWork, skipped: set[Key]) -> NewWork | None:
+    """The job without the notifications that are skipped; None when nothing of it is left."""
+    if new.notification in skipped:
+        return None
+    if not isinstance(new.job, PairsWork):
+        return new
+    pairs = [pair for pair in new.job.pairs if pair[0] not in skipped]
+    return msgspec.structs.replace(new, job=msgspec.structs.replace(new.job, pairs=pairs)) if pairs else None
+
+
+def _moment(effects: Effects, now: Millis) -> Millis:
+    """When the step happened: its decisions know, else the store's own clock."""
+    return max((decision.at for decision in (*effects.decisions, *effects.revised)), default=now)

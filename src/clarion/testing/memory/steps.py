@@ -1,0 +1,122 @@
+"""What the workers' steps read and write, in memory."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import msgspec
+
+from clarion.model import Device, DeviceState, Key, Millis, Permission, User
+from clarion.ports import Address, Effects, Facts, FactsQuery, Lease, Recipient, Target
+from clarion.testing.memory.effects import EffectsWriter
+from clarion.testing.memory.tables import Tables
+from clarion.testing.memory.users import last_words
+from clarion.testing.memory.work import MemoryWork
+
+
+class MemoryDeciding:
+    """`ports.Deciding`."""
+
+    def __init__(self, facts: Facts, write: Callable[[Effects, Lease | None], bool]) -> None:
+        self.facts = facts
+        self._write = write
+
+    async def commit(self, lease: Lease, effects: Effects) -> bool:
+        return self._write(effects, lease)
+
+
+class MemorySteps:
+    """`ports.Steps`. Decidings are one after the other, as with SQLite's single writer."""
+
+    def __init__(self, tables: Tables, work: MemoryWork, effects: EffectsWriter) -> None:
+        self._tables = tables
+        self._work = work
+        self._effects = effects
+        self._turn = asyncio.Lock()
+
+    async def facts(self, project: Key, query: FactsQuery) -> Facts:
+        users = self._users(project, query)
+        keys = {user.key for user in users}
+        targets = self._targets(project, keys)
+        words = last_words(self._tables.consents, keys)
+        return Facts(
+            recipients=[
+                Recipient(
+                    key=user.key,
+                    user_id=user.user_id,
+                    locale=user.locale,
+                    timezone=user.timezone,
+                    attributes=msgspec.json.encode(user.attributes),
+                    targets=targets[user.key],
+                    consents={
+                        (category, channel): granted
+                        for (owner, category, channel), granted in words.items()
+                        if owner == user.key and category in query.categories
+                    },
+                )
+                for user in users
+            ],
+            sent_content={
+                (user, content): at
+                for (user, content), at in self._tables.sent_content.items()
+                if user in keys and content in query.content
+            },
+        )
+
+    def deciding(self, project: Key, query: FactsQuery) -> AbstractAsyncContextManager[MemoryDeciding]:
+        return self._deciding(project, query)
+
+    async def commit(self, effects: Effects, lease: Lease | None = None) -> bool:
+        return self._write(effects, lease)
+
+    async def addresses(self, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:
+        found = {key: self._tables.devices.get(key) for key in devices}
+        return {
+            key: Address(key, device.user, device.kind, device.address, msgspec.json.encode(device.details))
+            for key, device in found.items()
+            if device is not None and device.project == project and device.address is not None and _reachable(device)
+        }
+
+    async def refused_since(
+        self, project: Key, users: Sequence[Key], since: Millis
+    ) -> dict[tuple[Key, str, str], bool]:
+        mine = {key for key in users if self._tables.user(project, key)}
+        return last_words([line for line in self._tables.consents if line.at >= since], mine)
+
+    async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
+        keys = sorted(key for key, user in self._tables.users.items() if user.project == project and key > after)
+        starts = range(0, len(keys), size)
+        return [(keys[start], keys[start : start + size][-1]) for start in starts][:limit]
+
+    @asynccontextmanager
+    async def _deciding(self, project: Key, query: FactsQuery) -> AsyncIterator[MemoryDeciding]:
+        async with self._turn:
+            yield MemoryDeciding(await self.facts(project, query), self._write)
+
+    def _write(self, effects: Effects, lease: Lease | None) -> bool:
+        if lease is not None and not self._work.finish(lease):
+            return False
+        self._effects.write(effects)
+        return True
+
+    def _users(self, project: Key, query: FactsQuery) -> list[User]:
+        named = set(query.users or ())
+        first, last = query.span or (1, 0)
+        return [
+            user
+            for key, user in sorted(self._tables.users.items())
+            if user.project == project and (key in named or first <= key <= last)
+        ]
+
+    def _targets(self, project: Key, users: set[Key]) -> defaultdict[Key, list[Target]]:
+        targets: defaultdict[Key, list[Target]] = defaultdict(list)
+        for key, device in sorted(self._tables.devices.items()):
+            if device.project == project and device.user in users and device.state is DeviceState.ACTIVE:
+                targets[device.user].append(Target(key, device.kind, device.permission, device.locale))
+        return targets
+
+
+def _reachable(device: Device) -> bool:
+    permitted = device.permission in {Permission.GRANTED, Permission.PROVISIONAL}
+    return device.state is DeviceState.ACTIVE and permitted

@@ -1,0 +1,67 @@
+"""A whole database in memory: the reference reading of the ports, for tests of ours and of others."""
+
+import time
+
+from clarion.model import Millis
+from clarion.ports import (
+    Clock,
+    Consents,
+    Definitions,
+    Devices,
+    Events,
+    Idempotency,
+    Projects,
+    PushStore,
+    Steps,
+    Trail,
+    Users,
+    Work,
+)
+from clarion.testing.memory.devices import MemoryDevices
+from clarion.testing.memory.effects import EffectsWriter
+from clarion.testing.memory.events import MemoryEvents
+from clarion.testing.memory.idempotency import MemoryIdempotency
+from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
+from clarion.testing.memory.push import MemoryPushStore
+from clarion.testing.memory.steps import MemorySteps
+from clarion.testing.memory.tables import Tables
+from clarion.testing.memory.trail import MemoryTrail
+from clarion.testing.memory.users import MemoryConsents, MemoryUsers
+from clarion.testing.memory.work import MemoryWork
+
+
+class MemoryStore:
+    """`ports.Store` in dicts: every write is one step of the event loop, so a transaction needs no more.
+
+    Nothing survives the object; closing and opening it keeps everything. `clock` stamps what comes without a time.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        tables = Tables(now=clock.now if clock else _wall_clock)
+        work = MemoryWork(tables)
+        users = MemoryUsers(tables)
+        effects = EffectsWriter(tables, work)
+        self.projects: Projects = MemoryProjects(tables)
+        self.definitions: Definitions = MemoryDefinitions(tables)
+        self.users: Users = users
+        self.devices: Devices = MemoryDevices(tables)
+        self.consents: Consents = MemoryConsents(tables)
+        self.events: Events = MemoryEvents(tables, users, work)
+        self.trail: Trail = MemoryTrail(tables, effects)
+        self.work: Work = work
+        self.steps: Steps = MemorySteps(tables, work, effects)
+        self.idempotency: Idempotency = MemoryIdempotency(tables)
+        self.push: PushStore = MemoryPushStore(tables)
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def ping(self) -> None:
+        """Always there."""
+
+
+def _wall_clock() -> Millis:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,137 @@
+"""Notifications and what became of them, in memory."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from clarion.model import DeliveryState, Key, Millis, Notification, Reason, Receipt
+from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord
+from clarion.testing.memory.effects import EffectsWriter
+from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, page
+
+
+class MemoryTrail:
+    """`ports.Trail`."""
+
+    def __init__(self, tables: Tables, effects: EffectsWriter) -> None:
+        self._tables = tables
+        self._effects = effects
+
+    async def reserve(self, count: int) -> list[Key]:
+        return [next(self._tables.keys) for _ in range(count)]
+
+    async def notification(self, project: Key, id: str) -> Notification | None:
+        key = self._tables.notification_keys.get((project, id))
+        return None if key is None else self._tables.notifications[key]
+
+    async def load(self, project: Key, keys: Sequence[Key]) -> dict[Key, Notification]:
+        return {key: self._tables.notifications[key] for key in keys if self._tables.project_of(key) == project}
+
+    async def notifications(self, project: Key, cursor: str | None, limit: int) -> Page[Notification]:
+        """Newest first."""
+        mine = [row for row in self._tables.notifications.values() if row.project == project]
+        return page(sorted(mine, key=lambda row: -row.key), cursor, limit)
+
+    async def cancel(self, project: Key, key: Key, now: Millis) -> bool:
+        known = (await self.load(project, [key])).get(key)
+        if known is None or known.cancelled_at is not None:
+            return False
+        self._tables.notifications[key] = msgspec.structs.replace(known, cancelled_at=now)
+        for job in self._tables.jobs.values():
+            if job.notification == key:
+                job.due_at = min(job.due_at, now)
+        return True
+
+    async def progress(self, project: Key, key: Key) -> Progress:
+        if self._tables.project_of(key) != project:
+            return Progress({}, {}, working=False)
+        decisions = [row for row in self._tables.decisions.values() if row.decision.notification == key]
+        deliveries = [row for row in self._tables.deliveries.values() if row.delivery.notification == key]
+        return Progress(
+            reasons=dict(Counter(str(row.decision.reason) for row in decisions)),
+            deliveries=dict(Counter(row.state for row in deliveries)),
+            working=any(job.notification == key for job in self._tables.jobs.values()),
+        )
+
+    async def decisions(
+        self,
+        project: Key,
+        *,
+        notification: Key | None,
+        user: Key | None,
+        reason: Reason | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[DecisionRecord]:
+        rows = [
+            row
+            for row in self._tables.decisions.values()
+            if self._tables.project_of(row.decision.notification) == project
+            and notification in {None, row.decision.notification}
+            and user in {None, row.decision.user}
+            and reason in {None, row.decision.reason}
+        ]
+        rows.sort(key=lambda row: (-row.decision.notification, row.decision.user))
+        return page([self._decision(row) for row in rows], cursor, limit)
+
+    async def deliveries(
+        self,
+        project: Key,
+        *,
+        notification: Key | None,
+        user: Key | None,
+        state: DeliveryState | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[DeliveryRecord]:
+        rows = [
+            row
+            for row in self._tables.deliveries.values()
+            if self._tables.project_of(row.delivery.notification) == project
+            and notification in {None, row.delivery.notification}
+            and user in {None, row.delivery.user}
+            and state in {None, row.state}
+        ]
+        rows.sort(key=lambda row: (-row.delivery.notification, row.delivery.user, row.delivery.device))
+        return page([self._delivery(row) for row in rows], cursor, limit)
+
+    async def add_receipts(self, receipts: Sequence[Receipt], now: Millis) -> list[bool]:
+        return [self._effects.receive(receipt, now) for receipt in receipts]
+
+    async def receipts_of_user(self, project: Key, user: Key, limit: int) -> list[ReceiptRecord]:
+        """Newest first."""
+        mine = [row for row in self._tables.receipts.values() if (row.project, row.user) == (project, user)]
+        mine.sort(key=lambda row: row.at, reverse=True)
+        return [ReceiptRecord(row.notification, row.device, row.kind, row.action, row.at) for row in mine[:limit]]
+
+    def _decision(self, row: DecisionRow) -> DecisionRecord:
+        decision = row.decision
+        return DecisionRecord(
+            notification_id=self._tables.notifications[decision.notification].id,
+            user_id=self._tables.users[decision.user].user_id,
+            reason=decision.reason,
+            until=decision.until,
+            gates=decision.gates,
+            at=decision.at,
+            revision=row.revision,
+        )
+
+    def _delivery(self, row: DeliveryRow) -> DeliveryRecord:
+        """The device may have been deleted since; its deliveries stay, without its public id."""
+        delivery = row.delivery
+        device = self._tables.devices.get(delivery.device)
+        return DeliveryRecord(
+            notification=delivery.notification,
+            notification_id=self._tables.notifications[delivery.notification].id,
+            user_id=self._tables.users[delivery.user].user_id,
+            device=delivery.device,
+            device_id=device.id if device else "",
+            kind=delivery.kind,
+            state=row.state,
+            reason=row.reason,
+            provider_id=row.provider_id,
+            attempts=row.attempts,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )

@@ -1,0 +1,160 @@
+"""People and their consents, in memory."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from clarion.errors import Conflict
+from clarion.model import Channel, Consent, Json, Key, Millis, User, UserChange
+from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
+
+MERGE_SOURCE = "merge"
+
+
+class MemoryUsers:
+    """`ports.Users`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def put(self, project: Key, user_id: str, change: UserChange, now: Millis) -> tuple[User, bool]:
+        known = await self.get(project, user_id)
+        user = known or self._create(project, user_id, now)
+        given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
+        if "attributes" in given:
+            given["attributes"] = _merged(user.attributes, given["attributes"])
+        user = msgspec.structs.replace(user, **given, updated_at=now)
+        self._tables.users[user.key] = user
+        return user, known is None
+
+    async def get(self, project: Key, user_id: str) -> User | None:
+        key = self._tables.user_keys.get((project, user_id))
+        return None if key is None else self._tables.users[key]
+
+    async def by_key(self, project: Key, key: Key) -> User | None:
+        return self._tables.user(project, key)
+
+    async def resolve(self, project: Key, user_ids: Sequence[str], now: Millis, *, create: bool) -> dict[str, Key]:
+        if create:
+            for user_id in user_ids:
+                if (project, user_id) not in self._tables.user_keys:
+                    self._create(project, user_id, now)
+        known = {user_id: self._tables.user_keys.get((project, user_id)) for user_id in user_ids}
+        return {user_id: key for user_id, key in known.items() if key is not None}
+
+    async def ids(self, project: Key, keys: Sequence[Key]) -> dict[Key, str]:
+        found = {key: self._tables.user(project, key) for key in keys}
+        return {key: user.user_id for key, user in found.items() if user is not None}
+
+    async def create_anonymous(self, project: Key, user_id: str, now: Millis) -> User:
+        if (project, user_id) in self._tables.user_keys:
+            raise Conflict(f"user_id: there is a user {user_id!r} already")
+        return self._create(project, user_id, now, anonymous=True)
+
+    async def erase(self, project: Key, user_id: str) -> bool:
+        user = await self.get(project, user_id)
+        if user is None:
+            return False
+        key, tables = user.key, self._tables
+        drop(tables.devices, lambda _, device: device.user == key)
+        tables.consents[:] = [line for line in tables.consents if line.user != key]
+        drop(tables.events, lambda _, row: row[1].user == key)
+        drop(tables.event_ids, lambda _, event: event not in tables.events)
+        drop(tables.decisions, lambda _, row: row.decision.user == key)
+        drop(tables.deliveries, lambda _, row: row.delivery.user == key)
+        drop(tables.receipts, lambda _, receipt: receipt.user == key)
+        drop(tables.sent_content, lambda pair, _: pair[0] == key)
+        del tables.user_keys[project, user_id], tables.users[key]
+        return True
+
+    async def merge(self, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
+        old, new = self._tables.user(project, anonymous), self._tables.user(project, known)
+        if old is None or new is None:
+            return
+        refused = _refused(self._tables.consents, {old.key}) | _refused(self._tables.consents, {new.key})
+        self._move_belongings(old, new)
+        self._move_trail(old.key, new.key)
+        self._move_consents(old.key, new.key, refused, now)
+        del self._tables.user_keys[project, old.user_id], self._tables.users[old.key]
+
+    def _create(self, project: Key, user_id: str, now: Millis, *, anonymous: bool = False) -> User:
+        user = User(
+            key=next(self._tables.keys),
+            project=project,
+            user_id=user_id,
+            anonymous=anonymous,
+            created_at=now,
+            updated_at=now,
+        )
+        self._tables.users[user.key] = user
+        self._tables.user_keys[project, user_id] = user.key
+        return user
+
+    def _move_belongings(self, old: User, new: User) -> None:
+        tables, replace = self._tables, msgspec.structs.replace
+        for key, device in tables.devices.items():
+            if device.user == old.key:
+                tables.devices[key] = replace(device, user=new.key, user_id=new.user_id)
+        for key, (project, event) in tables.events.items():
+            if event.user == old.key:
+                tables.events[key] = project, replace(event, user=new.key, user_id=new.user_id)
+
+    def _move_trail(self, old: Key, new: Key) -> None:
+        """A decision that `new` has of the same notification stays: one candidate, one decision."""
+        tables, replace = self._tables, msgspec.structs.replace
+        for row in [row for row in tables.decisions.values() if row.decision.user == old]:
+            del tables.decisions[row.decision.notification, old]
+            moved = DecisionRow(replace(row.decision, user=new), row.revision)
+            tables.decisions.setdefault((row.decision.notification, new), moved)
+        for delivery in _deliveries_of(tables, old):
+            delivery.delivery = replace(delivery.delivery, user=new)
+        for identity, receipt in tables.receipts.items():
+            if receipt.user == old:
+                tables.receipts[identity] = replace(receipt, user=new)
+        for (user, hash_), at in list(tables.sent_content.items()):
+            if user == old:
+                del tables.sent_content[old, hash_]
+                tables.sent_content[new, hash_] = max(at, tables.sent_content.get((new, hash_), 0))
+
+    def _move_consents(self, old: Key, new: Key, refused: set[tuple[str, Channel]], now: Millis) -> None:
+        ledger = self._tables.consents
+        moved = [msgspec.structs.replace(line, user=new) if line.user == old else line for line in ledger]
+        ledger[:] = sorted(moved, key=lambda line: line.at)
+        for category, channel in sorted(refused - _refused(ledger, {new})):
+            ledger.append(
+                Consent(user=new, category=category, channel=channel, granted=False, source=MERGE_SOURCE, at=now)
+            )
+
+
+class MemoryConsents:
+    """`ports.Consents`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def append(self, project: Key, lines: Sequence[Consent]) -> None:
+        self._tables.consents += [line for line in lines if self._tables.user(project, line.user)]
+
+    async def of_user(self, project: Key, user: Key) -> list[Consent]:
+        if self._tables.user(project, user) is None:
+            return []
+        return [line for line in self._tables.consents if line.user == user]
+
+
+def last_words(ledger: Sequence[Consent], users: set[Key]) -> dict[tuple[Key, str, str], bool]:
+    """(user, category, channel) → granted, as the last line says."""
+    return {(line.user, line.category, line.channel): line.granted for line in ledger if line.user in users}
+
+
+def _refused(ledger: Sequence[Consent], users: set[Key]) -> set[tuple[str, Channel]]:
+    words = last_words(ledger, users)
+    return {(category, Channel(channel)) for (_, category, channel), granted in words.items() if not granted}
+
+
+def _merged(attributes: Json, change: Json) -> Json:
+    both = attributes | stored(change, Json)
+    return {name: value for name, value in both.items() if value is not None}
+
+
+def _deliveries_of(tables: Tables, user: Key) -> list[DeliveryRow]:
+    return [row for row in tables.deliveries.values() if row.delivery.user == user]

@@ -1,0 +1,68 @@
+"""The queue, in memory: leased and fenced as in a database."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from clarion.model import Key, Millis
+from clarion.ports import Job, Lease, NewWork, queue_of
+from clarion.testing.memory.tables import JobRow, Tables
+
+
+class MemoryWork:
+    """`ports.Work`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._jobs = tables.jobs
+
+    async def claim(self, queue: str, limit: int, now: Millis, lease_ms: int) -> list[Lease]:
+        due = [row for row in self._jobs.values() if queue_of(row.job) == queue and _waits_until(row) <= now]
+        due.sort(key=lambda row: (row.due_at, row.key))
+        return [_leased(row, now + lease_ms) for row in due[:limit]]
+
+    async def renew(self, leases: Sequence[Lease], until: Millis) -> None:
+        for row in filter(None, map(self._held, leases)):
+            row.leased_until = until
+
+    async def release(self, lease: Lease, due_at: Millis) -> None:
+        row = self._held(lease)
+        if row is not None:
+            row.due_at, row.leased_until = due_at, None
+            row.attempts += 1
+            row.token += 1
+
+    async def next_due(self, queues: Sequence[str]) -> Millis | None:
+        return min((_waits_until(row) for row in self._jobs.values() if queue_of(row.job) in queues), default=None)
+
+    async def backlog(self) -> dict[str, int]:
+        return dict(Counter(queue_of(row.job) for row in self._jobs.values()))
+
+    def put(self, new: NewWork) -> None:
+        """Store a job, as a copy that is shared with nobody."""
+        job: Job = msgspec.msgpack.decode(msgspec.msgpack.encode(new.job), type=Job)
+        key: Key = next(self._tables.keys)
+        self._jobs[key] = JobRow(key, new.project, job, new.notification, new.due_at, new.attempts)
+
+    def finish(self, lease: Lease) -> bool:
+        """Remove the job if the lease still holds it."""
+        held = self._held(lease)
+        if held is not None:
+            del self._jobs[held.key]
+        return held is not None
+
+    def _held(self, lease: Lease) -> JobRow | None:
+        row = self._jobs.get(lease.key)
+        return row if row is not None and row.token == lease.token else None
+
+
+def _waits_until(row: JobRow) -> Millis:
+    """When the job may be claimed: a leased one when its lease runs out, so that a crash delays it and no more."""
+    return row.due_at if row.leased_until is None else row.leased_until
+
+
+def _leased(row: JobRow, until: Millis) -> Lease:
+    row.token += 1
+    row.leased_until = until
+    return Lease(row.key, row.token, row.project, row.job, row.notification, row.attempts, until)

@@ -1,0 +1,54 @@
+"""A push service that answers by script and remembers what it was given."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from clarion.model import CHANNEL_OF_KIND, DeviceKind, Millis
+from clarion.ports import Accepted, Outgoing, ProviderOutcome
+
+Answer: TypeAlias = ProviderOutcome | Callable[[Outgoing], ProviderOutcome]
+
+
+class Call(NamedTuple):
+    """One batch as the provider got it."""
+
+    batch: list[Outgoing]
+    secrets: dict[str, bytes]
+    now: Millis
+
+
+class ScriptedProvider:
+    """A `Provider` that takes one answer of its script a message, then answers `otherwise` to all that follow.
+
+    An answer is an outcome, or a function from the message to one. `calls` holds every batch in order.
+    """
+
+    def __init__(
+        self,
+        kind: DeviceKind = DeviceKind.WEBPUSH,
+        script: Iterable[Answer] = (),
+        otherwise: Answer | None = None,
+    ) -> None:
+        self.kind = kind
+        self.channel = CHANNEL_OF_KIND[kind]
+        self.calls: list[Call] = []
+        self._script: deque[Answer] = deque(script)
+        self._otherwise = otherwise or Accepted()
+
+    @property
+    def sent(self) -> list[Outgoing]:
+        """Every message of every batch, in order."""
+        return [message for call in self.calls for message in call.batch]
+
+    def then(self, *answers: Answer) -> None:
+        """Put answers at the end of the script."""
+        self._script.extend(answers)
+
+    async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
+        self.calls.append(Call(list(batch), dict(secrets), now))
+        return [self._answer(message) for message in batch]
+
+    def _answer(self, message: Outgoing) -> ProviderOutcome:
+        answer = self._script.popleft() if self._script else self._otherwise
+        return answer(message) if callable(answer) else answer

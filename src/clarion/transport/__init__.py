@@ -1,0 +1,1 @@
+"""How messages travel: between processes, and out to the services of others."""

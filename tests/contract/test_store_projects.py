@@ -1,0 +1,97 @@
+"""Projects, their keys and credentials."""
+
+import msgspec
+import pytest
+
+from clarion.errors import Conflict
+from clarion.model import Category, CategoryClass, DeviceKind, ProjectSettings
+from clarion.ports import Store
+from contract.support import NOW, api_key, credential, new_project
+
+
+async def test_a_new_project_is_found_by_key_and_by_id(store: Store) -> None:
+    settings = ProjectSettings(allowed_origins=["https://shop.example"], default_timezone="Europe/Berlin")
+    project = await store.projects.create("shop", "The shop", settings, credential(name="vapid-key"), NOW)
+    assert (project.id, project.name, project.settings) == ("shop", "The shop", settings)
+    assert (project.vapid_public_key, project.identity_key, project.created_at) == ("vapid-key", None, NOW)
+    assert await store.projects.get(project.key) == project
+    assert await store.projects.find("shop") == project
+
+
+async def test_a_new_project_has_its_web_push_key_and_one_informational_category(store: Store) -> None:
+    project = await new_project(store, vapid="vapid-key")
+    [found] = await store.projects.credentials(project.key, DeviceKind.WEBPUSH)
+    assert (found.project, found.name, found.sealed) == (project.key, "vapid-key", b"sealed vapid-key")
+    [body] = await store.definitions.all(project.key, "categories")
+    category = msgspec.convert(body, Category)
+    assert (category.name, category.class_) == ("general", CategoryClass.INFORMATIONAL)
+
+
+async def test_an_unknown_project_is_none(store: Store) -> None:
+    assert await store.projects.get(999_999) is None
+    assert await store.projects.find("nowhere") is None
+
+
+async def test_a_project_id_is_taken_once(store: Store) -> None:
+    await new_project(store, "shop")
+    with pytest.raises(Conflict):
+        await new_project(store, "shop", vapid="another")
+    assert len(await store.projects.all()) == 1
+
+
+async def test_all_projects_are_listed(store: Store) -> None:
+    made = [await new_project(store, id) for id in ("a", "b", "c")]
+    assert sorted(await store.projects.all(), key=lambda project: project.key) == made
+
+
+async def test_an_update_replaces_name_settings_and_identity_key_and_nothing_else(store: Store) -> None:
+    project = await new_project(store)
+    changed = msgspec.structs.replace(
+        project, name="New", settings=ProjectSettings(identity="token"), identity_key=b"\x00sealed\xff"
+    )
+    await store.projects.update(msgspec.structs.replace(changed, id="other", vapid_public_key="other"))
+    assert await store.projects.get(project.key) == changed
+
+
+async def test_a_key_is_found_by_its_hash_and_gets_a_key_of_its_own(store: Store) -> None:
+    project = await new_project(store)
+    saved = await store.projects.add_key(api_key(project.key, "k1", scopes=["events:write"]), b"h" * 32)
+    assert saved.key > 0
+    assert saved.scopes == ["events:write"]
+    assert await store.projects.find_key(b"h" * 32) == saved
+    assert await store.projects.find_key(b"x" * 32) is None
+
+
+async def test_keys_are_listed_with_the_revoked_ones(store: Store) -> None:
+    project = await new_project(store)
+    for number in range(3):
+        await store.projects.add_key(api_key(project.key, f"k{number}"), bytes([number]) * 32)
+    assert await store.projects.revoke_key(project.key, "k1", NOW + 5)
+    listed = {key.id: key.revoked_at for key in await store.projects.keys(project.key)}
+    assert listed == {"k0": None, "k1": NOW + 5, "k2": None}
+
+
+async def test_a_revoked_key_is_still_found_and_says_since_when(store: Store) -> None:
+    project = await new_project(store)
+    await store.projects.add_key(api_key(project.key, "k1"), b"h" * 32)
+    assert await store.projects.revoke_key(project.key, "k1", NOW + 5)
+    await store.projects.revoke_key(project.key, "k1", NOW + 9)
+    found = await store.projects.find_key(b"h" * 32)
+    assert found is not None
+    assert found.revoked_at == NOW + 5
+
+
+async def test_revoking_an_unknown_key_is_false(store: Store) -> None:
+    project = await new_project(store)
+    assert not await store.projects.revoke_key(project.key, "nothing", NOW)
+
+
+async def test_credentials_are_kept_by_kind(store: Store) -> None:
+    project = await new_project(store, vapid="first")
+    await store.projects.add_credential(credential(project.key, DeviceKind.APNS, "team"))
+    await store.projects.add_credential(credential(project.key, DeviceKind.WEBPUSH, "second"))
+    names = {row.name for row in await store.projects.credentials(project.key, DeviceKind.WEBPUSH)}
+    assert names == {"first", "second"}
+    [apns] = await store.projects.credentials(project.key, DeviceKind.APNS)
+    assert apns == credential(project.key, DeviceKind.APNS, "team")
+    assert await store.projects.credentials(project.key, DeviceKind.FCM) == []

@@ -1,0 +1,100 @@
+"""A PostgreSQL server of the tests' own: started on a free port in a folder of its own, gone afterwards."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+# What is thrown away in a minute need not reach the disk.
+OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_wal_size": "256MB",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+}
+
+
+class PostgresServer:
+    """A running server; every test takes a database of its own, copied from a migrated one."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._created = 0
+
+    def url(self, database: str) -> str:
+        return f"postgresql://clarion@127.0.0.1:{self.port}/{database}"
+
+    @contextmanager
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """A new database; yields its URL and drops it, whoever is still connected."""
+        self._created += 1
+        name = f"test_{self._created}"
+        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
+        yield self.url(name)
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+    def create(self, name: str) -> str:
+        """A new empty database that stays; its URL."""
+        self._run("CREATE DATABASE {}", name)
+        return self.url(name)
+
+    def _run(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def find_binaries() -> Path | None:
+    """The folder of `initdb` and `pg_ctl`: in PATH, else the newest that Debian installed."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return installed[-1].parent if installed else None
+
+
+@contextmanager
+def running_server(binaries: Path) -> Iterator[PostgresServer]:
+    """Start a server and stop it at the end. PostgreSQL refuses to be root, so root runs it as `postgres`."""
+    folder = Path(tempfile.mkdtemp(prefix="clarion-postgres-"))
+    data, log = folder / "data", folder / "log"
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    try:
+        _call(binaries / "initdb", "-D", data, "-U", "clarion", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        port = _free_port()
+        options = " ".join(f"-c {name}='{value}'" for name, value in OPTIONS.items())
+        _call(binaries / "pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", f"-p {port} {options}")
+        try:
+            yield PostgresServer(port)
+        finally:
+            _call(binaries / "pg_ctl", "stop", "-w", "-D", data, "-m", "immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _call(program: Path, *arguments: str | Path) -> None:
+    command = [str(program), *map(str, arguments)]
+    if os.geteuid() == 0:
+        command = ["runuser", "-u", "postgres", "--", *command]
+    # The server outlives pg_ctl and would hold a pipe open: its words go to a file.
+    with tempfile.TemporaryFile() as words:
+        if subprocess.run(command, stdout=words, stderr=words, cwd="/", check=False).returncode:
+            words.seek(0)
+            raise RuntimeError(f"{program.name} failed: {words.read().decode(errors='replace')}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
