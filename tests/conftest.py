@@ -38,8 +38,8 @@ def database(request: pytest.FixtureRequest, clock: ManualClock) -> OpenDatabase
         store = MemoryStore(clock)
         return lambda: store
     if request.param == "sqlite":
-        return _sqlite_database(request.getfixturevalue("sqlite_folder"))
-    return _postgres_database(request.getfixturevalue("postgres_url"))
+        return _sqlite_database(request.getfixturevalue("sqlite_folder"), clock)
+    return _postgres_database(request.getfixturevalue("postgres_url"), clock)
 
 
 @pytest.fixture
@@ -79,27 +79,27 @@ def sqlite_folder(tmp_path: Path, _migrated_sqlite: Path) -> Path:
 @pytest.fixture(scope="session")
 def _migrated_postgres(postgres_server: PostgresServer) -> str:
     name = "migrated"
-    _migrate(_postgres_database(postgres_server.create(name))())
+    _migrate(_postgres_database(postgres_server.create(name), ManualClock())())
     return name
 
 
 @pytest.fixture(scope="session")
 def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated") / "data"
-    _migrate(_sqlite_database(folder)())
+    _migrate(_sqlite_database(folder, ManualClock())())
     return folder
 
 
-def _sqlite_database(folder: Path) -> OpenDatabase:
+def _sqlite_database(folder: Path, clock: ManualClock) -> OpenDatabase:
     from clarion.storage.sqlite import SqliteStore  # noqa: PLC0415 - only when a test asks for it
 
-    return lambda: SqliteStore(folder)
+    return lambda: SqliteStore(folder, now=clock.now)
 
 
-def _postgres_database(url: str) -> OpenDatabase:
+def _postgres_database(url: str, clock: ManualClock) -> OpenDatabase:
     from clarion.storage.postgres import PostgresStore  # noqa: PLC0415 - only when a test asks for it
 
-    return lambda: PostgresStore(url)
+    return lambda: PostgresStore(url, now=clock.now)
 
 
 def _migrate(store: Store) -> None:

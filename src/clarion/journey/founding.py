@@ -23,12 +23,19 @@ class Founded(NamedTuple):
 
 
 async def found(
-    store: Store, sealer: Sealer, chance: Chance, now: Millis, name: str, settings: ProjectSettings | None = None
+    store: Store,
+    sealer: Sealer,
+    chance: Chance,
+    now: Millis,
+    name: str,
+    *,
+    id: str | None = None,
+    settings: ProjectSettings | None = None,
 ) -> Founded:
-    """A new project. Raises InvalidRequest for a name without words."""
+    """A new project; its id is made from its name unless given. Raises InvalidRequest for a name without words."""
     if not name.strip():
         raise InvalidRequest.field("name", "needs at least one character")
-    id = f"{_slug(name)}-{chance.token(4).hex()}"
+    id = id or f"{_slug(name)}-{chance.token(4).hex()}"
     pair = KeyPair.generate()
     vapid = Credential(
         project=0,

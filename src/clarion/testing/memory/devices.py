@@ -39,6 +39,7 @@ class MemoryDevices:
         if device.address is not None:
             drop(self._tables.devices, lambda key, other: key != device.key and _has(other, project, device))
         self._tables.devices[device.key] = device
+        self._tables.device_ids[device.key] = device.id
         return device, known is None
 
     async def get(self, project: Key, device_id: str) -> Device | None:

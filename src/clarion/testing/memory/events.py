@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from clarion.errors import NotFound
 from clarion.model import Event, Key, Millis
 from clarion.ports import EventsWork, NewWork
 from clarion.testing.memory.tables import Tables, stored
@@ -21,8 +20,6 @@ class MemoryEvents:
         self._work = work
 
     async def add(self, project: Key, events: Sequence[Event], watched: frozenset[str], now: Millis) -> list[bool]:
-        if project not in self._tables.projects:
-            raise NotFound("project: there is no such project")
         copies = [stored(event, Event) for event in events]
         users = await self._users.resolve(project, [event.user_id for event in copies], now, create=True)
         answers, started = [], []

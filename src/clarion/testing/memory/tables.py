@@ -97,6 +97,7 @@ class Tables:
     users: dict[Key, User] = field(default_factory=dict)
     user_keys: dict[tuple[Key, str], Key] = field(default_factory=dict)
     devices: dict[Key, Device] = field(default_factory=dict)
+    device_ids: dict[Key, str] = field(default_factory=dict)  # of deleted ones too: the trail still names them
     consents: list[Consent] = field(default_factory=list)
     events: dict[Key, tuple[Key, Event]] = field(default_factory=dict)  # with the project
     event_ids: dict[tuple[Key, str], Key] = field(default_factory=dict)

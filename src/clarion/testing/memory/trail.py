@@ -118,15 +118,13 @@ class MemoryTrail:
         )
 
     def _delivery(self, row: DeliveryRow) -> DeliveryRecord:
-        """The device may have been deleted since; its deliveries stay, without its public id."""
         delivery = row.delivery
-        device = self._tables.devices.get(delivery.device)
         return DeliveryRecord(
             notification=delivery.notification,
             notification_id=self._tables.notifications[delivery.notification].id,
             user_id=self._tables.users[delivery.user].user_id,
             device=delivery.device,
-            device_id=device.id if device else "",
+            device_id=self._tables.device_ids[delivery.device],
             kind=delivery.kind,
             state=row.state,
             reason=row.reason,

@@ -1,0 +1,200 @@
+"""Events, notifications, decisions and deliveries."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from clarion.api.answers.base import Answer, Listing
+from clarion.api.fields import Told, told, told_or_none
+from clarion.model import DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
+from clarion.ports import DecisionRecord, DeliveryRecord
+
+SHOWN_AUDIENCE = 1_000
+DELIVERY_STATES = ("queued", "sent", "accepted", "delivered", "displayed", "clicked", "dismissed", "expired", "failed")
+DeliveryWord = Annotated[str, Meta(extra_json_schema={"enum": list(DELIVERY_STATES)})]
+
+
+class BatchError(Answer, frozen=True, kw_only=True):
+    """What was not taken, and why."""
+
+    index: int
+    code: str
+    field: str
+    message: str
+
+
+class BatchAnswer(Answer, frozen=True, kw_only=True):
+    """What became of a batch: the good ones are kept."""
+
+    accepted: int
+    duplicates: int
+    errors: list[BatchError]
+
+
+class Created(Answer, frozen=True, kw_only=True):
+    """The id of what was made."""
+
+    id: str
+
+
+class Counts(Answer, frozen=True, kw_only=True):
+    """How many candidates and deliveries stand where."""
+
+    decisions: dict[str, int]
+    reasons: dict[str, int]
+    deliveries: dict[str, int]
+
+
+class NotificationSummary(Answer, frozen=True, kw_only=True):
+    """A notification in a list."""
+
+    id: str
+    category: str
+    title: str | None
+    template: str | None
+    automation: str | None
+    created_at: Told
+    send_at: Told | None
+    cancelled_at: Told | None
+
+    @classmethod
+    def of(cls, notification: Notification) -> "NotificationSummary":
+        """As the API shows it."""
+        return cls(
+            id=notification.id,
+            category=notification.message.category,
+            title=notification.message.title,
+            template=notification.message.template,
+            automation=notification.automation,
+            created_at=told(notification.created_at),
+            send_at=told_or_none(notification.send_at),
+            cancelled_at=told_or_none(notification.cancelled_at),
+        )
+
+
+class NotificationAnswer(Answer, frozen=True, kw_only=True):
+    """A notification: what was asked for, and how far it came."""
+
+    id: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": ["scheduled", "running", "done", "cancelled"]})]
+    request: Annotated[Json, Meta(description="As it was asked for, defaults filled in. Long audiences are cut short.")]
+    counts: Counts
+    automation: str | None
+    created_at: Told
+    send_at: Told | None
+    cancelled_at: Told | None
+
+
+def request_of(notification: Notification) -> Json:
+    """The stored request; of a long audience the first thousand and how many there are."""
+    request: Json = msgspec.to_builtins(notification.message)
+    to = {name: value for name, value in msgspec.to_builtins(notification.to).items() if value is not None}
+    for name, value in to.items():
+        if isinstance(value, list) and len(value) > SHOWN_AUDIENCE:
+            to = {name: value[:SHOWN_AUDIENCE], "total": len(value)}
+    return {"to": to, **request, "send_at": told_or_none(notification.send_at)}
+
+
+def counts_of(reasons: dict[str, int], deliveries: dict[str, int]) -> Counts:
+    """Counts by reason, summed up by decision too."""
+    decisions: dict[str, int] = {}
+    for reason, number in reasons.items():
+        verdict = verdict_of(Reason(reason))
+        decisions[verdict] = decisions.get(verdict, 0) + number
+    return Counts(decisions=decisions, reasons=reasons, deliveries=deliveries)
+
+
+class DecisionAnswer(Answer, frozen=True, kw_only=True):
+    """What became of one candidate, and which gate said what: `[gate, verdict, input]` in order."""
+
+    notification_id: str
+    user_id: str
+    decision: Verdict
+    reason: Reason
+    until: Told | None
+    gates: list[Any]
+    at: Told
+
+    @classmethod
+    def of(cls, record: DecisionRecord) -> "DecisionAnswer":
+        """As the API shows it."""
+        return cls(
+            notification_id=record.notification_id,
+            user_id=record.user_id,
+            decision=verdict_of(record.reason),
+            reason=record.reason,
+            until=told_or_none(record.until),
+            gates=msgspec.json.decode(record.gates) if record.gates else [],
+            at=told(record.at),
+        )
+
+
+class TrialDecision(Answer, frozen=True, kw_only=True):
+    """A decision that a dry run would take."""
+
+    user_id: str
+    decision: Verdict
+    reason: Reason
+    until: Told | None
+    gates: list[Any]
+    at: Told
+
+
+class DryRunAnswer(Answer, frozen=True, kw_only=True):
+    """What would be decided: counts by reason, and at most 1,000 of the decisions."""
+
+    counts: dict[str, int]
+    decisions: list[TrialDecision]
+    took_ms: float
+
+
+class DeliveryAnswer(Answer, frozen=True, kw_only=True):
+    """One message to one device."""
+
+    id: str
+    notification_id: str
+    user_id: str
+    device_id: str
+    kind: DeviceKind
+    state: DeliveryWord
+    reason: Reason | None
+    provider_id: str | None
+    attempts: int
+    created_at: Told
+    updated_at: Told
+
+    @classmethod
+    def of(cls, record: DeliveryRecord) -> "DeliveryAnswer":
+        """As the API shows it."""
+        return cls(
+            id=delivery_id(record.notification_id, record.device).hex(),
+            notification_id=record.notification_id,
+            user_id=record.user_id,
+            device_id=record.device_id,
+            kind=record.kind,
+            state=record.state.name.lower(),
+            reason=record.reason,
+            provider_id=record.provider_id,
+            attempts=record.attempts,
+            created_at=told(record.created_at),
+            updated_at=told(record.updated_at),
+        )
+
+
+class NotificationList(Listing, frozen=True, kw_only=True):
+    """Notifications, newest first."""
+
+    items: list[NotificationSummary]
+
+
+class DecisionList(Listing, frozen=True, kw_only=True):
+    """Recorded decisions."""
+
+    items: list[DecisionAnswer]
+
+
+class DeliveryList(Listing, frozen=True, kw_only=True):
+    """Deliveries, newest notification first."""
+
+    items: list[DeliveryAnswer]

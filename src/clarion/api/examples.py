@@ -1,0 +1,65 @@
+"""A body for each call that takes one, as the documents show it and a test sends it."""
+
+from typing import Any
+
+_WEBPUSH = {
+    "kind": "webpush",
+    "address": "https://updates.push.services.mozilla.com/wpush/v2/gAAAA",
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    "permission": "granted",
+    "locale": "de-AT",
+    "timezone": "Europe/Vienna",
+    "installation": "5b3f7c1e-8d0a-4a57-9d4e-2f6c1b0a9e8d",
+}
+_MESSAGE = {
+    "category": "general",
+    "title": "Your order is on its way",
+    "body": "{{ data.order_id }} leaves today.",
+    "data": {"order_id": "A-17"},
+    "url": "https://shop.example/orders/A-17",
+    "actions": [{"id": "track", "title": "Track", "url": "https://shop.example/track/A-17"}],
+}
+_EVENT = {
+    "name": "order_shipped",
+    "properties": {"order_id": "A-17"},
+    "occurred_at": "2026-11-22T17:00:00Z",
+    "id": "e-1",
+}
+_CATEGORY = {"title": "Orders", "description": "Where your orders are.", "class": "informational", "channels": ["push"]}
+_TEMPLATE = {
+    "default_locale": "en",
+    "locales": {
+        "en": {"title": "On its way", "body": "Order {{ data.order_id }} leaves today."},
+        "de": {"title": "Unterwegs", "body": "Bestellung {{ data.order_id }} geht heute raus."},
+    },
+}
+_AUTOMATION = {
+    "on": {"event": "order_shipped"},
+    "notification": {"category": "general", "title": "Order {{ event.properties.order_id }} is on its way"},
+}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "put_user": {"attributes": {"plan": "gold"}, "locale": "de-AT", "timezone": "Europe/Vienna"},
+    "put_consent": {"category": "general", "channel": "push", "granted": True, "source": "checkout form"},
+    "register_device": {"user_id": "u1", **_WEBPUSH},
+    "register_own_device": _WEBPUSH,
+    "notify": {"to": {"users": ["u1"]}, **_MESSAGE},
+    "create_category": {"name": "orders", **_CATEGORY},
+    "replace_category": _CATEGORY,
+    "create_template": {"name": "shipped", **_TEMPLATE},
+    "replace_template": _TEMPLATE,
+    "create_automation": {"name": "order shipped", **_AUTOMATION},
+    "replace_automation": _AUTOMATION,
+    "put_project": {"name": "Shop", "allowed_origins": ["https://shop.example"], "default_timezone": "Europe/Vienna"},
+    "create_key": {"kind": "server", "name": "order service", "scopes": ["send"]},
+    "put_preferences": {"category": "general", "channel": "push", "granted": False},
+    "ingest_events": {"user_id": "u1", **_EVENT},
+    "ingest_sdk_events": {"name": "cart_added", "properties": {"sku": "A"}},
+    "take_receipts": {
+        "receipt": "the token of 64 characters from the message's payload",
+        "kind": "clicked",
+        "action": "track",
+    },
+}
+"""By the name of the operation."""

@@ -1,0 +1,164 @@
+"""The first to see a request: hot routes and other apps at once, everything else to the framework."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from clarion.api.cors import Cors
+from clarion.api.door import CALLER
+from clarion.api.http import (
+    PLAIN_HEADERS,
+    App,
+    ClientGone,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    header,
+    write,
+)
+from clarion.api.metrics import Metrics
+from clarion.api.problems import Problems
+from clarion.api.sdk_files import PREFIX as SDK_FILES
+from clarion.api.sdk_files import SdkFiles
+from clarion.errors import InvalidRequest
+
+SDK_CALLS = "/v1/sdk/"
+_OURS = ("/v1/", "/sdk/", "/errors/", "/unsubscribe/")
+_OURS_EXACT = frozenset({"/healthz", "/metrics", "/openapi.json", "/docs"})
+_ELSEWHERE = "/"
+
+
+class Front:
+    """The ASGI app of the HTTP port."""
+
+    def __init__(
+        self,
+        *,
+        framework: App,
+        plain: Mapping[str, App],
+        mounts: Mapping[str, App],
+        files: SdkFiles,
+        cors: Cors,
+        problems: Problems,
+        metrics: Metrics,
+    ) -> None:
+        self._framework = framework
+        self._plain = plain
+        self._mounts = sorted(mounts.items(), key=lambda mount: -len(mount[0]))
+        self._files = files
+        self._cors = cors
+        self._problems = problems
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection's request; lifespan is the framework's."""
+        if scope["type"] == "http":
+            plain = self._plain.get(scope["path"])
+            if plain is not None:
+                await plain(scope, receive, send)
+            else:
+                await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._framework(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        mount = self._mounted(path)
+        sender = _Sender(send, PLAIN_HEADERS if mount is None else ())
+        try:
+            if mount is not None:
+                await mount(scope, receive, sender)
+            elif path.startswith(SDK_FILES):
+                await write(send, self._files.answer(scope))
+            elif path.startswith(SDK_CALLS):
+                await self._sdk_call(scope, receive, sender)
+            else:
+                await self._ask_framework(scope, receive, sender)
+        except ClientGone:
+            return
+        except Exception as error:
+            if sender.status is not None:
+                raise
+            answer = self._problems.answer(error)
+            self._metrics.count("refused", answer.status)
+            await write(send, answer, sender.more)
+
+    def _mounted(self, path: str) -> App | None:
+        for prefix, app in self._mounts:
+            if path.startswith(prefix) and (prefix != _ELSEWHERE or not is_ours(path)):
+                return app
+        return None
+
+    async def _sdk_call(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
+        origin = header(scope, b"origin")
+        if scope["method"] == "OPTIONS" and origin is not None:
+            await write(sender.plainly, await self._cors.preflight("listed", origin))
+            return
+        inner: dict[str, Any] = {}
+
+        async def consent() -> Sequence[Header]:
+            caller = inner.get("scope", {}).get(CALLER)
+            return await self._cors.headers("listed", origin, caller.project if caller else None)
+
+        sender.later = consent
+        await self._ask_framework(scope, receive, sender, inner)
+
+    async def _ask_framework(
+        self, scope: Scope, receive: Receive, sender: "_Sender", inner: dict[str, Any] | None = None
+    ) -> None:
+        asked = readable(scope)
+        if inner is not None:
+            inner["scope"] = asked
+        await self._framework(asked, receive, sender)
+        self._metrics.count(asked.get("path_template", "unknown"), sender.status or 0)
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path belongs to the API, so that no other app ever answers in its place."""
+    return path.startswith(_OURS) or path in _OURS_EXACT
+
+
+def readable(scope: Scope) -> Scope:
+    """The request as the router reads it: HEAD as GET, and a slash inside a path parameter (`%2F`) as U+0000.
+
+    Raises:
+        InvalidRequest: U+0000 itself, which nothing stores.
+    """
+    raw, query = scope.get("raw_path") or b"", scope["query_string"]
+    asked = dict(scope)
+    if b"%" in raw or b"%" in query:
+        if b"%00" in raw or b"%00" in query:
+            raise InvalidRequest("the URL must not contain the character U+0000")
+        if b"%2f" in raw.lower():
+            text = raw.decode("ascii", "replace").replace("%2F", "%00").replace("%2f", "%00")
+            asked["path"] = unquote(text)
+    if scope["method"] == "HEAD":
+        asked["method"] = "GET"
+    return asked
+
+
+class _Sender:
+    """Passes an answer on with more headers, and remembers whether one has begun."""
+
+    def __init__(self, send: Send, more: Sequence[Header]) -> None:
+        self._send = send
+        self.more = list(more)
+        self.later: Any = None
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self.later is not None:
+                self.more += await self.later()
+            told = {name for name, _ in message.get("headers", ())}
+            more = [pair for pair in self.more if pair[0] not in told]
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await self._send(message)
+
+    async def plainly(self, message: Message) -> None:
+        await self._send(message)

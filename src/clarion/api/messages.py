@@ -1,0 +1,91 @@
+"""Notifications and definitions as callers tell of them become the model's nouns."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from clarion.api.fields import millis
+from clarion.api.schemas import (
+    AudienceBody,
+    AutomationPut,
+    Body,
+    CategoryPut,
+    MessageBody,
+    NotificationBody,
+    TemplatePut,
+)
+from clarion.errors import FieldError, InvalidRequest
+from clarion.model import (
+    Action,
+    Audience,
+    Automation,
+    Category,
+    Content,
+    EventSelector,
+    Message,
+    Millis,
+    Struct,
+    Template,
+)
+
+S = TypeVar("S", bound=Struct)
+
+_NOT_YET = "this version does not do it yet; leave it out"
+_WAYS = ("users", "devices", "everyone")
+
+
+def _given(body: Body, noun: type[S], **more: Any) -> S:
+    """The noun with what was given; null and absent alike leave the noun's own default."""
+    names = set(noun.__struct_fields__) & set(body.__struct_fields__)
+    told = {name: value for name in names if (value := getattr(body, name)) is not None}
+    return noun(**(told | more))
+
+
+def message(body: MessageBody) -> Message:
+    """What to say and how."""
+    return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()])
+
+
+def audience(body: AudienceBody) -> Audience:
+    """To whom. Raises InvalidRequest unless exactly one way of naming people is used, and one that we can do."""
+    later = [FieldError(f"to.{name}", _NOT_YET) for name in ("segment", "topic") if getattr(body, name) is not None]
+    if later:
+        raise InvalidRequest("; ".join(f"{field}: {words}" for field, words in later), errors=later)
+    named = [name for name in _WAYS if getattr(body, name) is not None]
+    if len(named) != 1:
+        raise InvalidRequest.field("to", f"must have exactly one of {', '.join(_WAYS)}")
+    return _given(body, Audience)
+
+
+def send_at(body: NotificationBody) -> Millis | None:
+    """When. Raises InvalidRequest for what this version cannot do."""
+    later = [name for name in ("local_time", "arm") if getattr(body, name) not in (None, False)]
+    if later:
+        raise InvalidRequest(
+            "; ".join(f"{name}: {_NOT_YET}" for name in later), errors=[FieldError(name, _NOT_YET) for name in later]
+        )
+    return None if body.send_at is None else millis(body.send_at, "send_at")
+
+
+def category(body: CategoryPut, name: str) -> Category:
+    """A kind of message. A channel that is named twice counts once."""
+    more = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
+    return _given(body, Category, name=name, **more)
+
+
+def template(body: TemplatePut, name: str) -> Template:
+    """Words by locale."""
+    return _given(body, Template, name=name, locales={key: _given(one, Content) for key, one in body.locales.items()})
+
+
+def automation(body: AutomationPut, name: str) -> Automation:
+    """An event becomes a notification."""
+    return _given(
+        body, Automation, name=name, on=EventSelector(event=body.on.event), notification=message(body.notification)
+    )
+
+
+def stored(noun: Struct) -> dict[str, Any]:
+    """The JSON form in which a definition is kept."""
+    kept: dict[str, Any] = msgspec.to_builtins(noun)
+    return kept

@@ -1,0 +1,39 @@
+"""What `/metrics` tells: answers by route and status, and the work that waits. Prometheus' text form."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+class Metrics:
+    """Counts in plain integers, so that a hot route pays next to nothing; turned into Prometheus' form when asked."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[str, int], int] = {}
+        self._backlog: Mapping[str, int] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def count(self, route: str, status: int) -> None:
+        """One more answer. `route` is a template, never a caller's path: their number is bounded."""
+        key = (route, status)
+        self._answers[key] = self._answers.get(key, 0) + 1
+
+    def text(self, backlog: Mapping[str, int]) -> bytes:
+        """Ours, and what the other parts of this process registered."""
+        self._backlog = backlog
+        return generate_latest(self._registry) + generate_latest(REGISTRY)
+
+    def collect(self) -> Iterator[Metric]:
+        """For prometheus_client."""
+        answers = CounterMetricFamily(
+            "clarion_http_answers", "HTTP answers by route and status", labels=["route", "status"]
+        )
+        for (route, status), number in sorted(self._answers.items()):
+            answers.add_metric([route, str(status)], number)
+        yield answers
+        waiting = GaugeMetricFamily("clarion_backlog_jobs", "Jobs that wait, by queue", labels=["queue"])
+        for queue, number in sorted(self._backlog.items()):
+            waiting.add_metric([queue], number)
+        yield waiting

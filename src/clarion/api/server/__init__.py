@@ -1,0 +1,1 @@
+"""What servers call, with a key that must not leave them (`sk_…`)."""

@@ -1,0 +1,202 @@
+"""Notifications: asked for, tried, looked at, cancelled; and what became of each candidate and delivery."""
+
+import time
+from typing import Annotated, Any
+
+from litestar import Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from clarion.api import messages
+from clarion.api.answers.sending import (
+    DELIVERY_STATES,
+    Created,
+    DecisionAnswer,
+    DecisionList,
+    DeliveryAnswer,
+    DeliveryList,
+    DryRunAnswer,
+    NotificationAnswer,
+    NotificationList,
+    NotificationSummary,
+    TrialDecision,
+    counts_of,
+    request_of,
+)
+from clarion.api.door import server
+from clarion.api.fields import told, told_or_none
+from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit, chosen
+from clarion.api.http import MIB
+from clarion.api.problems import not_found
+from clarion.api.schemas import NotificationBody
+from clarion.api.services import Services
+from clarion.model import DeliveryState, Notification, Project, Reason, User
+from clarion.ports import Progress
+
+AUDIENCE_LIMIT = 16 * MIB
+_REASONS = {reason.value: reason for reason in Reason}
+_STATES = {name: DeliveryState[name.upper()] for name in DELIVERY_STATES}
+
+OfUser = Annotated[str | None, Parameter(min_length=1, max_length=255, description="Of this user only.")]
+OfNotification = Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this one only.")]
+OfReason = Annotated[str | None, Parameter(schema_extra={"enum": sorted(_REASONS)})]
+OfState = Annotated[str | None, Parameter(schema_extra={"enum": sorted(_STATES)})]
+
+
+@post(
+    "/v1/notifications",
+    status_code=202,
+    responses={200: ResponseSpec(DryRunAnswer, description="A dry run: nothing was sent")},
+    **server("send", limit=AUDIENCE_LIMIT, creates=True, bounded=True),
+)
+async def notify(services: FromServices, caller: FromCaller, data: NotificationBody) -> Response[Any]:
+    """Send a notification, at once or at `send_at`; with `dry_run`, tell what would be decided."""
+    send_at = messages.send_at(data)
+    to = messages.audience(data.to)
+    message = messages.message(data)
+    if data.dry_run:
+        begun = time.perf_counter()
+        trial = await services.pipeline.dry_run(caller.project, message, to, send_at=send_at)
+        took_ms = round((time.perf_counter() - begun) * 1000, 3)
+        return Response(
+            DryRunAnswer(counts=trial.counts, decisions=[_trial(one) for one in trial.decisions], took_ms=took_ms),
+            status_code=200,
+        )
+    notification = await services.pipeline.notify(caller.project, message, to, send_at=send_at)
+    return Response(Created(id=notification.id), status_code=202)
+
+
+@get("/v1/notifications", **server("read"))
+async def list_notifications(
+    services: FromServices, caller: FromCaller, cursor: Cursor = None, limit: Limit = PAGE
+) -> NotificationList:
+    """Notifications, newest first."""
+    page = await services.store.trail.notifications(caller.project.key, cursor, limit)
+    return NotificationList(
+        items=[NotificationSummary.of(notification) for notification in page.items], next_cursor=page.next_cursor
+    )
+
+
+@get("/v1/notifications/{notification_id:str}", **server("read"))
+async def get_notification(services: FromServices, caller: FromCaller, notification_id: IdInPath) -> NotificationAnswer:
+    """What was asked for, how far it came, and counts by decision, reason and delivery state."""
+    return await _shown(services, await _notification(services, caller.project, notification_id))
+
+
+@post("/v1/notifications/{notification_id:str}/cancel", status_code=200, **server("send"))
+async def cancel_notification(
+    services: FromServices, caller: FromCaller, notification_id: IdInPath
+) -> NotificationAnswer:
+    """Drop everything that was not handed to a provider yet."""
+    return await _shown(services, await services.pipeline.cancel(caller.project, notification_id))
+
+
+@get("/v1/notifications/{notification_id:str}/decisions", **server("read"))
+async def list_decisions(
+    services: FromServices,
+    caller: FromCaller,
+    notification_id: IdInPath,
+    user_id: OfUser = None,
+    reason: OfReason = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> DecisionList:
+    """The recorded decisions of a notification."""
+    wanted = chosen("reason", reason, _REASONS)
+    notification = await _notification(services, caller.project, notification_id)
+    user = await _filter(services, caller.project, user_id)
+    if user_id is not None and user is None:
+        return DecisionList(items=[])
+    page = await services.store.trail.decisions(
+        caller.project.key,
+        notification=notification.key,
+        user=user.key if user else None,
+        reason=wanted,
+        cursor=cursor,
+        limit=limit,
+    )
+    return DecisionList(items=[DecisionAnswer.of(record) for record in page.items], next_cursor=page.next_cursor)
+
+
+@get("/v1/deliveries", **server("read"))
+async def list_deliveries(
+    services: FromServices,
+    caller: FromCaller,
+    user_id: OfUser = None,
+    notification_id: OfNotification = None,
+    state: OfState = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> DeliveryList:
+    """Deliveries, newest notification first."""
+    wanted = chosen("state", state, _STATES)
+    project, store = caller.project.key, services.store
+    user = await _filter(services, caller.project, user_id)
+    notification = await store.trail.notification(project, notification_id) if notification_id is not None else None
+    if (user_id is not None and user is None) or (notification_id is not None and notification is None):
+        return DeliveryList(items=[])
+    page = await store.trail.deliveries(
+        project,
+        notification=notification.key if notification else None,
+        user=user.key if user else None,
+        state=wanted,
+        cursor=cursor,
+        limit=limit,
+    )
+    return DeliveryList(items=[DeliveryAnswer.of(record) for record in page.items], next_cursor=page.next_cursor)
+
+
+async def _notification(services: Services, project: Project, id: str) -> Notification:
+    return await services.store.trail.notification(project.key, id) or not_found()
+
+
+async def _filter(services: Services, project: Project, user_id: str | None) -> User | None:
+    return None if user_id is None else await services.store.users.get(project.key, user_id)
+
+
+async def _shown(services: Services, notification: Notification) -> NotificationAnswer:
+    progress = await services.store.trail.progress(notification.project, notification.key)
+    deliveries = {state.name.lower(): number for state, number in progress.deliveries.items()}
+    return NotificationAnswer(
+        id=notification.id,
+        state=_state(notification, progress, services.clock.now()),
+        request=request_of(notification),
+        counts=counts_of(progress.reasons, deliveries),
+        automation=notification.automation,
+        created_at=told(notification.created_at),
+        send_at=told_or_none(notification.send_at),
+        cancelled_at=told_or_none(notification.cancelled_at),
+    )
+
+
+def _state(notification: Notification, progress: Progress, now: int) -> str:
+    if notification.cancelled_at is not None:
+        return "cancelled"
+    if notification.send_at is not None and notification.send_at > now:
+        return "scheduled"
+    return "running" if progress.working else "done"
+
+
+def _trial(one: Any) -> TrialDecision:
+    return TrialDecision(
+        user_id=one.user_id,
+        decision=one.decision,
+        reason=one.reason,
+        until=told_or_none(one.until),
+        gates=one.gates,
+        at=told(one.at),
+    )
+
+
+sending = Router(
+    "/",
+    route_handlers=[
+        notify,
+        list_notifications,
+        get_notification,
+        cancel_notification,
+        list_decisions,
+        list_deliveries,
+    ],
+    tags=["Sending"],
+)

@@ -1,0 +1,120 @@
+"""The link in a message that switches its category off: a page that asks, and one click for mail programs (RFC 8058).
+
+Reading the page changes nothing: programs follow links to look for harm.
+"""
+
+import contextlib
+from typing import Annotated, Any, NamedTuple
+
+from litestar import Request, Response, Router, get, post
+from litestar.params import Parameter
+
+from clarion.api.door import Access
+from clarion.api.framework import FromServices
+from clarion.api.pages import Pages, as_response
+from clarion.api.services import Services
+from clarion.crypto.unsubscribe import UnsubscribeExpired, UnsubscribeForged
+from clarion.errors import InvalidRequest, NotFound
+from clarion.journey.rules.consent import locked
+from clarion.model import Project, User
+
+TokenInPath = Annotated[str, Parameter(min_length=1, max_length=1_024, description="The token from the link.")]
+_ACCESS: dict[str, Any] = {"opt": {"access": Access(key=None)}, "media_type": "text/html"}
+_PAGES = Pages()
+
+
+class _Link(NamedTuple):
+    project: Project
+    user: User
+    category: str
+    title: str
+    locked: bool
+
+
+@get("/unsubscribe/{token:str}", **_ACCESS)
+async def ask_to_unsubscribe(
+    services: FromServices, request: Request[Any, Any, Any], token: TokenInPath
+) -> Response[bytes]:
+    """A page that asks whether to stop these messages. Nothing changes by reading it."""
+    try:
+        link = await _read(services, token)
+    except NotFound:
+        return _gone(request)
+    if link.locked:
+        return _always(link)
+    return as_response(
+        _PAGES.render(
+            "small.html",
+            title=f"Stop “{link.title}”?",
+            texts=[f"You will get no more messages of this kind from {link.project.name}."],
+            button="Stop these messages",
+            note="Other messages stay as they are.",
+        )
+    )
+
+
+@post("/unsubscribe/{token:str}", status_code=200, **_ACCESS)
+async def unsubscribe(services: FromServices, request: Request[Any, Any, Any], token: TokenInPath) -> Response[bytes]:
+    """Switch the link's category off for its receiver, on all channels."""
+    try:
+        link = await _read(services, token)
+    except NotFound:
+        return _gone(request)
+    if link.locked:
+        return _always(link)
+    # A category that does not exist any more cannot be sent either.
+    with contextlib.suppress(InvalidRequest):
+        await services.pipeline.consent(
+            link.project, link.user.user_id, category=link.category, channel=None, granted=False, source="unsubscribe"
+        )
+    return as_response(
+        _PAGES.render(
+            "small.html",
+            title="Done",
+            texts=[f"You will get no more “{link.title}” from {link.project.name}."],
+            note="Changed your mind? The site's own settings switch it on again.",
+        )
+    )
+
+
+async def _read(services: Services, token: str) -> _Link:
+    try:
+        claim = services.unsubscribes.read(token, services.clock.now())
+    except (UnsubscribeForged, UnsubscribeExpired):
+        raise NotFound("the link is not one of ours, or too old") from None
+    project = await services.catalog.project(claim.project)
+    user = await services.store.users.by_key(project.key, claim.user)
+    if user is None:
+        raise NotFound("the link's receiver is gone")
+    category = (await services.catalog.categories(project.key)).get(claim.category)
+    if category is None:
+        return _Link(project, user, claim.category, claim.category, locked=False)
+    fixed = locked(category, project.settings)
+    return _Link(project, user, claim.category, category.title or category.name, fixed)
+
+
+def _gone(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """People get a page; programs, the problem document."""
+    if "text/html" not in request.headers.get("accept", ""):
+        raise NotFound("the link is not one of ours, or too old")
+    return as_response(
+        _PAGES.render(
+            "small.html",
+            404,
+            title="This link does not work",
+            texts=["It may be too old, or a part of it was lost on the way. The link in a newer message will work."],
+        )
+    )
+
+
+def _always(link: _Link) -> Response[bytes]:
+    return as_response(
+        _PAGES.render(
+            "small.html",
+            title=f"“{link.title}” cannot be switched off",
+            texts=[f"{link.project.name} sends these messages because they are needed, such as security notices."],
+        )
+    )
+
+
+unsubscribing = Router("/", route_handlers=[ask_to_unsubscribe, unsubscribe], tags=["Unsubscribing"])

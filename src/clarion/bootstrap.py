@@ -1,0 +1,301 @@
+"""Settings in, running platform out: the only file that names adapters."""
+
+import contextlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+import uvicorn
+
+from clarion import demo
+from clarion.api.app import create_app
+from clarion.api.http import App
+from clarion.api.services import Services
+from clarion.config import Settings
+from clarion.crypto.endpoints import EndpointTokens
+from clarion.crypto.identity import AnonymousTokens
+from clarion.crypto.receipts import ReceiptTokens
+from clarion.crypto.sealing import Sealer
+from clarion.crypto.signing import Signer
+from clarion.crypto.unsubscribe import UnsubscribeTokens
+from clarion.errors import ConfigurationError
+from clarion.gateway import Gateway
+from clarion.journey.catalog import Catalog
+from clarion.journey.founding import add_key, found
+from clarion.journey.pipeline import WAKE, Pipeline
+from clarion.model import Key, Millis, Project
+from clarion.ports import Bus, Store
+from clarion.providers.webpush import WebPushProvider
+from clarion.storage.notify import PostgresBus
+from clarion.storage.postgres import PostgresStore
+from clarion.storage.sqlite import SqliteStore
+from clarion.transport.bus import LocalBus
+from clarion.transport.http import HttpTransport
+from clarion.transport.local import LocalTransport
+from clarion.workers.delivery import Workers
+from clarion.workers.scheduler import Scheduler
+
+ROLES = ("api", "worker", "scheduler", "gateway")
+KEY_FILE = "secret.key"
+DEMO_FILE = "demo.json"
+SWEEP_SECONDS = 30.0
+# Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
+CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
+DELIVERIES_AT_ONCE = 4
+
+log = structlog.get_logger(__name__)
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> Millis:
+        return time.time_ns() // 1_000_000
+
+
+class SystemChance:
+    """The machine's randomness."""
+
+    def token(self, size: int) -> bytes:
+        return secrets.token_bytes(size)
+
+
+def secret_keys(settings: Settings) -> list[bytes]:
+    """The installation's secrets: from the settings, else from the key file, which is made at the first start."""
+    if settings.secret_key:
+        return [key.encode() for key in settings.secret_key]
+    path = settings.data / KEY_FILE
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        # Linked into place whole: another process sees no file or a complete one, and the first one there wins.
+        draft = settings.data / f".{KEY_FILE}.{os.getpid()}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48) + "\n", "ascii")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return [line.encode() for line in path.read_text("ascii").split()]
+
+
+class Platform:
+    """Every part of one process, built but not yet working."""
+
+    def __init__(self, settings: Settings, *, server: bool = True) -> None:
+        """`server`: False for a short command beside a running server."""
+        keys = secret_keys(settings)
+        self.settings = settings
+        self.clock = SystemClock()
+        self.chance = SystemChance()
+        self.signer = Signer(keys)
+        self.sealer = Sealer(keys)
+        self.receipts = ReceiptTokens(self.signer)
+        self.anonymous = AnonymousTokens(self.signer)
+        self.store: Store
+        self.bus: Bus
+        if settings.database_url:
+            self.store = PostgresStore(settings.database_url)
+            self.bus = PostgresBus(settings.database_url)
+        else:
+            self.store = SqliteStore(settings.data, server=server)
+            self.bus = LocalBus()
+        self.catalog = Catalog(self.store, self.sealer, self.clock, self.bus)
+        self.gateway = Gateway(settings, self.store.push, self.bus, self.clock, EndpointTokens(keys), self.signer)
+        self.transport = LocalTransport(
+            settings.endpoint_origin,
+            self.gateway.accept,
+            HttpTransport(allow_private=settings.allow_private_endpoints),
+        )
+        webpush = WebPushProvider(self.transport, subject=settings.push_subject, own_origin=settings.endpoint_origin)
+        self.providers = {webpush.kind: webpush}
+        self.pipeline = Pipeline(
+            store=self.store,
+            catalog=self.catalog,
+            bus=self.bus,
+            clock=self.clock,
+            chance=self.chance,
+            providers=self.providers,
+            receipts=self.receipts,
+            anonymous=self.anonymous,
+            receipts_url=f"{settings.http_origin}/v1/receipts",
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Platform"]:
+        """The platform with its database and bus connected."""
+        await self.store.open()
+        try:
+            await self.bus.open()
+            yield self
+        finally:
+            await self.transport.close()
+            await self.bus.close()
+            await self.store.close()
+
+    def workers(self) -> Workers:
+        """One queue a stage, and one a kind of push service."""
+        deliveries = {f"deliver.{kind}": DELIVERIES_AT_ONCE for kind in self.providers}
+        queues = [*CONCURRENCY.items(), *deliveries.items()]
+        return Workers(queues, self.pipeline.step, self.store.work, self.clock, self.bus)
+
+    def scheduler(self) -> Scheduler:
+        """What happens by the clock alone."""
+        return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
+
+
+def check_roles(roles: Collection[str]) -> frozenset[str]:
+    """The roles of this process; `all` means all. Raises ConfigurationError."""
+    wanted = frozenset(ROLES) if not roles or "all" in roles else frozenset(roles)
+    if unknown := wanted - set(ROLES):
+        raise ConfigurationError(f"--role {', '.join(sorted(unknown))}: takes all, {', '.join(ROLES)}")
+    return wanted
+
+
+@asynccontextmanager
+async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[None]:
+    """The parts that run beside the HTTP port, as the roles say."""
+    async with contextlib.AsyncExitStack() as stack:
+        if "gateway" in roles:
+            await platform.gateway.start()
+            stack.push_async_callback(platform.gateway.close)
+        if "worker" in roles:
+            workers = platform.workers()
+            workers.start(WAKE)
+            stack.push_async_callback(workers.stop)
+        if "scheduler" in roles:
+            scheduler = platform.scheduler()
+            scheduler.start()
+            stack.push_async_callback(scheduler.stop)
+        yield
+
+
+def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, App] | None = None) -> App:
+    """What answers on the HTTP port: the API, the push endpoint where the gateway is, and what else is mounted."""
+    endpoint = {"/wpush/": platform.gateway.endpoint_app, "/m/": platform.gateway.endpoint_app}
+    services = Services(
+        settings=platform.settings,
+        store=platform.store,
+        pipeline=platform.pipeline,
+        catalog=platform.catalog,
+        clock=platform.clock,
+        chance=platform.chance,
+        sealer=platform.sealer,
+        receipts=platform.receipts,
+        anonymous=platform.anonymous,
+        unsubscribes=UnsubscribeTokens(platform.signer),
+        mounts={**(endpoint if "gateway" in roles else {}), **(mounts or {})},
+    )
+    return create_app(services)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn within our own event loop; says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+async def listen(app: App, settings: Settings, ready: Callable[[], None]) -> None:
+    """Answer HTTP until the process is told to end."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        # A page that follows events live would otherwise keep the server from ending.
+        timeout_graceful_shutdown=3,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    await _Server(config, ready).serve()
+
+
+async def serve(settings: Settings, roles: Collection[str], ready: Callable[[], None] = lambda: None) -> None:
+    """One process with these roles, until it is told to end."""
+    wanted = check_roles(roles)
+    async with Platform(settings).opened() as platform, working(platform, wanted):
+        await listen(http_app(platform, wanted), settings, ready)
+
+
+async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) -> None:
+    """Everything in one process, with the shop; `ready` gets its links when it listens."""
+    async with Platform(settings).opened() as platform, working(platform, ROLES):
+        keys = await _demo_project(platform)
+        project = await platform.catalog.project(keys.project)
+        shop = demo.create_demo_app(
+            platform,
+            project=project,
+            public_key=keys.public_key,
+            server_url=settings.http_origin,
+            push_url=settings.push_url,
+        )
+        mounts = dict.fromkeys(("/shop", "/live", "/clarion-sw.js"), shop)
+        links = demo.Links(
+            shop=f"{settings.http_origin}/shop",
+            live=f"{settings.http_origin}/live",
+            docs=f"{settings.http_origin}/docs",
+            push=settings.push_url,
+            server_key=keys.server_key,
+            public_key=keys.public_key,
+            keys_are_new=keys.new,
+        )
+        await listen(http_app(platform, ROLES, mounts), settings, lambda: ready(links))
+
+
+class _DemoKeys(msgspec.Struct, frozen=True):
+    """The demo's keys, kept beside its data so that links and shells go on working after a restart."""
+
+    project: Key
+    server_key: str
+    public_key: str
+    new: bool = False
+
+
+async def _demo_project(platform: Platform) -> _DemoKeys:
+    path = platform.settings.data / DEMO_FILE
+    project = await platform.store.projects.find(demo.PROJECT_ID)
+    if project is not None and path.exists():
+        keys = msgspec.json.decode(path.read_bytes(), type=_DemoKeys)
+    else:
+        keys = await _found_demo(platform, project)
+        path.touch(mode=0o600)
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(keys, new=False)))
+        project = await platform.catalog.project(keys.project)
+    await demo.prepare(platform, project, server_url=platform.settings.http_origin)
+    return keys
+
+
+async def _found_demo(platform: Platform, project: Project | None) -> _DemoKeys:
+    now = platform.clock.now()
+    if project is None:
+        founded = await found(
+            platform.store,
+            platform.sealer,
+            platform.chance,
+            now,
+            demo.PROJECT_NAME,
+            id=demo.PROJECT_ID,
+            settings=demo.SETTINGS,
+        )
+        return _DemoKeys(founded.project.key, founded.server_key, founded.public_key, new=True)
+    texts = [
+        (await add_key(platform.store, platform.chance, project, now, kind=kind, name="demo"))[1]
+        for kind in ("server", "public")
+    ]
+    return _DemoKeys(project.key, *texts, new=True)

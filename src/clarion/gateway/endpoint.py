@@ -1,0 +1,135 @@
+"""Where senders hand in messages: the RFC 8030 endpoint over batches of requests, whatever carried them here."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import structlog
+
+from clarion.errors import Unavailable
+from clarion.gateway import metrics
+from clarion.gateway.extract import Cancel, Discovery, Extractor, Push
+from clarion.gateway.node import Node
+from clarion.gateway.refusal import Errno, Refused, answer, not_stored
+from clarion.gateway.router import Envelope, NotStored, Outcome, Router, Stored
+from clarion.model import Key, Millis
+from clarion.ports import HttpRequest, HttpResponse, PushChannel, PushMessage
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+_DISCOVERED = HttpResponse(HTTPStatus.OK.value, {"content-type": "application/json"}, b'{"unifiedpush":{"version":1}}')
+_NO_CONTENT = HttpResponse(HTTPStatus.NO_CONTENT.value)
+
+
+class PushEndpoint:
+    """Takes requests, answers in order, never raises for one of them."""
+
+    def __init__(self, node: Node, extractor: Extractor, router: Router) -> None:
+        self._node = node
+        self._extractor = extractor
+        self._router = router
+
+    async def accept(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
+        """Each is answered 201 only when its message is on disk, or needs none (TTL 0)."""
+        now = self._node.clock.now()
+        valid = [self._extract(request, now) for request in requests]
+        pushes = [each for each in valid if isinstance(each, Push)]
+        answers = iter(await self._push(pushes, now) if pushes else [])
+        responses = []
+        for each in valid:
+            if isinstance(each, Push):
+                responses.append(next(answers))
+            elif isinstance(each, Cancel):
+                responses.append(await self._cancel(each))
+            elif isinstance(each, Discovery):
+                responses.append(_DISCOVERED)
+            else:
+                responses.append(answer(each))
+        return responses
+
+    def _extract(self, request: HttpRequest, now: Millis) -> Push | Cancel | Discovery | Refused:
+        try:
+            return self._extractor.extract(request, urlsplit(request.url).path, now)
+        except Refused as refused:
+            return refused
+
+    async def _cancel(self, cancel: Cancel) -> HttpResponse:
+        """204 also when it is not there any more: delivered, expired or replaced."""
+        deleted = await _guarded(lambda: self._node.store.delete(cancel.key, cancel.channel))
+        return answer(deleted) if isinstance(deleted, Refused) else _NO_CONTENT
+
+    async def _push(self, pushes: Sequence[Push], now: Millis) -> list[HttpResponse]:
+        addressed = await _guarded(lambda: self._address(pushes, now))
+        if isinstance(addressed, Refused):
+            return [answer(addressed)] * len(pushes)
+        envelopes = [each for each in addressed if isinstance(each, Envelope)]
+        outcomes = iter(await self._router.accept(envelopes))
+        return [
+            answer(each) if isinstance(each, Refused) else self._accepted(push, each, next(outcomes))
+            for push, each in zip(pushes, addressed, strict=True)
+        ]
+
+    async def _address(self, pushes: Sequence[Push], now: Millis) -> list[Envelope | Refused]:
+        """Find the channels; those that are not there are gone for good."""
+        pairs = [(push.endpoint.uaid.hex(), _dashed(push.endpoint.chid)) for push in pushes]
+        channels = await self._node.store.channels(pairs)
+        lost = {uaid for (uaid, _), channel in zip(pairs, channels, strict=True) if channel is None}
+        known = await self._node.store.known_devices(sorted(lost)) if lost else set()
+        return [
+            _envelope(push, channel, now) if channel else _gone(uaid in known)
+            for push, (uaid, _), channel in zip(pushes, pairs, channels, strict=True)
+        ]
+
+    def _accepted(self, push: Push, envelope: Envelope, outcome: Outcome) -> HttpResponse:
+        """RFC 8030 section 5: 201 with where the message can be taken back, and the TTL that is kept."""
+        if isinstance(outcome, NotStored):
+            return answer(not_stored(outcome.retry_after))
+        metrics.ACCEPTED.inc()
+        key = outcome.key if isinstance(outcome, Stored) else None
+        location = f"{self._node.origin}/m/{self._message_id(key, envelope.message.channel)}"
+        return HttpResponse(HTTPStatus.CREATED.value, {"location": location, "ttl": str(push.ttl)})
+
+    def _message_id(self, key: Key | None, channel: Key) -> str:
+        # Every answer names a resource of its own, also for what is not stored (again): one that no key has.
+        return self._extractor.message_id(key, channel) if key else self._extractor.message_id(secrets.randbits(63), 0)
+
+
+async def _guarded(work: Callable[[], Awaitable[T]]) -> T | Refused:
+    try:
+        return await work()
+    except Unavailable as error:
+        log.warning("push_store_unavailable", error=error.detail)
+        return not_stored(error.retry_after)
+    except Exception:
+        log.exception("push_store_failed")
+        return not_stored(None)
+
+
+def _envelope(push: Push, channel: PushChannel, now: Millis) -> Envelope:
+    message = PushMessage(
+        channel=channel.key,
+        device=channel.device,
+        channel_id=channel.channel_id,
+        data=push.data,
+        headers=push.headers,
+        expires_at=now + push.ttl * 1000,
+        topic=push.topic,
+        urgency=push.urgency.value,
+        source=push.source,
+        sent_at=now,
+    )
+    return Envelope(push.endpoint.uaid, message, instant=push.ttl == 0, node=channel.node)
+
+
+def _gone(device_known: bool) -> Refused:
+    if device_known:
+        return Refused(Errno.NO_CHANNEL, "the subscription was cancelled on the device")
+    return Refused(Errno.NO_USER, "the device has no subscriptions any more")
+
+
+def _dashed(chid: bytes) -> str:
+    text = chid.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

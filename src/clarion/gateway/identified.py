@@ -1,0 +1,264 @@
+"""A device that has said who it is: its commands, its acks, and its messages, direct or drained from the store.
+
+A drain sends what waits in the store: ten at a time, the next ten when all are acknowledged, until a read finds nothing
+new. Only then are messages sent directly as they come. So none is sent twice on a connection, or before an older one.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import uuid4
+
+import structlog
+
+from clarion.crypto import base64url
+from clarion.crypto.p256 import load_public
+from clarion.errors import Unavailable
+from clarion.gateway import metrics
+from clarion.gateway.node import Node
+from clarion.model import Key
+from clarion.ports import PushMessage
+from clarion.wire.autopush import (
+    DRAIN_BATCH,
+    MIN_PING_INTERVAL_MS,
+    Ack,
+    Broadcast,
+    Broadcasts,
+    BroadcastSubscribe,
+    ClientMessage,
+    CloseCode,
+    Hello,
+    Nack,
+    Notification,
+    Ping,
+    Pong,
+    Register,
+    Registered,
+    ServerMessage,
+    Unregister,
+    Unregistered,
+    Update,
+    is_channel_id,
+)
+
+log = structlog.get_logger(__name__)
+
+_MAX_OUTSTANDING = 100
+"""Messages sent directly and not acknowledged; past that they wait in the store."""
+_MAX_VERSION_DIGITS = 18  # a key fits in 63 bits
+_OK, _BAD_KEY, _FAILED = 200, 400, 500
+_PONG = Pong()
+
+
+class Outlet(Protocol):
+    """The socket, as a session sees it. What is sent after `close` is dropped."""
+
+    def send(self, message: ServerMessage) -> None: ...
+    def close(self, code: CloseCode, reason: str) -> None: ...
+    def has_room(self) -> bool:
+        """False while the device reads too slowly: what can wait in the store must wait there."""
+        ...
+
+
+class Disconnect(Exception):
+    """Not an error: how a state says that the socket is to be closed, with words for the device's log."""
+
+    def __init__(self, code: CloseCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Identified:
+    """`device` is None until the first register: a browser without subscriptions has no row."""
+
+    __slots__ = ("_device", "_drained", "_node", "_outlet", "_outstanding", "_pinged_at", "_uaid", "epoch")
+
+    def __init__(self, node: Node, outlet: Outlet, uaid: bytes, device: Key | None) -> None:
+        self._node = node
+        self._outlet = outlet
+        self._uaid = uaid
+        self._device = device
+        self._outstanding: set[Key] | None = None  # sent on this connection, stored, not acknowledged
+        self._drained: int | None = None if device is None else 0  # sent by the drain under way
+        self._pinged_at: int | None = None
+        self.epoch = 0  # drains begun
+
+    @property
+    def direct(self) -> bool:
+        """No drain is under way."""
+        return self._drained is None
+
+    # --- what the device says ---
+
+    def on(self, message: ClientMessage) -> bool:
+        """Handle what needs no store; True when the next batch is due. Raises Disconnect."""
+        match message:
+            case Ack():
+                return self._acknowledged(message.updates)
+            case Ping():
+                self._ping()
+            case Nack():
+                metrics.nacked(message.code)
+            case BroadcastSubscribe():
+                if message.broadcasts:
+                    self._outlet.send(Broadcast(broadcasts=broadcasts_for(message.broadcasts)))
+            case Hello():
+                raise Disconnect(CloseCode.ERROR, "hello was said before")
+        return False
+
+    async def command(self, message: Register | Unregister) -> None:
+        """Handle and answer what the store must do. Raises Disconnect for a malformed channelID."""
+        if not is_channel_id(message.channel_id):
+            raise Disconnect(CloseCode.ERROR, "channelID: must be a UUID in lowercase with dashes")
+        if isinstance(message, Register):
+            status, endpoint = await self._register(message)
+            self._outlet.send(Registered(channel_id=message.channel_id, status=status, push_endpoint=endpoint))
+        else:
+            status = await self._unregister(message.channel_id)
+            self._outlet.send(Unregistered(channel_id=message.channel_id, status=status))
+        metrics.REGISTRATIONS.labels(type(message).__name__.lower(), status).inc()
+
+    async def _register(self, message: Register) -> tuple[int, str]:
+        """Status and endpoint."""
+        node, channel_id = self._node, message.channel_id
+        try:
+            point = None if message.key is None else _vapid_point(message.key)
+        except ValueError:
+            return _BAD_KEY, ""
+        try:
+            key = base64url.encode(point) if point else None
+            self._device = await node.store.register(self._uaid.hex(), channel_id, key, node.id, node.clock.now())
+        except Unavailable as error:
+            log.warning("register_failed", error=error.detail)
+            return _FAILED, ""
+        chid = bytes.fromhex(channel_id.replace("-", ""))
+        if point is None:
+            return _OK, f"{node.origin}/wpush/v1/{node.tokens.make_v1(self._uaid, chid)}"
+        return _OK, f"{node.origin}/wpush/v2/{node.tokens.make_v2(self._uaid, chid, point)}"
+
+    async def _unregister(self, channel_id: str) -> int:
+        """Status. A channel that is not there is as good as removed."""
+        try:
+            if self._device is not None:
+                await self._node.store.unregister(self._device, channel_id)
+        except Unavailable as error:
+            log.warning("unregister_failed", error=error.detail)
+            return _FAILED
+        return _OK
+
+    def _acknowledged(self, updates: Sequence[Update]) -> bool:
+        keys = []
+        for update in updates:
+            metrics.acked(update.code)
+            key = _key_of(update.version)
+            if key is not None:
+                keys.append(key)
+        if self._device is not None and keys:
+            self._node.acks.add(self._device, keys)
+        if self._outstanding is not None:
+            self._outstanding.difference_update(keys)
+            self._outstanding = self._outstanding or None
+        return self._drained is not None and self._outstanding is None
+
+    def _ping(self) -> None:
+        now = self._node.clock.now()
+        if self._pinged_at is not None and 0 <= now - self._pinged_at < MIN_PING_INTERVAL_MS:
+            raise Disconnect(CloseCode.ERROR, "ping: at most one in 45 s")
+        self._pinged_at = now
+        self._outlet.send(_PONG)
+
+    # --- its messages ---
+
+    async def drain(self) -> None:
+        """Send the next batch from the store, unless one is still to be acknowledged.
+
+        Raises Disconnect when more messages wait than one connection may drain: the device is forgotten, and made anew.
+        """
+        if self._device is None or (self._drained is not None and self._outstanding):
+            return
+        if self._drained is None:
+            self._drained = 0
+            self.epoch += 1
+        left = self._node.message_limit - self._drained
+        batch = await self._unsent(self._device, min(DRAIN_BATCH, max(left, 1)))
+        if not batch:
+            self._drained = None
+        elif left <= 0:
+            await self._reset(self._device)
+        else:
+            self._drained += len(batch)
+            for key, message in batch:
+                self._send(key, message)
+            metrics.DELIVERED_DRAINED.inc(len(batch))
+
+    async def _unsent(self, device: Key, limit: int) -> list[tuple[Key, PushMessage]]:
+        """What waits and was not sent on this connection; acks that are on their way count."""
+        node = self._node
+        await node.acks.settle(device)
+        sent = len(self._outstanding or ())
+        waiting = await node.store.waiting(device, 0, limit + sent, node.clock.now())
+        known = self._outstanding or ()
+        return [(message.key, message) for message in waiting if message.key is not None and message.key not in known][
+            :limit
+        ]
+
+    async def _reset(self, device: Key) -> None:
+        metrics.RESETS.inc()
+        log.info("device_reset", device=device, limit=self._node.message_limit)
+        self._device = None
+        await self._node.store.forget(device)
+        raise Disconnect(CloseCode.UAID_RESET, "too many messages were waiting")
+
+    def push(self, key: Key, message: PushMessage, ticket: int) -> bool:
+        """Send a stored message now; False when it must be read from the store in its turn."""
+        if not self.direct or ticket != self.epoch or not self._outlet.has_room():
+            return False
+        if self._outstanding is not None and len(self._outstanding) >= _MAX_OUTSTANDING:
+            return False
+        self._send(key, message)
+        metrics.DELIVERED_DIRECT.inc()
+        return True
+
+    def push_instant(self, message: PushMessage) -> bool:
+        """Send a message that is not stored, unless the device reads too slowly."""
+        if not self._outlet.has_room():
+            return False
+        self._outlet.send(_notification(message, uuid4().hex))
+        metrics.DELIVERED_INSTANT.inc()
+        return True
+
+    def _send(self, key: Key, message: PushMessage) -> None:
+        if self._outstanding is None:
+            self._outstanding = set()
+        self._outstanding.add(key)
+        self._outlet.send(_notification(message, str(key)))
+
+    async def leave(self) -> None:
+        """Note that this node holds the device no more."""
+        if self._device is not None:
+            await self._node.store.gone(self._device, self._node.id)
+
+
+def broadcasts_for(wanted: dict[str, str]) -> Broadcasts:
+    """What we know of these broadcasts: there are none yet."""
+    return {"errors": dict.fromkeys(wanted, "Broadcast not found")} if wanted else {}
+
+
+def _notification(message: PushMessage, version: str) -> Notification:
+    if not message.data:
+        return Notification(channel_id=message.channel_id, version=version)
+    data = base64url.encode(message.data)
+    return Notification(channel_id=message.channel_id, version=version, data=data, headers=message.headers)
+
+
+def _key_of(version: str) -> Key | None:
+    """The store's key in a version; None for an instant message's, or for what we never sent."""
+    ours = version.isascii() and version.isdecimal() and len(version) <= _MAX_VERSION_DIGITS
+    return int(version) if ours else None
+
+
+def _vapid_point(text: str) -> bytes:
+    """A VAPID public key, 65 bytes. Firefox pads its base64url. Raises ValueError."""
+    point = base64url.decode(text)
+    load_public(point)
+    return point

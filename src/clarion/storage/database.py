@@ -1,0 +1,125 @@
+"""What the nouns of this folder ask of an engine: transactions, and the few statements that run by the million.
+
+A noun is written once, as plain functions over a connection; `Database` runs them in a thread, `Dialect` has each engine's
+own fastest way to move many rows. Both take a whole batch in one statement: besides the speed, a thread that goes back to
+Python for each row would have to win the interpreter lock from the event loop for each row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from clarion.errors import InvalidRequest
+from clarion.model import Key, Millis
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Columns: TypeAlias = Mapping[str, str]
+"""Column names with their types in the words of PostgreSQL."""
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Dialect(Protocol):
+    """An engine's way with many rows. `?` marks a parameter in every statement and fragment."""
+
+    def insert(self, conn: Connection, table: str, columns: Columns, rows: Sequence[Row]) -> int:
+        """Add rows in order; one whose key is taken is left out. How many were added."""
+        ...
+
+    def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
+        """Run an INSERT, UPDATE or DELETE that reads the rows as a relation `batch`; how many rows it touched."""
+        ...
+
+    def rows(self, conn: Connection, columns: Sequence[str], rest: str, *values: object) -> list[Row]:
+        """`SELECT columns rest`: expressions of numbers and text."""
+        ...
+
+    def joined(
+        self, conn: Connection, columns: Sequence[str], rest: str, batch: Columns, rows: Sequence[Row]
+    ) -> list[Row]:
+        """`SELECT columns rest`, where `rest` reads the rows as a relation `batch`; in no particular order."""
+        ...
+
+    def within(self, type_: str) -> str:
+        """What follows a column to compare it with a list that is one parameter, made by `listed`."""
+        ...
+
+    def listed(self, values: Sequence[int] | Sequence[str]) -> object:
+        """The parameter for `within`."""
+        ...
+
+    def keys(self, conn: Connection, table: str, count: int) -> list[Key]:
+        """Keys of a table that were never used, in rising order."""
+        ...
+
+
+class Transactions(Protocol):
+    """Runs functions over a connection in a thread; raises `Unavailable` when the engine cannot."""
+
+    async def read(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` on a connection that only reads."""
+        ...
+
+    async def write(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` in a transaction; on disk when it returns. An exception of `work` leaves nothing behind."""
+        ...
+
+
+class Database(Transactions, Protocol):
+    """One engine. `key_block`: how many keys of notifications to fetch ahead; `now` is asked where no caller says the time."""
+
+    dialect: Dialect
+    key_block: int
+    now: Callable[[], Millis]
+
+    def holding(
+        self, project: Key, span: tuple[Key, Key] | None, users: Sequence[Key]
+    ) -> AbstractAsyncContextManager[Transactions]:
+        """Keep every other holder of one of these users (a span of keys, else sorted keys) waiting until left.
+
+        Inside, read first and write once at the end.
+        """
+        ...
+
+
+def upsert(conn: Connection, table: Table) -> Any:
+    """An INSERT that knows ON CONFLICT, in the words of the connection's engine."""
+    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def to_json(value: object) -> str:
+    """Compact JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+def from_json(text: str | bytes) -> Any:
+    """The value of JSON text."""
+    return msgspec.json.decode(text)
+
+
+@cache
+def columns_of(table: Table, *names: str) -> Columns:
+    """The named columns of a table with their types; all of them when none is named."""
+    words = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its dialects untyped
+    chosen = [table.c[name] for name in names] if names else list(table.c)
+    return {column.name: column.type.compile(words).lower() for column in chosen}
+
+
+def int_cursor(cursor: str | None, parts: int) -> tuple[int, ...] | None:
+    """The keys in a page's cursor.
+
+    Raises:
+        InvalidRequest: it is not one that a page gave.
+    """
+    if cursor is None:
+        return None
+    numbers = cursor.split(".")
+    if len(numbers) != parts or not all(number.isascii() and number.isdigit() for number in numbers):
+        raise InvalidRequest.field("cursor", "takes the next_cursor of the page before")
+    return tuple(int(number) for number in numbers)

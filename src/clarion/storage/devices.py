@@ -1,0 +1,146 @@
+"""Addresses of people: found again by installation, previous address or address, whoever they belonged to before."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, or_, select, update
+
+from clarion.errors import NotFound
+from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Permission, Registration
+from clarion.storage.database import Database, to_json
+from clarion.storage.merging import present
+from clarion.storage.schema import device, person
+
+DELETED = "deleted"
+"""The state of a device that its owner took away: only its id and keys stay, for the trail."""
+
+_GONE = {"state": DELETED, "state_reason": None, "address": None, "installation": None, "details": "{}"}
+
+
+class SqlDevices:
+    """See `ports.Devices`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def register(
+        self, project: Key, user: Key, registration: Registration, device_id: str, now: Millis
+    ) -> tuple[Device, bool]:
+        """See `ports.Devices`; an installation is known within its kind.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        return await self._db.write(_register, project, user, registration, device_id, now)
+
+    async def get(self, project: Key, device_id: str) -> Device | None:
+        found = await self.find(project, [device_id])
+        return found[0] if found else None
+
+    async def of_user(self, project: Key, user: Key) -> list[Device]:
+        return await self._db.read(_devices, project, device.c.person == user)
+
+    async def find(self, project: Key, device_ids: Sequence[str]) -> list[Device]:
+        return await self._db.read(_devices, project, device.c.id.in_(device_ids))
+
+    async def delete(self, project: Key, device_id: str) -> bool:
+        return await self._db.write(_delete, project, device.c.id == device_id)
+
+
+def _register(
+    conn: Connection, project: Key, user: Key, registration: Registration, device_id: str, now: Millis
+) -> tuple[Device, bool]:
+    owner = present(conn, project, [user]).get(user)
+    if owner is None:
+        raise NotFound("there is no such user any more")
+    known = _known(conn, project, registration)
+    values = _values(registration) | {"person": owner, "registered_at": now, "updated_at": now}
+    if known:
+        key, *others = known
+        _delete(conn, project, device.c.key.in_(others))
+        if registration.installation is None:
+            del values["installation"]  # a server that repeats an address does not know it; it stays
+        conn.execute(update(device).where(device.c.key == key).values(values))
+    else:
+        added = insert(device).values(values | {"project": project, "id": device_id, "created_at": now})
+        key = conn.execute(added.returning(device.c.key)).scalar_one()
+    row = conn.execute(_select(project, device.c.key == key)).one()
+    return _device(row), not known
+
+
+def _known(conn: Connection, project: Key, registration: Registration) -> list[Key]:
+    """Rows that are this device, the surest first: by installation, by previous address, by address."""
+    marks = (
+        device.c.installation == registration.installation,
+        device.c.address == registration.previous_address,
+        device.c.address == registration.address,
+    )
+    given = (registration.installation, registration.previous_address, registration.address)
+    conditions = [mark for mark, value in zip(marks, given, strict=True) if value is not None]
+    if not conditions:
+        return []
+    mine = and_(device.c.project == project, device.c.kind == registration.kind.value)
+    columns = (device.c.key, device.c.installation, device.c.address)
+    rows = conn.execute(select(*columns).where(mine, or_(*conditions)).with_for_update()).all()
+
+    def sureness(row: Row[Any]) -> int:
+        if row.installation is not None and row.installation == registration.installation:
+            return 0
+        return 1 if row.address == registration.previous_address else 2
+
+    return [row.key for row in sorted(rows, key=sureness)]
+
+
+def _values(registration: Registration) -> dict[str, Any]:
+    return {
+        "kind": registration.kind.value,
+        "address": registration.address,
+        "permission": registration.permission.value,
+        "state": DeviceState.ACTIVE.value,
+        "state_reason": None,
+        "locale": registration.locale,
+        "timezone": registration.timezone,
+        "app_version": registration.app_version,
+        "model": registration.model,
+        "installation": registration.installation,
+        "details": to_json(registration.details),
+    }
+
+
+def _delete(conn: Connection, project: Key, condition: ColumnElement[bool]) -> bool:
+    mine = and_(device.c.project == project, condition, device.c.state != DELETED)
+    return conn.execute(update(device).where(mine).values(_GONE)).rowcount > 0
+
+
+def _devices(conn: Connection, project: Key, condition: ColumnElement[bool]) -> list[Device]:
+    return [_device(row) for row in conn.execute(_select(project, condition).order_by(device.c.key))]
+
+
+def _select(project: Key, condition: ColumnElement[bool]) -> Select[Any]:
+    query = select(device, person.c.id.label("user_id")).join(person, person.c.key == device.c.person)
+    return query.where(device.c.project == project, device.c.state != DELETED, condition)
+
+
+def _device(row: Row[Any]) -> Device:
+    return Device(
+        key=row.key,
+        id=row.id,
+        project=row.project,
+        user=row.person,
+        user_id=row.user_id,
+        kind=DeviceKind(row.kind),
+        address=row.address,
+        permission=Permission(row.permission),
+        state=DeviceState(row.state),
+        state_reason=row.state_reason,
+        locale=row.locale,
+        timezone=row.timezone,
+        app_version=row.app_version,
+        model=row.model,
+        installation=row.installation,
+        details=msgspec.json.decode(row.details, type=dict[str, str]),
+        registered_at=row.registered_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,169 @@
+"""Everything that one step wants written, in the caller's transaction: whoever lost the lease writes nothing."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from clarion.model import Decision, DeviceState, DeviceVerdict, Key, Millis, Notification, Outcome
+from clarion.ports import Effects, Lease
+from clarion.storage.database import Dialect, Row, columns_of
+from clarion.storage.merging import aliases
+from clarion.storage.requests import Request, encode_request
+from clarion.storage.schema import decision, delivery, device, notification, person, sent_content
+from clarion.storage.work import add_work, finish, without
+
+_NOTIFICATION = columns_of(notification)
+_DECISION = columns_of(decision)
+_DELIVERY = columns_of(delivery)
+_SENT = columns_of(sent_content)
+_OUTCOME = columns_of(
+    delivery, "project", "notification", "person", "device", "state", "reason", "provider_id", "attempts", "updated_at"
+)
+_VERDICT = columns_of(device, "key", "project", "state", "state_reason", "registered_at", "updated_at")
+
+_REVISE = """
+INSERT INTO decision (project, notification, person, reason, until, gates, at, revision)
+SELECT project, notification, person, reason, until, gates, at, revision FROM batch WHERE true
+ON CONFLICT (project, notification, person) DO UPDATE SET
+    reason = excluded.reason, until = excluded.until, gates = excluded.gates, at = excluded.at,
+    revision = decision.revision + 1
+"""
+# A state only moves forward: a receipt may have been faster than the outcome.
+_LEARN = """
+UPDATE delivery SET
+    state = CASE WHEN batch.state > delivery.state THEN batch.state ELSE delivery.state END,
+    reason = CASE WHEN batch.state >= delivery.state THEN batch.reason ELSE delivery.reason END,
+    provider_id = COALESCE(batch.provider_id, delivery.provider_id),
+    attempts = CASE WHEN batch.attempts > delivery.attempts THEN batch.attempts ELSE delivery.attempts END,
+    updated_at = batch.updated_at
+FROM batch
+WHERE delivery.project = batch.project AND delivery.notification = batch.notification
+AND delivery.person = batch.person AND delivery.device = batch.device
+"""
+# `registered_at` of the batch is when the message was sent: a word about an older registration proves nothing.
+_JUDGE = """
+UPDATE device SET state = batch.state, state_reason = batch.state_reason, updated_at = batch.updated_at
+FROM batch
+WHERE device.key = batch.key AND device.project = batch.project
+AND device.registered_at <= batch.registered_at AND device.state IN ('active', 'quarantined')
+"""
+_SEND = """
+INSERT INTO sent_content (project, person, hash, at) SELECT project, person, hash, at FROM batch WHERE true
+ON CONFLICT (project, person, hash) DO UPDATE SET at = excluded.at
+"""
+
+
+def write(conn: Connection, dialect: Dialect, effects: Effects, lease: Lease | None, now: Millis) -> bool:
+    """Finish the lease and write; False and nothing written when it was lost."""
+    if lease is not None and not finish(conn, lease):
+        return False
+    skipped = _add_notifications(conn, dialect, effects.notifications)
+    project = _project_of(conn, effects, lease)
+    if project is not None:
+        _write_trail(conn, dialect, project, effects, _moment(effects, now))
+    add_work(conn, dialect, without(effects.work, skipped) if skipped else effects.work)
+    return True
+
+
+def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effects, at: Millis) -> None:
+    if effects.decisions:
+        dialect.insert(conn, "decision", _DECISION, _decisions(project, effects.decisions))
+    if effects.revised:
+        dialect.apply(conn, _REVISE, _DECISION, _decisions(project, effects.revised))
+    if effects.deliveries:
+        queued = [
+            (project, each.notification, each.user, each.device, each.kind.value, 0, None, None, 0, at)
+            for each in effects.deliveries
+        ]
+        dialect.insert(conn, "delivery", _DELIVERY, queued)
+    if effects.outcomes:
+        _learn(conn, dialect, project, effects.outcomes, at)
+    if effects.device_verdicts:
+        _judge(conn, dialect, project, effects.device_verdicts, at)
+    if effects.sent_content:
+        reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
+        dialect.apply(conn, _SEND, _SENT, reserved)
+
+
+def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notification]) -> set[Key]:
+    """Store those whose id is new; the keys of the others."""
+    if not new:
+        return set()
+    dialect.insert(conn, "notification", _NOTIFICATION, [_notification(each) for each in new])
+    keys = [each.key for each in new]
+    stored = select(notification.c.key).where(notification.c.key.in_(keys))
+    return set(keys) - set(conn.execute(stored).scalars())
+
+
+def _notification(new: Notification) -> Row:
+    request = encode_request(Request(new.message, new.to))
+    times = (new.created_at, new.send_at, new.cancelled_at)
+    return (new.key, new.project, new.id, request, *times, new.automation, new.event)
+
+
+def _decisions(project: Key, decisions: Sequence[Decision]) -> list[Row]:
+    return [
+        (project, each.notification, each.user, each.reason.value, each.until, each.gates, each.at, 0)
+        for each in decisions
+    ]
+
+
+def _learn(conn: Connection, dialect: Dialect, project: Key, outcomes: Sequence[Outcome], at: Millis) -> None:
+    rows = _outcomes(project, outcomes, at)
+    if dialect.apply(conn, _LEARN, _OUTCOME, rows) == len(rows):
+        return
+    present = aliases(conn, project, {each.user for each in outcomes})
+    moved = [
+        msgspec.structs.replace(each, user=present[each.user]) for each in outcomes if each.user in present
+    ]
+    if moved:  # the user was merged while this was on its way
+        dialect.apply(conn, _LEARN, _OUTCOME, _outcomes(project, moved, at))
+
+
+def _outcomes(project: Key, outcomes: Iterable[Outcome], at: Millis) -> list[Row]:
+    """One row a delivery, the furthest state last."""
+    return [
+        (
+            project,
+            each.notification,
+            each.user,
+            each.device,
+            int(each.state),
+            None if each.reason is None else each.reason.value,
+            each.provider_id,
+            each.attempts,
+            at,
+        )
+        for each in outcomes
+    ]
+
+
+def _judge(conn: Connection, dialect: Dialect, project: Key, verdicts: Sequence[DeviceVerdict], at: Millis) -> None:
+    """Of two verdicts about one device, the graver counts."""
+    gravest: dict[Key, DeviceVerdict] = {}
+    for each in verdicts:
+        if each.device not in gravest or each.state is DeviceState.RETIRED:
+            gravest[each.device] = each
+    rows = [(key, project, each.state.value, each.reason, each.sent_at, at) for key, each in gravest.items()]
+    dialect.apply(conn, _JUDGE, _VERDICT, rows)
+
+
+def _moment(effects: Effects, now: Millis) -> Millis:
+    """When the step happened: its decisions know, else the store's own clock."""
+    return max((each.at for each in (*effects.decisions, *effects.revised)), default=now)
+
+
+def _project_of(conn: Connection, effects: Effects, lease: Lease | None) -> Key | None:
+    """The one project that a step writes for; None when what it names is gone."""
+    if lease is not None:
+        return lease.project
+    for new in (*effects.notifications, *effects.work):
+        return new.project
+    for each in (*effects.decisions, *effects.revised, *effects.deliveries, *effects.outcomes):
+        return _project(conn, select(notification.c.project).where(notification.c.key == each.notification))
+    for verdict in effects.device_verdicts:
+        return _project(conn, select(device.c.project).where(device.c.key == verdict.device))
+    for user, _ in effects.sent_content:
+        return _project(conn, select(person.c.project).where(person.c.key == user))
+    return None

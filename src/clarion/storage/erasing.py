@@ -1,0 +1,48 @@
+"""The end of a person: every row about them, and their id in the audiences that named them."""
+
+import msgspec
+from sqlalchemy import Connection, delete, or_, select, update
+
+from clarion.model import Key, Message
+from clarion.storage.requests import Request, decode_request, encode_request
+from clarion.storage.schema import (
+    consent,
+    decision,
+    delivery,
+    device,
+    event,
+    merged,
+    notification,
+    person,
+    receipt,
+    sent_content,
+)
+
+
+def erase(conn: Connection, project: Key, key: Key, user_id: str) -> bool:
+    """Delete everything of the person; False when somebody else did."""
+    _strike(conn, project, key, user_id)
+    told = select(decision.c.notification).where(decision.c.project == project, decision.c.person == key)
+    for table in (receipt, delivery):
+        mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
+        conn.execute(delete(table).where(mine))
+    for table in (decision, sent_content, device, consent, event):
+        conn.execute(delete(table).where(table.c.project == project, table.c.person == key))
+    aliases = or_(merged.c.person == key, merged.c.former == key)
+    conn.execute(delete(merged).where(merged.c.project == project, aliases))
+    return conn.execute(delete(person).where(person.c.project == project, person.c.key == key)).rowcount > 0
+
+
+def _strike(conn: Connection, project: Key, key: Key, user_id: str) -> None:
+    """Take the person out of the audiences that name them; what was only for them loses its words too."""
+    told = select(decision.c.notification).where(decision.c.project == project, decision.c.person == key)
+    mine = (notification.c.project == project) & notification.c.key.in_(told)
+    for row in conn.execute(select(notification.c.key, notification.c.request).where(mine)).all():
+        request = decode_request(row.request)
+        if request.to.users is None or user_id not in request.to.users:
+            continue
+        others = [other for other in request.to.users if other != user_id]
+        message = request.message if others else Message(category=request.message.category)
+        struck = Request(message=message, to=msgspec.structs.replace(request.to, users=others))
+        changed = update(notification).where(notification.c.project == project, notification.c.key == row.key)
+        conn.execute(changed.values(request=encode_request(struck)))

@@ -1,0 +1,81 @@
+"""An anonymous person turns out to be a known one: everything moves, and a refusal of either side stays."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, delete, insert, select, text, update
+
+from clarion.model import Key, Millis
+from clarion.storage.schema import consent, device, event, merged, person
+
+# What the known person has already wins; `told` finds the anonymous person's rows through the index of decisions.
+_MOVE = """
+UPDATE {table} SET person = :known
+WHERE project = :project AND person = :anonymous AND {told}
+AND NOT EXISTS (
+    SELECT 1 FROM {table} AS kept WHERE kept.project = :project AND kept.person = :known AND {same}
+)
+"""
+_LEAVE = "DELETE FROM {table} WHERE project = :project AND person = :anonymous AND {told}"
+_TOLD = "notification IN (SELECT d.notification FROM decision d WHERE d.project = :project AND d.person = :anonymous)"
+_MOVED = (  # decisions last: the others are found through them
+    ("receipt", _TOLD, ("notification", "device", "kind", "action")),
+    ("delivery", _TOLD, ("notification", "device")),
+    ("decision", "true", ("notification",)),
+    ("sent_content", "true", ("hash",)),
+)
+
+
+def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
+    """Move all rows of `anonymous` to `known` and end it."""
+    both = select(person.c.key).where(person.c.project == project, person.c.key.in_((anonymous, known)))
+    if len(conn.execute(both).all()) < 2:  # noqa: PLR2004 - the two of them
+        return
+    _merge_consents(conn, project, anonymous, known, now)
+    for table in (device, event):
+        mine = (table.c.project == project) & (table.c.person == anonymous)
+        conn.execute(update(table).where(mine).values(person=known))
+    keys = {"project": project, "anonymous": anonymous, "known": known}
+    for name, told, columns in _MOVED:
+        same = " AND ".join(f"kept.{column} = {name}.{column}" for column in columns)
+        conn.execute(text(_MOVE.format(table=name, told=told, same=same)), keys)
+        conn.execute(text(_LEAVE.format(table=name, told=told)), keys)
+    mine = (merged.c.project == project) & (merged.c.person == anonymous)
+    conn.execute(update(merged).where(mine).values(person=known))
+    conn.execute(insert(merged).values(project=project, former=anonymous, person=known))
+    conn.execute(delete(person).where(person.c.project == project, person.c.key == anonymous))
+
+
+def _merge_consents(conn: Connection, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
+    """One ledger of two. Where one side's last word was no and the joint ledger would end in yes, no is said again."""
+    mine = (consent.c.project == project) & consent.c.person.in_((anonymous, known))
+    last: dict[tuple[str, str], bool] = {}
+    words: dict[tuple[Key, str, str], bool] = {}
+    for line in conn.execute(select(consent).where(mine).order_by(consent.c.key)):
+        last[line.category, line.channel] = line.granted
+        words[line.person, line.category, line.channel] = line.granted
+    conn.execute(update(consent).where(mine).values(person=known))
+    refused = {(category, channel) for (_, category, channel), granted in words.items() if not granted}
+    again = sorted(about for about in refused if last[about])
+    line = {"project": project, "person": known, "granted": False, "source": "merge", "at": now}
+    if again:
+        conn.execute(
+            insert(consent), [line | {"category": category, "channel": channel} for category, channel in again]
+        )
+
+
+def present(conn: Connection, project: Key, keys: Collection[Key]) -> dict[Key, Key]:
+    """Who these people are now: themselves, or whom they were merged into; the erased are missing.
+
+    None of them is merged or erased by others before the caller's transaction ends.
+    """
+    mine = (person.c.project == project) & person.c.key.in_(keys)
+    locked = conn.execute(select(person.c.key).where(mine).order_by(person.c.key).with_for_update(read=True))
+    found = {key: key for key in locked.scalars()}
+    gone = [key for key in keys if key not in found]
+    return found | aliases(conn, project, gone) if gone else found
+
+
+def aliases(conn: Connection, project: Key, keys: Collection[Key]) -> dict[Key, Key]:
+    """Former key → present key, of those that were merged."""
+    mine = (merged.c.project == project) & merged.c.former.in_(keys)
+    return {row.former: row.person for row in conn.execute(select(merged.c.former, merged.c.person).where(mine))}

@@ -1,0 +1,1 @@
+"""The steps from an older schema to the present one, each for both engines."""

@@ -1,0 +1,157 @@
+"""Projects, their keys and their credentials: few rows, read often, cached by callers."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+
+from clarion.errors import Conflict
+from clarion.model import ApiKey, Category, Credential, DeviceKind, Key, Millis, Project, ProjectSettings
+from clarion.storage import definitions
+from clarion.storage.database import Database, to_json, upsert
+from clarion.storage.schema import api_key, credential, project
+
+
+class SqlProjects:
+    """See `ports.Projects`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def create(self, id: str, name: str, settings: ProjectSettings, vapid: Credential, now: Millis) -> Project:
+        """See `ports.Projects`; the project of `vapid` is not looked at.
+
+        Raises:
+            Conflict: the id is taken.
+        """
+        return await self._db.write(_create, id, name, settings, vapid, now)
+
+    async def get(self, key: Key) -> Project | None:
+        return await self._db.read(_find, project.c.key == key)
+
+    async def find(self, id: str) -> Project | None:
+        return await self._db.read(_find, project.c.id == id)
+
+    async def all(self) -> list[Project]:
+        return await self._db.read(_all)
+
+    async def update(self, project: Project) -> None:
+        await self._db.write(_update, project)
+
+    async def add_key(self, key: ApiKey, hash: bytes) -> ApiKey:
+        return await self._db.write(_add_key, key, hash)
+
+    async def find_key(self, hash: bytes) -> ApiKey | None:
+        return await self._db.read(_find_key, hash)
+
+    async def keys(self, project: Key) -> list[ApiKey]:
+        return await self._db.read(_keys, project)
+
+    async def revoke_key(self, project: Key, id: str, now: Millis) -> bool:
+        return await self._db.write(_revoke_key, project, id, now)
+
+    async def credentials(self, project: Key, kind: DeviceKind) -> list[Credential]:
+        return await self._db.read(_credentials, project, kind)
+
+    async def add_credential(self, credential: Credential) -> None:
+        await self._db.write(_add_credential, credential)
+
+
+def _create(
+    conn: Connection, id: str, name: str, settings: ProjectSettings, vapid: Credential, now: Millis
+) -> Project:
+    row = {"id": id, "name": name, "settings": to_json(settings), "vapid_public_key": vapid.name, "created_at": now}
+    added = upsert(conn, project).values(row).on_conflict_do_nothing().returning(project.c.key)
+    key = conn.execute(added).scalar()
+    if key is None:
+        raise Conflict(f"a project with the id {id!r} exists")
+    _add_credential(conn, msgspec.structs.replace(vapid, project=key))
+    general = Category(name="general")
+    definitions.put(conn, key, "categories", general.name, msgspec.to_builtins(general), now)
+    return Project(
+        key=key,
+        id=id,
+        name=name,
+        settings=settings,
+        vapid_public_key=vapid.name,
+        identity_key=None,
+        created_at=now,
+    )
+
+
+def _find(conn: Connection, condition: ColumnElement[bool]) -> Project | None:
+    row = conn.execute(select(project).where(condition)).first()
+    return _project(row) if row else None
+
+
+def _all(conn: Connection) -> list[Project]:
+    return [_project(row) for row in conn.execute(select(project).order_by(project.c.key))]
+
+
+def _update(conn: Connection, changed: Project) -> None:
+    values = {"name": changed.name, "settings": to_json(changed.settings), "identity_key": changed.identity_key}
+    conn.execute(update(project).where(project.c.key == changed.key).values(values))
+
+
+def _add_key(conn: Connection, key: ApiKey, hash: bytes) -> ApiKey:
+    values = msgspec.structs.asdict(key) | {"scopes": to_json(key.scopes), "hash": hash}
+    del values["key"]
+    added = conn.execute(insert(api_key).values(values).returning(api_key.c.key)).scalar_one()
+    return msgspec.structs.replace(key, key=added)
+
+
+def _find_key(conn: Connection, hash: bytes) -> ApiKey | None:
+    row = conn.execute(select(api_key).where(api_key.c.hash == hash)).first()
+    return _api_key(row) if row else None
+
+
+def _keys(conn: Connection, owner: Key) -> list[ApiKey]:
+    found = conn.execute(select(api_key).where(api_key.c.project == owner).order_by(api_key.c.key))
+    return [_api_key(row) for row in found]
+
+
+def _revoke_key(conn: Connection, owner: Key, id: str, now: Millis) -> bool:
+    valid = (api_key.c.project == owner) & (api_key.c.id == id) & api_key.c.revoked_at.is_(None)
+    return conn.execute(update(api_key).where(valid).values(revoked_at=now)).rowcount > 0
+
+
+def _credentials(conn: Connection, owner: Key, kind: DeviceKind) -> list[Credential]:
+    mine = (credential.c.project == owner) & (credential.c.kind == kind.value)
+    found = conn.execute(select(credential).where(mine).order_by(credential.c.created_at, credential.c.name))
+    return [
+        Credential(project=row.project, kind=kind, name=row.name, sealed=row.sealed, created_at=row.created_at)
+        for row in found
+    ]
+
+
+def _add_credential(conn: Connection, added: Credential) -> None:
+    values = msgspec.structs.asdict(added) | {"kind": added.kind.value}
+    replaced = {"sealed": added.sealed, "created_at": added.created_at}
+    statement = upsert(conn, credential).values(values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["project", "kind", "name"], set_=replaced))
+
+
+def _project(row: Row[Any]) -> Project:
+    return Project(
+        key=row.key,
+        id=row.id,
+        name=row.name,
+        settings=msgspec.json.decode(row.settings, type=ProjectSettings),
+        vapid_public_key=row.vapid_public_key,
+        identity_key=row.identity_key,
+        created_at=row.created_at,
+    )
+
+
+def _api_key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        key=row.key,
+        id=row.id,
+        project=row.project,
+        kind=row.kind,
+        name=row.name,
+        scopes=msgspec.json.decode(row.scopes, type=list[str]),
+        hint=row.hint,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,390 @@
+"""The one description of the database, for both engines: tables, keys and the few indexes that a query needs.
+
+Inside, everything is found by integer keys; public ids are text and live in unique indexes at the edge. All times are
+milliseconds since the epoch, UTC. The table of users is called `person` because `user` is a reserved word in SQL.
+
+There are no foreign keys: rows come and go by the million in batches, a check for each would cost more than the row, and
+every deletion is one of the few verbs in this folder. Index costs are paid per row, so each index here names its query.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+
+# SQLite gives automatic keys to INTEGER only; it is 64 bits wide there as well.
+_KEY = BigInteger().with_variant(Integer(), "sqlite")
+_DOCUMENT = JSON().with_variant(JSONB(), "postgresql")
+
+
+def _key() -> Column[int]:
+    return Column("key", _KEY, primary_key=True, autoincrement=True)
+
+
+def _column(name: str, type_: TypeEngine[object] | type[TypeEngine[object]], *, null: bool = False) -> Column[object]:
+    return Column(name, type_, nullable=null)
+
+
+project = Table(
+    "project",
+    metadata,
+    _key(),
+    _column("id", Text),
+    _column("name", Text),
+    _column("settings", Text),
+    _column("vapid_public_key", Text),
+    _column("identity_key", LargeBinary, null=True),
+    _column("created_at", BigInteger),
+    Index("project_id", "id", unique=True),
+    sqlite_autoincrement=True,
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    _key(),
+    _column("id", Text),
+    _column("project", BigInteger),
+    _column("kind", Text),
+    _column("name", Text),
+    _column("scopes", Text),
+    _column("hint", Text),
+    _column("hash", LargeBinary),
+    _column("created_at", BigInteger),
+    _column("revoked_at", BigInteger, null=True),
+    Index("api_key_hash", "hash", unique=True),
+    Index("api_key_id", "project", "id", unique=True),
+    sqlite_autoincrement=True,
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    _column("project", BigInteger),
+    _column("kind", Text),
+    _column("name", Text),
+    _column("sealed", LargeBinary),
+    _column("created_at", BigInteger),
+    PrimaryKeyConstraint("project", "kind", "name"),
+)
+
+definition = Table(
+    "definition",
+    metadata,
+    _column("project", BigInteger),
+    _column("kind", Text),
+    _column("name", Text),
+    _column("body", Text),
+    _column("updated_at", BigInteger),
+    PrimaryKeyConstraint("project", "kind", "name"),
+)
+
+# Keys of people, devices, events and messages are never given twice: tokens and waiting work still name them.
+person = Table(
+    "person",
+    metadata,
+    _key(),
+    _column("project", BigInteger),
+    _column("id", Text),
+    _column("attributes", _DOCUMENT),
+    _column("locale", Text, null=True),
+    _column("timezone", Text, null=True),
+    _column("email", Text, null=True),
+    _column("phone", Text, null=True),
+    _column("anonymous", Boolean),
+    _column("created_at", BigInteger),
+    _column("updated_at", BigInteger),
+    Index("person_id", "project", "id", unique=True),
+    Index("person_span", "project", "key"),  # an audience walks the people of a project in key order
+    sqlite_autoincrement=True,
+)
+
+# Who an anonymous person turned out to be: receipts and outcomes on their way still carry the former key.
+merged = Table(
+    "merged",
+    metadata,
+    _column("project", BigInteger),
+    _column("former", BigInteger),
+    _column("person", BigInteger),
+    PrimaryKeyConstraint("project", "former"),
+    Index("merged_person", "person"),
+)
+
+device = Table(
+    "device",
+    metadata,
+    _key(),
+    _column("project", BigInteger),
+    _column("id", Text),
+    _column("person", BigInteger),
+    _column("kind", Text),
+    _column("address", Text, null=True),
+    _column("permission", Text),
+    _column("state", Text),  # a DeviceState, or `deleted`: the trail still names the device
+    _column("state_reason", Text, null=True),
+    _column("locale", Text, null=True),
+    _column("timezone", Text, null=True),
+    _column("app_version", Text, null=True),
+    _column("model", Text, null=True),
+    _column("installation", Text, null=True),
+    _column("details", Text),
+    _column("registered_at", BigInteger),
+    _column("created_at", BigInteger),
+    _column("updated_at", BigInteger),
+    Index("device_id", "project", "id", unique=True),
+    Index("device_person", "person"),
+    Index(
+        "device_address",
+        "project",
+        "kind",
+        "address",
+        unique=True,
+        sqlite_where=text("address IS NOT NULL"),
+        postgresql_where=text("address IS NOT NULL"),
+    ),
+    Index(
+        "device_installation",
+        "project",
+        "kind",
+        "installation",
+        unique=True,
+        sqlite_where=text("installation IS NOT NULL"),
+        postgresql_where=text("installation IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+consent = Table(
+    "consent",
+    metadata,
+    _key(),
+    _column("project", BigInteger),
+    _column("person", BigInteger),
+    _column("category", Text),
+    _column("channel", Text),
+    _column("granted", Boolean),
+    _column("source", Text),
+    _column("wording", Text, null=True),
+    _column("at", BigInteger),
+    Index("consent_person", "person"),  # a person has few lines; the last one of a category and channel counts
+    sqlite_autoincrement=True,
+)
+
+event = Table(
+    "event",
+    metadata,
+    _key(),
+    _column("project", BigInteger),
+    _column("person", BigInteger),
+    _column("name", Text),
+    _column("properties", _DOCUMENT),
+    _column("occurred_at", BigInteger),
+    _column("id", Text, null=True),
+    Index("event_person", "person", "key"),
+    Index(
+        "event_id",
+        "project",
+        "id",
+        unique=True,
+        sqlite_where=text("id IS NOT NULL"),
+        postgresql_where=text("id IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+notification = Table(
+    "notification",
+    metadata,
+    _key(),
+    _column("project", BigInteger),
+    _column("id", Text),
+    _column("request", Text),
+    _column("created_at", BigInteger),
+    _column("send_at", BigInteger, null=True),
+    _column("cancelled_at", BigInteger, null=True),
+    _column("automation", Text, null=True),
+    _column("event", BigInteger, null=True),
+    Index("notification_id", "project", "id", unique=True),
+    Index("notification_span", "project", "key"),
+    sqlite_autoincrement=True,
+)
+
+# The verdict follows from the reason. Rows of one notification are written in order of people: the key grows at its end.
+decision = Table(
+    "decision",
+    metadata,
+    _column("project", BigInteger),
+    _column("notification", BigInteger),
+    _column("person", BigInteger),
+    _column("reason", Text),
+    _column("until", BigInteger, null=True),
+    _column("gates", Text),
+    _column("at", BigInteger),
+    _column("revision", SmallInteger),
+    PrimaryKeyConstraint("project", "notification", "person"),
+    Index("decision_person", "person", "notification"),  # everything about a person starts here
+    sqlite_with_rowid=False,
+)
+
+# When it was queued is the time of its decision.
+delivery = Table(
+    "delivery",
+    metadata,
+    _column("project", BigInteger),
+    _column("notification", BigInteger),
+    _column("person", BigInteger),
+    _column("device", BigInteger),
+    _column("kind", Text),
+    _column("state", SmallInteger),
+    _column("reason", Text, null=True),
+    _column("provider_id", Text, null=True),
+    _column("attempts", SmallInteger),
+    _column("updated_at", BigInteger),
+    PrimaryKeyConstraint("project", "notification", "person", "device"),
+    sqlite_with_rowid=False,
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    _column("project", BigInteger),
+    _column("notification", BigInteger),
+    _column("person", BigInteger),
+    _column("device", BigInteger),
+    _column("kind", Text),
+    _column("action", Text),  # empty for none: part of the key, so that a repetition counts once
+    _column("at", BigInteger),
+    PrimaryKeyConstraint("project", "notification", "person", "device", "kind", "action"),
+    sqlite_with_rowid=False,
+)
+
+sent_content = Table(
+    "sent_content",
+    metadata,
+    _column("project", BigInteger),
+    _column("person", BigInteger),
+    _column("hash", BigInteger),
+    _column("at", BigInteger),
+    PrimaryKeyConstraint("project", "person", "hash"),
+    sqlite_with_rowid=False,
+)
+
+# A leased job is due again when its lease runs out, so `due_at` alone says what may be claimed.
+work = Table(
+    "work",
+    metadata,
+    _key(),
+    _column("project", BigInteger),
+    _column("queue", Text),
+    _column("due_at", BigInteger),
+    _column("attempts", SmallInteger),
+    _column("lease", BigInteger, null=True),
+    _column("notification", BigInteger, null=True),
+    Index("work_due", "queue", "due_at"),
+    Index(
+        "work_notification",
+        "notification",
+        sqlite_where=text("notification IS NOT NULL"),
+        postgresql_where=text("notification IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+# Apart from `work`, because SQLite rewrites a whole row to change one field of it, and a body may be half a megabyte.
+work_body = Table(
+    "work_body",
+    metadata,
+    Column("work", _KEY, primary_key=True, autoincrement=False),
+    _column("body", LargeBinary),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _column("project", BigInteger),
+    _column("key", Text),
+    _column("request_hash", LargeBinary),
+    _column("status", SmallInteger),
+    _column("body", LargeBinary),
+    _column("created_at", BigInteger),
+    PrimaryKeyConstraint("project", "key"),
+    Index("idempotency_age", "created_at"),
+)
+
+push_device = Table(
+    "push_device",
+    metadata,
+    _key(),
+    _column("uaid", Text),
+    _column("node", Text, null=True),
+    _column("seen_at", BigInteger),
+    Index("push_device_uaid", "uaid", unique=True),
+    sqlite_autoincrement=True,
+)
+
+push_channel = Table(
+    "push_channel",
+    metadata,
+    _key(),
+    _column("device", BigInteger),
+    _column("channel_id", Text),
+    _column("vapid", Text, null=True),
+    Index("push_channel_id", "device", "channel_id", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# Without `data` a message is done with (acknowledged, deleted, replaced); it stays until it would have expired only to
+# remember its `source`.
+push_message = Table(
+    "push_message",
+    metadata,
+    _key(),
+    _column("channel", BigInteger),
+    _column("device", BigInteger),
+    _column("data", LargeBinary, null=True),
+    _column("headers", Text),
+    _column("topic", Text, null=True),
+    _column("urgency", Text),
+    _column("source", LargeBinary, null=True),
+    _column("sent_at", BigInteger),
+    _column("expires_at", BigInteger),
+    Index(
+        "push_message_waiting",
+        "device",
+        "key",
+        sqlite_where=text("data IS NOT NULL"),
+        postgresql_where=text("data IS NOT NULL"),
+    ),
+    Index(
+        "push_message_topic",
+        "channel",
+        "topic",
+        unique=True,
+        sqlite_where=text("topic IS NOT NULL AND data IS NOT NULL"),
+        postgresql_where=text("topic IS NOT NULL AND data IS NOT NULL"),
+    ),
+    Index(
+        "push_message_source",
+        "source",
+        unique=True,
+        sqlite_where=text("source IS NOT NULL"),
+        postgresql_where=text("source IS NOT NULL"),
+    ),
+    Index("push_message_expiry", "expires_at"),
+    sqlite_autoincrement=True,
+)

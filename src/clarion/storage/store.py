@@ -1,0 +1,40 @@
+"""All nouns over one database, whichever engine it is."""
+
+from clarion.storage.consents import SqlConsents
+from clarion.storage.database import Database
+from clarion.storage.definitions import SqlDefinitions
+from clarion.storage.devices import SqlDevices
+from clarion.storage.events import SqlEvents
+from clarion.storage.idempotency import SqlIdempotency, touch
+from clarion.storage.people import SqlUsers
+from clarion.storage.projects import SqlProjects
+from clarion.storage.push import SqlPushStore
+from clarion.storage.steps import SqlSteps
+from clarion.storage.trail import SqlTrail
+from clarion.storage.work import SqlWork
+
+
+class SqlStore:
+    """The nouns of `ports.Store`; an engine adds how it opens and closes."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self.projects = SqlProjects(database)
+        self.definitions = SqlDefinitions(database)
+        self.users = SqlUsers(database)
+        self.devices = SqlDevices(database)
+        self.consents = SqlConsents(database)
+        self.events = SqlEvents(database)
+        self.trail = SqlTrail(database)
+        self.work = SqlWork(database)
+        self.steps = SqlSteps(database)
+        self.idempotency = SqlIdempotency(database)
+        self.push = SqlPushStore(database)
+
+    async def ping(self) -> None:
+        """Write a row.
+
+        Raises:
+            Unavailable: the database cannot be written.
+        """
+        await self._db.write(touch, self._db.now())

@@ -1,0 +1,248 @@
+"""Notifications and what became of them: decisions, deliveries and receipts, as the API shows them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select, tuple_, update
+
+from clarion.model import DeliveryState, DeviceKind, Key, Millis, Notification, Reason, Receipt
+from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord
+from clarion.storage.database import Database, Dialect, int_cursor
+from clarion.storage.receipts import ReceiptWriter, receipts_of_user
+from clarion.storage.requests import decode_request
+from clarion.storage.schema import decision, delivery, device, notification, person, work
+from clarion.storage.work import hasten
+
+
+class SqlTrail:
+    """See `ports.Trail`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._spare: list[Key] = []
+        self._receipts = ReceiptWriter(database)
+
+    async def reserve(self, count: int) -> list[Key]:
+        """See `ports.Trail`; keys are fetched ahead, so that most calls cost nothing."""
+        while len(self._spare) < count:
+            size = max(count - len(self._spare), self._db.key_block)
+            self._spare += await self._db.write(_reserve, self._db.dialect, size)
+        taken, self._spare = self._spare[:count], self._spare[count:]
+        return taken
+
+    async def notification(self, project: Key, id: str) -> Notification | None:
+        found = await self._db.read(_notifications, project, notification.c.id == id)
+        return found[0] if found else None
+
+    async def load(self, project: Key, keys: Sequence[Key]) -> dict[Key, Notification]:
+        found = await self._db.read(_notifications, project, notification.c.key.in_(keys))
+        return {each.key: each for each in found}
+
+    async def notifications(self, project: Key, cursor: str | None, limit: int) -> Page[Notification]:
+        """See `ports.Trail`; newest first."""
+        return await self._db.read(_page, project, int_cursor(cursor, 1), limit)
+
+    async def cancel(self, project: Key, key: Key, now: Millis) -> bool:
+        return await self._db.write(_cancel, project, key, now)
+
+    async def progress(self, project: Key, key: Key) -> Progress:
+        return await self._db.read(_progress, project, key)
+
+    async def decisions(
+        self,
+        project: Key,
+        *,
+        notification: Key | None,
+        user: Key | None,
+        reason: Reason | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[DecisionRecord]:
+        after = int_cursor(cursor, 2)
+        return await self._db.read(_decisions, project, notification, user, reason, after, limit)
+
+    async def deliveries(
+        self,
+        project: Key,
+        *,
+        notification: Key | None,
+        user: Key | None,
+        state: DeliveryState | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[DeliveryRecord]:
+        after = int_cursor(cursor, 3)
+        return await self._db.read(_deliveries, project, notification, user, state, after, limit)
+
+    async def add_receipts(self, receipts: Sequence[Receipt], now: Millis) -> list[bool]:
+        return await self._receipts.add(receipts, now)
+
+    async def receipts_of_user(self, project: Key, user: Key, limit: int) -> list[ReceiptRecord]:
+        return await self._db.read(receipts_of_user, project, user, limit)
+
+
+def _reserve(conn: Connection, dialect: Dialect, count: int) -> list[Key]:
+    return dialect.keys(conn, "notification", count)
+
+
+def _notifications(conn: Connection, project: Key, condition: ColumnElement[bool]) -> list[Notification]:
+    query = select(notification).where(notification.c.project == project, condition)
+    return [_notification(row) for row in conn.execute(query)]
+
+
+def _page(conn: Connection, project: Key, after: tuple[int, ...] | None, limit: int) -> Page[Notification]:
+    query = select(notification).where(notification.c.project == project)
+    if after is not None:
+        query = query.where(notification.c.key < after[0])
+    rows = conn.execute(query.order_by(notification.c.key.desc()).limit(limit + 1)).all()
+    shown = [_notification(row) for row in rows[:limit]]
+    return Page(items=shown, next_cursor=str(shown[-1].key) if len(rows) > limit else None)
+
+
+def _cancel(conn: Connection, project: Key, key: Key, now: Millis) -> bool:
+    mine = (notification.c.project == project) & (notification.c.key == key) & notification.c.cancelled_at.is_(None)
+    if conn.execute(update(notification).where(mine).values(cancelled_at=now)).rowcount == 0:
+        return False
+    hasten(conn, project, key, now)
+    return True
+
+
+def _progress(conn: Connection, project: Key, key: Key) -> Progress:
+    of_decisions = (decision.c.project == project) & (decision.c.notification == key)
+    of_deliveries = (delivery.c.project == project) & (delivery.c.notification == key)
+    reasons = select(decision.c.reason, func.count()).where(of_decisions).group_by(decision.c.reason)
+    states = select(delivery.c.state, func.count()).where(of_deliveries).group_by(delivery.c.state)
+    waiting = select(exists().where(work.c.notification == key, work.c.project == project))
+    return Progress(
+        reasons={reason: count for reason, count in conn.execute(reasons).tuples()},
+        deliveries={DeliveryState(state): count for state, count in conn.execute(states).tuples()},
+        working=bool(conn.execute(waiting).scalar()),
+    )
+
+
+def _decisions(
+    conn: Connection,
+    project: Key,
+    of_notification: Key | None,
+    of_user: Key | None,
+    reason: Reason | None,
+    after: tuple[int, ...] | None,
+    limit: int,
+) -> Page[DecisionRecord]:
+    """Of one notification in order of people, otherwise the newest notification first."""
+    query = (
+        select(decision, notification.c.id.label("notification_id"), person.c.id.label("user_id"))
+        .join(notification, notification.c.key == decision.c.notification)
+        .join(person, person.c.key == decision.c.person)
+        .where(decision.c.project == project)
+    )
+    if of_notification is not None:
+        query = query.where(decision.c.notification == of_notification)
+    if of_user is not None:
+        query = query.where(decision.c.person == of_user)
+    if reason is not None:
+        query = query.where(decision.c.reason == reason.value)
+    query = _newest_first(query, decision.c.notification, (decision.c.person,), after)
+    rows = conn.execute(query.limit(limit + 1)).all()
+    more = len(rows) > limit
+    last = rows[limit - 1] if more else None
+    return Page(
+        items=[_decision(row) for row in rows[:limit]],
+        next_cursor=f"{last.notification}.{last.person}" if last else None,
+    )
+
+
+def _deliveries(
+    conn: Connection,
+    project: Key,
+    of_notification: Key | None,
+    of_user: Key | None,
+    state: DeliveryState | None,
+    after: tuple[int, ...] | None,
+    limit: int,
+) -> Page[DeliveryRecord]:
+    """The newest notification first, in it by person and device."""
+    same = (
+        (decision.c.project == delivery.c.project)
+        & (decision.c.notification == delivery.c.notification)
+        & (decision.c.person == delivery.c.person)
+    )
+    names = (notification.c.id.label("notification_id"), person.c.id.label("user_id"), device.c.id.label("device_id"))
+    query = (
+        select(delivery, decision.c.at.label("created_at"), *names)
+        .join(notification, notification.c.key == delivery.c.notification)
+        .join(person, person.c.key == delivery.c.person)
+        .join(device, device.c.key == delivery.c.device, isouter=True)
+        .join(decision, same, isouter=True)
+        .where(delivery.c.project == project)
+    )
+    if of_notification is not None:
+        query = query.where(delivery.c.notification == of_notification)
+    if of_user is not None:
+        told = select(decision.c.notification).where(decision.c.person == of_user, decision.c.project == project)
+        query = query.where(delivery.c.person == of_user, delivery.c.notification.in_(told))
+    if state is not None:
+        query = query.where(delivery.c.state == int(state))
+    query = _newest_first(query, delivery.c.notification, (delivery.c.person, delivery.c.device), after)
+    rows = conn.execute(query.limit(limit + 1)).all()
+    more = len(rows) > limit
+    last = rows[limit - 1] if more else None
+    return Page(
+        items=[_delivery(row) for row in rows[:limit]],
+        next_cursor=f"{last.notification}.{last.person}.{last.device}" if last else None,
+    )
+
+
+def _newest_first(
+    query: Select[Any], newest: ColumnElement[int], then: tuple[ColumnElement[int], ...], after: tuple[int, ...] | None
+) -> Select[Any]:
+    """One column down, the others up; beyond the row where the page before ended."""
+    if after is not None:
+        first, *rest = after
+        query = query.where((newest < first) | ((newest == first) & (tuple_(*then) > tuple_(*rest))))
+    return query.order_by(newest.desc(), *then)
+
+
+def _notification(row: Row[Any]) -> Notification:
+    request = decode_request(row.request)
+    return Notification(
+        key=row.key,
+        id=row.id,
+        project=row.project,
+        message=request.message,
+        to=request.to,
+        created_at=row.created_at,
+        send_at=row.send_at,
+        cancelled_at=row.cancelled_at,
+        automation=row.automation,
+        event=row.event,
+    )
+
+
+def _decision(row: Row[Any]) -> DecisionRecord:
+    return DecisionRecord(
+        notification_id=row.notification_id,
+        user_id=row.user_id,
+        reason=Reason(row.reason),
+        until=row.until,
+        gates=row.gates,
+        at=row.at,
+        revision=row.revision,
+    )
+
+
+def _delivery(row: Row[Any]) -> DeliveryRecord:
+    return DeliveryRecord(
+        notification=row.notification,
+        notification_id=row.notification_id,
+        user_id=row.user_id,
+        device=row.device,
+        device_id=row.device_id or "",
+        kind=DeviceKind(row.kind),
+        state=DeliveryState(row.state),
+        reason=Reason(row.reason) if row.reason else None,
+        provider_id=row.provider_id,
+        attempts=row.attempts,
+        created_at=row.updated_at if row.created_at is None else row.created_at,
+        updated_at=row.updated_at,
+    )

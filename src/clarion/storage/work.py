@@ -1,0 +1,139 @@
+"""The queue: jobs are claimed under a lease, and finished only while the lease is still ours."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, delete, func, select, update
+
+from clarion.model import Key, Millis
+from clarion.ports import Job, Lease, NewWork, PairsWork, queue_of
+from clarion.storage.database import Database, Dialect, columns_of
+from clarion.storage.schema import work, work_body
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
+_WORK = columns_of(work, "key", "project", "queue", "due_at", "attempts", "notification")
+_BODY = columns_of(work_body)
+
+
+class SqlWork:
+    """See `ports.Work`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def claim(self, queue: str, limit: int, now: Millis, lease_ms: int) -> list[Lease]:
+        return await self._db.write(_claim, queue, limit, now, now + lease_ms)
+
+    async def renew(self, leases: Sequence[Lease], until: Millis) -> None:
+        await self._db.write(_renew, leases, until)
+
+    async def release(self, lease: Lease, due_at: Millis) -> None:
+        await self._db.write(_release, lease, due_at)
+
+    async def next_due(self, queues: Sequence[str]) -> Millis | None:
+        """See `ports.Work`; a leased job is due when its lease runs out."""
+        return await self._db.read(_next_due, queues)
+
+    async def backlog(self) -> dict[str, int]:
+        """See `ports.Work`; leased jobs count until they are finished."""
+        return await self._db.read(_backlog)
+
+
+def add_work(conn: Connection, dialect: Dialect, jobs: Iterable[NewWork]) -> None:
+    """Store jobs, in the caller's transaction."""
+    new = list(jobs)
+    if not new:
+        return
+    keys = dialect.keys(conn, "work", len(new))
+    rows = [
+        (key, job.project, queue_of(job.job), job.due_at, job.attempts, job.notification)
+        for key, job in zip(keys, new, strict=True)
+    ]
+    dialect.insert(conn, "work", _WORK, rows)
+    bodies = [(key, _encoder.encode(job.job)) for key, job in zip(keys, new, strict=True)]
+    dialect.insert(conn, "work_body", _BODY, bodies)
+
+
+def finish(conn: Connection, lease: Lease) -> bool:
+    """Take a job off the queue; False when the lease was lost, and then nothing else may be written."""
+    held = (work.c.key == lease.key) & (work.c.lease == lease.token)
+    if conn.execute(delete(work).where(held)).rowcount == 0:
+        return False
+    conn.execute(delete(work_body).where(work_body.c.work == lease.key))
+    return True
+
+
+def void_leases(conn: Connection) -> None:
+    """Make every leased job due at once: whoever held it is gone."""
+    conn.execute(update(work).where(work.c.lease.is_not(None)).values(lease=None, due_at=0))
+
+
+def hasten(conn: Connection, project: Key, notification: Key, now: Millis) -> None:
+    """Make the waiting jobs of a notification due."""
+    waiting = (work.c.notification == notification) & (work.c.project == project) & work.c.lease.is_(None)
+    conn.execute(update(work).where(waiting, work.c.due_at > now).values(due_at=now))
+
+
+def without(jobs: Iterable[NewWork], skipped: set[Key]) -> list[NewWork]:
+    """The jobs that do not belong to these notifications."""
+    kept = []
+    for job in jobs:
+        if job.notification in skipped:
+            continue
+        if isinstance(job.job, PairsWork):
+            pairs = [pair for pair in job.job.pairs if pair[0] not in skipped]
+            if not pairs:
+                continue
+            kept.append(msgspec.structs.replace(job, job=msgspec.structs.replace(job.job, pairs=pairs)))
+        elif getattr(job.job, "notification", None) not in skipped:
+            kept.append(job)
+    return kept
+
+
+def _claim(conn: Connection, queue: str, limit: int, now: Millis, until: Millis) -> list[Lease]:
+    due = select(work.c.key).where(work.c.queue == queue, work.c.due_at <= now)
+    oldest = due.order_by(work.c.due_at, work.c.key).limit(limit).with_for_update(skip_locked=True)
+    keys = conn.execute(oldest).scalars().all()
+    if not keys:
+        return []
+    token = secrets.randbits(62)
+    conn.execute(update(work).where(work.c.key.in_(keys)).values(lease=token, due_at=until))
+    jobs = select(work, work_body.c.body).join(work_body, work_body.c.work == work.c.key)
+    rows = {row.key: row for row in conn.execute(jobs.where(work.c.key.in_(keys)))}
+    return [
+        Lease(
+            key=row.key,
+            token=token,
+            project=row.project,
+            job=_decoder.decode(row.body),
+            notification=row.notification,
+            attempts=row.attempts,
+            until=until,
+        )
+        for row in map(rows.__getitem__, keys)
+    ]
+
+
+def _renew(conn: Connection, leases: Sequence[Lease], until: Millis) -> None:
+    for lease in leases:
+        held = (work.c.key == lease.key) & (work.c.lease == lease.token)
+        conn.execute(update(work).where(held).values(due_at=until))
+
+
+def _release(conn: Connection, lease: Lease, due_at: Millis) -> None:
+    held = (work.c.key == lease.key) & (work.c.lease == lease.token)
+    conn.execute(update(work).where(held).values(lease=None, due_at=due_at, attempts=work.c.attempts + 1))
+
+
+def _next_due(conn: Connection, queues: Sequence[str]) -> Millis | None:
+    earliest = [
+        conn.execute(select(func.min(work.c.due_at)).where(work.c.queue == queue)).scalar() for queue in queues
+    ]
+    return min((due for due in earliest if due is not None), default=None)
+
+
+def _backlog(conn: Connection) -> dict[str, int]:
+    counts = conn.execute(select(work.c.queue, func.count()).group_by(work.c.queue))
+    return {queue: count for queue, count in counts.tuples()}

@@ -1,0 +1,139 @@
+"""Batches of requests to services whose URLs other people chose, over HTTP/1.1 and with the guard that this needs."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from clarion.ports import HttpRequest, HttpResponse
+from clarion.transport.addresses import why_refused
+
+TIMEOUT_S: Final = 20.0
+"""From the first look-up to the last byte; waiting for a free connection does not count."""
+MAX_ANSWER: Final = 4_096
+"""Bytes of a response's body that are kept; the rest is not read."""
+_CONNECTIONS = 256
+_HEADERS = {"User-Agent": "Clarion", "Accept-Encoding": "identity"}
+
+
+class RefusedAddress(OSError):
+    """A name leads to where we do not connect to."""
+
+
+class HttpTransport:
+    """`ports.Transport` on aiohttp: https only, to public addresses only, no redirects, no proxies.
+
+    A name is looked up once, every address that it has is checked, and the connection goes to one of those. What is
+    not sent for these reasons is answered with status 0 and `refused: …`. `allow_private` permits private networks and
+    plain http. `resolver` replaces the system's.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool = False,
+        connections: int = _CONNECTIONS,
+        timeout_s: float = TIMEOUT_S,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._allow_private = allow_private
+        self._timeout = timeout_s
+        self._places = asyncio.Semaphore(connections)
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
+        return list(await asyncio.gather(*map(self._one, requests)))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _one(self, request: HttpRequest) -> HttpResponse:
+        async with self._places:
+            try:
+                return await self._exchange(request)
+            except RefusedAddress as error:
+                return HttpResponse(0, error=f"refused: {error}")
+            except aiohttp.ClientConnectorError as error:
+                refused = isinstance(error.os_error, RefusedAddress)
+                return HttpResponse(0, error=f"refused: {error.os_error}" if refused else f"not reached: {error}")
+            except TimeoutError:
+                return HttpResponse(0, error=f"no answer within {self._timeout:g} s")
+            except Exception as error:  # noqa: BLE001 - one bad URL or peer must not fail the batch
+                return HttpResponse(0, error=f"{type(error).__name__}: {error}")
+
+    async def _exchange(self, request: HttpRequest) -> HttpResponse:
+        url = self._checked(request.url)
+        sending = self._open().request(
+            request.method, url, headers=request.headers, data=request.body, allow_redirects=False
+        )
+        async with sending as response:
+            body = await _beginning(response.content)
+            if not response.content.at_eof():
+                response.close()
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpResponse(response.status, headers, body)
+
+    def _checked(self, text: str) -> URL:
+        """The URL, if its parts are such as we connect to. A name in it is checked when it is looked up."""
+        url = URL(text)
+        if url.scheme != "https" and not (self._allow_private and url.scheme == "http"):
+            raise RefusedAddress("the URL must begin with https://")
+        host = url.raw_host
+        if not host:
+            raise RefusedAddress("the URL has no host")
+        if url.raw_user is not None or url.raw_password is not None:
+            raise RefusedAddress("the URL must not have a user name or password")
+        # aiohttp asks no resolver for what looks like an address to it.
+        literal = ":" in host or host.replace(".", "").isdigit()
+        reason = why_refused(host, allow_private=self._allow_private) if literal else None
+        if reason:
+            raise RefusedAddress(f"{host}: {reason}")
+        return url
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            resolver = GuardedResolver(self._resolver or aiohttp.ThreadedResolver(), allow_private=self._allow_private)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, resolver=resolver),
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=_HEADERS,
+                auto_decompress=False,  # a small answer may unpack to a large one
+                trust_env=False,
+            )
+        return self._session
+
+
+class GuardedResolver(AbstractResolver):
+    """Names to addresses that may be connected to. A name with a single bad address is refused as a whole."""
+
+    def __init__(self, inner: AbstractResolver, *, allow_private: bool) -> None:
+        self._inner = inner
+        self._allow_private = allow_private
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        for each in found:
+            reason = why_refused(each["host"], allow_private=self._allow_private)
+            if reason:
+                raise RefusedAddress(f"{host}: {reason}")
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    body = b""
+    while len(body) < MAX_ANSWER and not content.at_eof():
+        body += await content.read(MAX_ANSWER - len(body))
+    return body

@@ -1,0 +1,148 @@
+"""A real `clarion serve` in a process of its own: started, killed, started again on the same ports and the same data."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from processes.waiting import PATIENCE_S
+
+HOST = "127.0.0.1"
+SECRET_KEY = "a secret of the process tests, long enough"
+_POLL_S = 0.01
+_LOG_TAIL = 40
+# Below the range that the system gives to outgoing connections. While a server is away, those who call it again and
+# again would otherwise sooner or later be given its very port as their own.
+_PORTS = range(20_000, 32_000)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+
+
+class Keys(NamedTuple):
+    """What `clarion project create` tells."""
+
+    id: str
+    server: str
+    public: str
+    vapid: str
+
+
+class Server:
+    """One process, or none while it is dead. `settings` are `CLARION_…` names without the prefix."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, flags: Sequence[str] = ()) -> None:
+        """`folder`: where its log is written, and its data unless `settings` say `DATABASE_URL`."""
+        self.port, self.push_port = free_port(), free_port()
+        self.log = folder / f"server-{self.port}.log"
+        self.data = folder / "data"
+        self.started_in: list[float] = []
+        self._flags = [*flags, "--data", str(self.data)]
+        self._settings = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the HTTP port."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def push_url(self) -> str:
+        """Of the device sockets."""
+        return f"ws://{HOST}:{self.push_port}/"
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def create_project(self, name: str) -> Keys:
+        """By the command, beside a running server or before it."""
+        command = [sys.executable, "-m", "clarion", "project", "create", name, "--data", str(self.data), "--json"]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        told = json.loads(done.stdout)
+        return Keys(told["id"], told["server_key"], told["public_key"], told["vapid_public_key"])
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Begin a process without waiting until it serves."""
+        assert not self.running
+        command = [sys.executable, "-m", "clarion", "serve", "--host", HOST]
+        command += ["--port", str(self.port), "--push-port", str(self.push_port), *self._flags]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
+        return self._process
+
+    async def start(self) -> None:
+        """Begin a process; returns when it is healthy."""
+        begun = time.monotonic()
+        process = self.spawn()
+        async with aiohttp.ClientSession() as http:
+            while not await self._healthy(http):
+                assert process.poll() is None, f"the server ended with {process.poll()}:\n{self.last_words()}"
+                assert time.monotonic() - begun < PATIENCE_S, f"the server is not healthy:\n{self.last_words()}"
+                await asyncio.sleep(_POLL_S)
+        self.started_in.append(time.monotonic() - begun)
+
+    async def _healthy(self, http: aiohttp.ClientSession) -> bool:
+        try:
+            async with http.get(f"{self.url}/healthz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL: nothing more runs in it when this returns."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def stop(self, within_s: float = PATIENCE_S) -> float:
+        """SIGTERM; returns after how many seconds it had ended cleanly."""
+        assert self._process is not None
+        begun = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        while self._process.poll() is None:
+            assert time.monotonic() - begun < within_s, f"not ended {within_s:g} s after SIGTERM:\n{self.last_words()}"
+            await asyncio.sleep(_POLL_S)
+        assert self._process.returncode == 0, f"it ended with {self._process.returncode}:\n{self.last_words()}"
+        return time.monotonic() - begun
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL:])
+
+    def complaints(self) -> list[str]:
+        """What it logged as an error, and whatever is not a line of its log, such as a traceback."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()
+        return [line for line in lines if _level(line) in ("error", "critical", None)]
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
+        return inherited | {f"CLARION_{name}": value for name, value in self._settings.items()}
+
+
+def _level(line: str) -> Any:
+    try:
+        return json.loads(line).get("level")
+    except ValueError:
+        return None
