@@ -40,8 +40,8 @@ export class Clarion {
   #listeners = { received: new Set(), clicked: new Set() };
 
   /**
-   * Settles when what this browser already knew has been checked against the server: the registered device, or null.
-   * It never rejects: what failed is tried again on the next page.
+   * Settles when what this browser already knew has been checked against the server: with the device, or null when
+   * nothing can be received here. It never rejects: what failed is tried again on the next page.
    *
    * @type {Promise<Device | null>}
    */
@@ -120,15 +120,15 @@ export class Clarion {
       }
     }
     await this.#save({ wanted: true, declined: null });
-    const device = await this.#inTurn(() => this.#verify({ create: true }));
-    return this.permission === "granted" ? device : null;
+    return this.#inTurn(() => this.#verify({ create: true }));
   }
 
   /** @returns {Promise<NotificationPermission | null>} null when the person said no to us */
   async #askSoftly() {
     const { project, categories } = await this.#config({ fresh: true });
     const confirm = () => Notification.requestPermission();
-    const answer = await this.#ask({ site: project, categories, texts: this.#texts, confirm });
+    const pushed = categories.filter(({ channels }) => channels.includes("push"));
+    const answer = await this.#ask({ site: project, categories: pushed, texts: this.#texts, confirm });
     if (!answer) return null;
     const preferences = answer.choices.map((choice) => ({ ...choice, channel: "push" }));
     await this.#save({ choices: { preferences, source: "sdk_prompt", wording: answer.wording } });
@@ -143,17 +143,15 @@ export class Clarion {
       await browser.unsubscribe(this.#options.serviceWorker);
       if (!registered) return;
       const path = `/v1/sdk/devices/${encodeURIComponent(registered.device.id)}`;
-      await this.#api.call("DELETE", path, { headers: this.#caller() }).catch((error) => {
-        if (error.status !== 404) later(error); // offline: the next push finds the subscription gone
-      });
+      // When this fails, the server learns it at the next push: the subscription is gone.
+      await this.#api.call("DELETE", path, { headers: this.#caller() }).catch(warn);
     });
   }
 
-  /** @returns {Promise<Preference[]>} what is on for this user, by category and channel */
+  /** @returns {Promise<Preference[]>} what is on for this user, or for a visitor who has not said anything yet */
   async preferences() {
-    await this.#inTurn(() => this.#introduce());
-    const { preferences } = await this.#api.call("GET", "/v1/sdk/preferences", { headers: this.#caller() });
-    return preferences;
+    const read = () => this.#api.call("GET", "/v1/sdk/preferences", { headers: this.#caller() });
+    return (await this.#inTurn(read)).categories;
   }
 
   /**
@@ -254,7 +252,7 @@ export class Clarion {
    * Makes the subscription and the server's device agree with the permission, the person, the key, locale and time zone, and
    * repeats the registration once a day. Does nothing for a browser that the server need not know, unless told to `create`.
    *
-   * @returns {Promise<Device | null>}
+   * @returns {Promise<Device | null>} null unless it can receive
    */
   async #verify({ create = false } = {}) {
     const { installation, person, registered, wanted } = this.#known();
@@ -268,7 +266,8 @@ export class Clarion {
     const fresh = registered?.print === print && Date.now() - registered.at < DAY_MS;
     if (create || !fresh) await this.#register(body, print);
     await this.#sendChoices();
-    return this.#known().registered?.device ?? null;
+    const now = this.#known().registered;
+    return now?.body.address ? now.device : null;
   }
 
   /** @param {DeviceBody} body @param {string} print */
@@ -282,18 +281,21 @@ export class Clarion {
     await this.#save({ registered: { device, body, at: Date.now(), print }, person: { ...person, anonymous: secret } });
   }
 
-  /** @param {object} body @returns {Promise<Device & {user_token?: string}>} */
-  async #postDevice(body) {
-    const { person } = this.#known();
-    const post = () => {
-      const headers = this.#caller();
-      if (person.id !== null && person.anonymous) headers["Clarion-Anonymous"] = person.anonymous;
-      return this.#api.call("POST", "/v1/sdk/devices", { headers, body });
-    };
-    return post().catch(async (error) => {
-      if (error.status !== 401 || person.id !== null || !person.anonymous) throw error;
-      await this.#save({ person: { ...person, anonymous: null } }); // a server that no longer knows us: start as nobody
-      return post();
+  /**
+   * A server that has forgotten the anonymous user refuses its secret: then it goes without.
+   *
+   * @param {DeviceBody} body
+   * @returns {Promise<Device & {user_token?: string}>}
+   */
+  #postDevice(body) {
+    const { id, anonymous } = this.#known().person;
+    const post = (/** @type {Record<string, string>} */ headers) =>
+      this.#api.call("POST", "/v1/sdk/devices", { headers, body });
+    if (!anonymous) return post(this.#caller());
+    const without = id === null ? {} : this.#caller();
+    return post({ ...without, [id === null ? "Clarion-User" : "Clarion-Anonymous"]: anonymous }).catch((error) => {
+      if (error.status !== 401) throw error;
+      return post(without);
     });
   }
 

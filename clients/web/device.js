@@ -62,6 +62,7 @@ export function model(userAgent) {
 export function describe({ installation, locale, subscription, vapidKey }) {
   const refused = permission() === "denied";
   const keys = subscription?.toJSON().keys;
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   return {
     kind: "webpush",
     ...(subscription && {
@@ -71,8 +72,8 @@ export function describe({ installation, locale, subscription, vapidKey }) {
       vapid_public_key: vapidKey,
     }),
     permission: subscription ? "granted" : refused ? "denied" : "default",
-    locale: locale ?? navigator.language,
-    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    locale: (locale ?? navigator.language) || undefined,
+    timezone: timeZone === "Etc/Unknown" ? undefined : timeZone,
     model: model(navigator.userAgent),
     installation,
   };

@@ -67,7 +67,7 @@ const BELL = ["M5 17h14l-1.6-2.4V10a5.4 5.4 0 0 0-10.8 0v4.6Z", "M10 20.5a2.2 2.
 /**
  * @typedef {object} Answer
  * @property {NotificationPermission} permission what the browser then answered
- * @property {{category: string, granted: boolean}[]} choices for every category that is not mandatory
+ * @property {{category: string, granted: boolean}[]} choices for every category that is not locked
  * @property {string} wording all that the person read when saying yes
  */
 
@@ -96,7 +96,7 @@ export async function softPrompt({ site, categories, texts, confirm }) {
     });
     if (!permission) return null;
     const choices = rows
-      .filter(({ category }) => category.class !== "mandatory")
+      .filter(({ category }) => !category.locked)
       .map(({ category, input }) => ({ category: category.name, granted: input.checked }));
     return { permission, choices, wording: wording({ title, body, categories, texts }) };
   } finally {
@@ -142,8 +142,8 @@ function bell() {
 
 /** @param {Category} category @param {Texts} texts */
 function categoryRow(category, texts) {
-  const locked = category.class === "mandatory";
-  const checked = locked || (category.default ?? category.class !== "marketing");
+  const { locked } = category;
+  const checked = locked || category.default;
   const input = element("input", { type: "checkbox", name: category.name, checked, disabled: locked });
   const name = element("span", { className: "name" }, element("span", { textContent: category.title }));
   if (locked) name.append(element("small", { textContent: texts.always }));

@@ -40,10 +40,13 @@ export interface Options {
 export interface Category {
   name: string;
   title: string;
-  description: string | null;
+  description: string;
   class: "mandatory" | "informational" | "marketing";
-  /** Null: what the class implies, which is off for marketing and on otherwise. */
-  default: boolean | null;
+  /** What holds until the person says something. */
+  default: boolean;
+  channels: string[];
+  /** Always on: not the person's to change. */
+  locked: boolean;
 }
 
 /** `GET /v1/sdk/config` */
@@ -63,8 +66,8 @@ export interface DeviceBody {
   auth?: string;
   vapid_public_key?: string;
   permission: Exclude<Permission, "unsupported">;
-  locale: string;
-  timezone: string;
+  locale?: string;
+  timezone?: string;
   model: string;
   installation: string;
   previous_address?: string;
@@ -85,7 +88,7 @@ export interface Choice {
   granted: boolean;
 }
 
-/** One line of `GET /v1/sdk/preferences`: which channels are on. A locked category (mandatory) cannot be changed. */
+/** A category as this user has it: which channels are on. A locked one (mandatory) cannot be switched off. */
 export interface Preference {
   category: string;
   title: string;

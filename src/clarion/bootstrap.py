@@ -192,21 +192,32 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
     return create_app(services)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn within our own event loop; says when it listens."""
+def _nothing() -> None:
+    """Nobody waits for it."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+
+class _Server(uvicorn.Server):
+    """Uvicorn within our own event loop; says when it listens and when it begins to end."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
 
-async def listen(app: App, settings: Settings, ready: Callable[[], None]) -> None:
-    """Answer HTTP until the process is told to end."""
+
+async def listen(
+    app: App, settings: Settings, ready: Callable[[], None], ending: Callable[[], None] = _nothing
+) -> None:
+    """Answer HTTP until the process is told to end; `ending` lets go of answers that would never end by themselves."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -218,15 +229,15 @@ async def listen(app: App, settings: Settings, ready: Callable[[], None]) -> Non
         access_log=False,
         server_header=False,
         date_header=True,
-        # A page that follows events live would otherwise keep the server from ending.
+        # A request that hangs keeps the server from ending no longer than this.
         timeout_graceful_shutdown=3,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    await _Server(config, ready).serve()
+    await _Server(config, ready, ending).serve()
 
 
-async def serve(settings: Settings, roles: Collection[str], ready: Callable[[], None] = lambda: None) -> None:
+async def serve(settings: Settings, roles: Collection[str], ready: Callable[[], None] = _nothing) -> None:
     """One process with these roles, until it is told to end."""
     wanted = check_roles(roles)
     async with Platform(settings).opened() as platform, working(platform, wanted):
@@ -245,7 +256,7 @@ async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) ->
             server_url=settings.http_origin,
             push_url=settings.push_url,
         )
-        mounts = dict.fromkeys(("/shop", "/live", "/clarion-sw.js"), shop)
+        mounts: dict[str, App] = dict.fromkeys(("/shop", "/live", "/clarion-sw.js"), shop)
         links = demo.Links(
             shop=f"{settings.http_origin}/shop",
             live=f"{settings.http_origin}/live",
@@ -255,7 +266,7 @@ async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) ->
             public_key=keys.public_key,
             keys_are_new=keys.new,
         )
-        await listen(http_app(platform, ROLES, mounts), settings, lambda: ready(links))
+        await listen(http_app(platform, ROLES, mounts), settings, lambda: ready(links), shop.stop)
 
 
 class _DemoKeys(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ import base64
 import json
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from clarion.config import Settings
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.p256 import KeyPair, load_private
 from clarion.crypto.signing import Signer
+from clarion.errors import Unavailable
 from clarion.gateway import Gateway
 from clarion.model import Millis
 from clarion.ports import Bus, HttpRequest, HttpResponse, PushStore
@@ -117,6 +118,27 @@ class Device:
         await self.connect()
         await self.hello()
         return self
+
+
+class Meddler:
+    """A push store that counts what is asked, fails when told, and lets something happen before it answers."""
+
+    def __init__(self, inner: PushStore) -> None:
+        self.calls: list[str] = []
+        self.broken: set[str] = set()
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            self.calls.append(name)
+            if name in self.broken:
+                raise Unavailable("the database is away", retry_after=7)
+            if name in self.before:
+                await self.before.pop(name)()
+            return await getattr(self._inner, name)(*arguments)
+
+        return call
 
 
 @dataclass

@@ -13,6 +13,7 @@ import uvloop
 
 from clarion.crypto.p256 import KeyPair
 from clarion.gateway import websocket
+from clarion.gateway.metrics import DELIVERED_DIRECT, DELIVERED_DRAINED, MISSED
 from contract.support_gateway import (
     Device,
     PushService,
@@ -582,9 +583,11 @@ async def test_an_ack_before_the_connection_ends_counts(service: PushService) ->
 async def test_a_device_that_reads_too_slowly_gets_everything_once_in_order(service: PushService) -> None:
     device, endpoint = await service.subscribed()
     uaid = device.uaid
-    bodies = [b"%04d" % number * 1_200 for number in range(140)]
+    bodies = [b"%04d" % number * 1_200 for number in range(400)]
+    before = DELIVERED_DIRECT._value.get() + DELIVERED_DRAINED._value.get()
     for body in bodies:
         await service.push(endpoint, body)
+    assert DELIVERED_DIRECT._value.get() + DELIVERED_DRAINED._value.get() - before <= 110
     heard: list[bytes] = []
     while len(heard) < len(bodies):
         notification = await device.hear()
@@ -595,7 +598,22 @@ async def test_a_device_that_reads_too_slowly_gets_everything_once_in_order(serv
     assert await device.silence()
 
 
-# --- on the loop of production -----------------------------------------------------------------------------------------
+async def test_a_device_that_does_not_read_fills_no_memory(service: PushService) -> None:
+    device, endpoint = await service.subscribed()
+    missed = MISSED._value.get()
+    sent = 0
+    while MISSED._value.get() == missed:
+        sent += 1
+        assert sent < 5_000, "25 MB were buffered"
+        await service.push(endpoint, b"%05d" % sent * 1_000, ttl=0)
+    await service.push(endpoint, b"at last" * 20)
+    heard = await hear_all(device, sent)
+    assert [int(data_of(each)[:5]) for each in heard[:-1]] == list(range(1, sent))
+    assert data_of(heard[-1]) == b"at last" * 20
+    assert await device.silence()
+
+
+# --- on the loop of production ---------------------------------------------------------------------------------------
 
 
 def test_the_same_on_uvloop() -> None:
@@ -603,6 +621,7 @@ def test_the_same_on_uvloop() -> None:
         async with push_service() as service:
             await test_stored_messages_come_ten_at_a_time(service)
             await test_new_messages_wait_behind_a_drain_and_come_once(service)
+            await test_a_device_that_does_not_read_fills_no_memory(service)
             await test_a_device_that_reads_too_slowly_gets_everything_once_in_order(service)
             await test_a_second_connection_of_a_device_ends_the_first(service)
             await test_binary_frames_are_not_taken(service)

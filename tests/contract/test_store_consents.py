@@ -66,5 +66,6 @@ async def test_refused_since_tells_the_last_word_of_the_lines_since_then(store: 
     )
     said = await store.steps.refused_since(project.key, [first, second], NOW)
     assert said == {(first, "offers", "push"): True, (second, "offers", "push"): False}
+    assert await store.steps.refused_since(project.key, [first], NOW + 1) == {(first, "offers", "push"): True}
     assert await store.steps.refused_since(project.key, [first], NOW + 2) == {}
     assert await store.steps.refused_since(project.key, [], NOW) == {}

@@ -198,6 +198,16 @@ async def test_a_merge_adds_no_line_where_none_is_needed(store: Store) -> None:
     assert await visitor.allowed() == {("offers", "push"): True, ("orders", "push"): True}
 
 
+async def test_a_refusal_that_is_the_last_word_is_not_said_again(store: Store) -> None:
+    visitor = await new_visitor(store)
+    lines = [consent(visitor.known, True, at=NOW), consent(visitor.anonymous, False, at=NOW + 1)]
+    await store.consents.append(visitor.project.key, lines)
+    await visitor.login()
+    ledger = await store.consents.of_user(visitor.project.key, visitor.known)
+    assert [line.source for line in ledger] == ["form", "form"]
+    assert await visitor.allowed() == {("offers", "push"): False}
+
+
 async def test_the_moved_people_can_be_erased_together(store: Store) -> None:
     visitor = await new_visitor(store)
     device = await visitor.device(visitor.anonymous)

@@ -217,8 +217,9 @@ async def test_spans_go_on_where_the_last_ones_stopped(store: Store) -> None:
     project = await new_project(store)
     users = await new_users(store, project, 10)
     seen, after = [], 0
-    while spans := await store.steps.user_span(project.key, after, 3, 2):
-        assert len(spans) <= 2
+    for _ in range(2):
+        spans = await store.steps.user_span(project.key, after, 3, 2)
+        assert len(spans) == 2
         seen += [key for key in users for first, last in spans if first <= key <= last]
         after = spans[-1][1]
     assert seen == users

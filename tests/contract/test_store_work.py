@@ -128,6 +128,16 @@ async def test_a_released_job_comes_back_when_it_is_due_with_one_more_attempt(st
     assert not await store.steps.commit(Effects(), lease)
 
 
+async def test_a_released_job_is_not_ours_any_more(store: Store) -> None:
+    project = await new_project(store)
+    await put_work(store, project, pairs_work((1, 1)))
+    lease = await claim_one(store)
+    await store.work.release(lease, NOW + 500)
+    assert not await store.steps.commit(Effects(), lease)
+    await store.work.release(lease, NOW + 900)
+    assert (await claim_one(store, now=NOW + 500)).attempts == lease.attempts + 1
+
+
 async def test_releasing_a_lost_lease_takes_nothing_from_its_new_holder(store: Store) -> None:
     project = await new_project(store)
     lost, held = await stolen_lease(store, project)

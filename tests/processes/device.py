@@ -1,4 +1,4 @@
-"""A device of our push service as Firefox is one: it keeps its name, knows what it has seen, and comes back by itself."""
+"""A device of our push service, as Firefox is one: keeps its name, knows what it has seen, comes back by itself."""
 
 import asyncio
 import contextlib

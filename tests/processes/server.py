@@ -1,4 +1,4 @@
-"""A real `clarion serve` in a process of its own: started, killed, started again on the same ports and the same data."""
+"""A real `clarion serve` in a process of its own: started, killed, and started again on the same ports and data."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ import aiohttp
 from processes.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
-SECRET_KEY = "a secret of the process tests, long enough"
+SECRET_KEY = "the secret of the servers that these tests kill"
 _POLL_S = 0.01
 _LOG_TAIL = 40
 # Below the range that the system gives to outgoing connections. While a server is away, those who call it again and
@@ -126,6 +126,12 @@ class Server:
             await asyncio.sleep(_POLL_S)
         assert self._process.returncode == 0, f"it ended with {self._process.returncode}:\n{self.last_words()}"
         return time.monotonic() - begun
+
+    @property
+    def start_times(self) -> str:
+        """From the command to healthy."""
+        times = sorted(self.started_in)
+        return f"{times[len(times) // 2]:.2f} s (median of {len(times)}), at most {times[-1]:.2f} s"
 
     def last_words(self) -> str:
         """The end of its log."""

@@ -8,10 +8,44 @@ const { Clarion, ClarionError } = await import("../clarion.js");
 
 const DEVICES = "/v1/sdk/devices";
 const DAY_MS = 24 * 3_600_000;
+const push = ["push"];
 const CATEGORIES = [
-  { name: "security", title: "Security", description: "Logins", class: "mandatory", default: true },
-  { name: "orders", title: "Orders", description: "Where they are", class: "informational", default: true },
-  { name: "offers", title: "Offers", description: null, class: "marketing", default: false },
+  {
+    name: "security",
+    title: "Security",
+    description: "Logins",
+    class: "mandatory",
+    default: true,
+    channels: push,
+    locked: true,
+  },
+  {
+    name: "orders",
+    title: "Orders",
+    description: "Where they are",
+    class: "informational",
+    default: true,
+    channels: push,
+    locked: false,
+  },
+  {
+    name: "offers",
+    title: "Offers",
+    description: "",
+    class: "marketing",
+    default: false,
+    channels: push,
+    locked: false,
+  },
+  {
+    name: "letter",
+    title: "Letter",
+    description: "",
+    class: "marketing",
+    default: false,
+    channels: ["email"],
+    locked: false,
+  },
 ];
 const CHOICES = [
   { category: "orders", granted: true },
@@ -66,7 +100,7 @@ beforeEach((t) => {
     "DELETE /v1/sdk/devices/dev1": () => [204, null],
     "PUT /v1/sdk/preferences": () => ({ preferences: [] }),
     "GET /v1/sdk/preferences": () => ({
-      preferences: [{ category: "orders", locked: false, channels: { push: true } }],
+      categories: [{ category: "orders", locked: false, channels: { push: true } }],
     }),
     "POST /v1/sdk/events": ({ body }) => [202, { accepted: body.events.length, duplicates: 0, errors: [] }],
   };
@@ -311,7 +345,8 @@ test("a page knows what another tab did", async () => {
   assert.equal(browser.server.to(`${DEVICES}/dev1`).length, 1);
 });
 
-test("disable is content with a device that the server has deleted already", async () => {
+test("disable is content with a device that the server has deleted already", async (t) => {
+  t.mock.method(console, "warn", () => {});
   const clarion = await visit();
   await clarion.enable();
   delete browser.server.routes["DELETE /v1/sdk/devices/dev1"];
@@ -341,7 +376,8 @@ test("choices that the server refuses do not stand in the way for ever", async (
   assert.equal(warned.mock.callCount(), 1);
 });
 
-test("disable works offline", async () => {
+test("disable works offline", async (t) => {
+  t.mock.method(console, "warn", () => {});
   const clarion = await visit();
   await clarion.enable();
   browser.server.online = false;
@@ -422,6 +458,47 @@ test("a server that has forgotten the anonymous user gets a new one", async () =
     call.headers["Clarion-User"] ? [401, { code: "unauthenticated", detail: "unknown user" }] : register(call);
   await visit({ locale: "es" });
   assert.equal(browser.indexedDB.values.get("state").person.anonymous, "secret-of-anon2");
+});
+
+test("a server that has forgotten the anonymous user registers a known one without it", async () => {
+  const clarion = await visit();
+  await clarion.enable();
+  const register = browser.server.routes["POST /v1/sdk/devices"];
+  browser.server.routes["POST /v1/sdk/devices"] = (call) =>
+    call.headers["Clarion-Anonymous"] ? [401, { code: "unauthenticated", detail: "not a user_token" }] : register(call);
+  await clarion.identify("u1");
+  assert.deepEqual([posts().at(-1).headers["Clarion-User"], (await (await visit()).ready).user_id], ["u1", "u1"]);
+});
+
+test("an expired user token does not lose the anonymous user: a fresh one merges", async () => {
+  const clarion = await visit();
+  await clarion.enable();
+  const register = browser.server.routes["POST /v1/sdk/devices"];
+  browser.server.routes["POST /v1/sdk/devices"] = () => [401, { code: "unauthenticated", detail: "exp is past" }];
+  await assert.rejects(clarion.identify("u1", { token: "old" }), { code: "unauthenticated" });
+  browser.server.routes["POST /v1/sdk/devices"] = register;
+  await clarion.identify("u1", { token: "new" });
+  const { headers } = posts().at(-1);
+  assert.deepEqual([headers["Clarion-User"], headers["Clarion-Anonymous"]], ["new", "secret-of-anon1"]);
+});
+
+test("a server in trouble is not taken for one that has forgotten", async (t) => {
+  t.mock.method(console, "warn", () => {});
+  await (await visit()).enable();
+  browser.server.calls = [];
+  browser.server.routes["POST /v1/sdk/devices"] = () => [503, { code: "unavailable", detail: "back soon" }];
+  await visit({ locale: "es" });
+  assert.deepEqual(
+    posts().map(({ headers }) => headers["Clarion-User"]),
+    ["secret-of-anon1"],
+  );
+});
+
+test("a device without an address is no device to rely on", async () => {
+  const clarion = await visit();
+  await clarion.track("seen"); // registers the visitor, not an address
+  browser.permission = "granted";
+  assert.equal(await (await visit()).ready, null);
 });
 
 test("a refused token is the site's error, with the server's words", async () => {

@@ -3,33 +3,41 @@
 from functools import lru_cache
 from typing import Any, cast
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
-from litestar.types import Scope
 
 from clarion.api.auth import Caller
 from clarion.api.cors import Cors
 from clarion.api.door import CALLER, Door, Guarded
-from clarion.api.framework import Strict
+from clarion.api.framework import FromCaller, Strict
 from clarion.api.front import Front
-from clarion.api.http import App
-from clarion.api.identity import Identity
+from clarion.api.http import App, Scope
+from clarion.api.identity import Identity, Visitor
 from clarion.api.metrics import Metrics
 from clarion.api.openapi import document
 from clarion.api.pages import as_response
 from clarion.api.plain import PlainApp, plain_routes
 from clarion.api.problems import Problems
-from clarion.api.public import sdk
+from clarion.api.public import SDK
 from clarion.api.sdk_files import SdkFiles, folder
-from clarion.api.server.administration import administration
-from clarion.api.server.definitions import definitions
-from clarion.api.server.people import people
-from clarion.api.server.sending import sending
+from clarion.api.server.administration import ADMINISTRATION
+from clarion.api.server.definitions import DEFINITIONS
+from clarion.api.server.people import PEOPLE
+from clarion.api.server.sending import SENDING
 from clarion.api.services import Services
 from clarion.api.system import system_routes
-from clarion.api.unsubscribe import unsubscribing
+from clarion.api.unsubscribe import UNSUBSCRIBING
 from clarion.model import Json
+
+_HANDLERS = {
+    "People": PEOPLE,
+    "Sending": SENDING,
+    "Definitions": DEFINITIONS,
+    "Project and keys": ADMINISTRATION,
+    "SDK": SDK,
+    "Unsubscribing": UNSUBSCRIBING,
+}
 
 
 def create_app(services: Services) -> App:
@@ -46,12 +54,7 @@ def create_app(services: Services) -> App:
 
     framework = Litestar(
         route_handlers=[
-            people,
-            sending,
-            definitions,
-            administration,
-            sdk,
-            unsubscribing,
+            *(Router("/", route_handlers=handlers, tags=[tag]) for tag, handlers in _HANDLERS.items()),
             system_routes(services, metrics, door.backlog, written),
         ],
         dto=Strict,
@@ -60,10 +63,13 @@ def create_app(services: Services) -> App:
             "services": Provide(lambda: services, sync_to_thread=False),
             "identity": Provide(lambda: identity, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
+            "visitor": Provide(_visiting(identity), sync_to_thread=False),
         },
         middleware=[_guarding(door)],
         exception_handlers={Exception: _answering(problems)},
-        openapi_config=OpenAPIConfig(title="Clarion", version="1", operation_id_creator=_operation_id),
+        openapi_config=OpenAPIConfig(
+            title="Clarion", version="1", use_handler_docstrings=True, operation_id_creator=_operation_id
+        ),
         logging_config=None,
         debug=False,
     )
@@ -78,9 +84,16 @@ def create_app(services: Services) -> App:
     )
 
 
-def _caller(scope: Scope) -> Caller:
-    caller: Caller = scope[CALLER]  # type: ignore[literal-required] # the door put it there
+def _caller(request: Request[Any, Any, Any]) -> Caller:
+    caller: Caller = cast("Scope", request.scope)[CALLER]
     return caller
+
+
+def _visiting(identity: Identity) -> Any:
+    def visitor(request: Request[Any, Any, Any], caller: FromCaller) -> Visitor:
+        return Visitor(identity, caller.project, cast("Scope", request.scope))
+
+    return visitor
 
 
 def _operation_id(handler: Any, _method: Any, _path: Any) -> str:

@@ -13,10 +13,12 @@ from clarion.errors import FieldError, InvalidRequest
 
 T = TypeVar("T")
 
-_AT = re.compile(r"^(?P<words>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(?P<words>.*?)(?: - at `(?:key` in `)?(?P<path>\$[^`]*)`)?$", re.DOTALL)
 _FIELD_NAMED = re.compile(r"^Object (?P<how>contains unknown|missing required) field `(?P<name>.*)`$", re.DOTALL)
 _PATTERN = re.compile(r"^Expected `str` matching regex (?P<pattern>.*)$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+BODY = "body"
+"""The field of an error about the whole."""
 _JSON_TYPES = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list"}
 _TOO_DEEP = f"must not be nested deeper than {MAX_DEPTH} levels"
 
@@ -44,16 +46,16 @@ class Reader(Generic[T]):
     def read_shape(self, body: bytes) -> T:
         """As `read`, for who looks through the content himself."""
         if not body:
-            raise InvalidRequest.field("body", "is required: a JSON object")
+            raise InvalidRequest.field(BODY, "is required: a JSON object")
         try:
             return self.decoder.decode(body)
         except msgspec.ValidationError as error:
             raise wrong(error, self._type) from None
         except RecursionError:
-            raise InvalidRequest.field("body", _TOO_DEEP) from None
+            raise InvalidRequest.field(BODY, _TOO_DEEP) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             words = str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
-            raise InvalidRequest.field("body", f"must be JSON: {words}") from None
+            raise InvalidRequest.field(BODY, f"must be JSON: {words}") from None
 
 
 class Either:
@@ -90,12 +92,14 @@ def wrong(error: msgspec.ValidationError, type_: Any, prefix: str = "") -> Inval
     if named is not None:
         field = _join(prefix, f"{path}.{named['name']}")
         return InvalidRequest.field(field, _about_name(named["how"], named["name"], list(_at(place, path))))
-    return InvalidRequest.field(_join(prefix, path) or "body", _say(words, place, path))
+    return InvalidRequest.field(_join(prefix, path) or BODY, _say(words, place, path))
 
 
 def inside(prefix: str, error: InvalidRequest) -> InvalidRequest:
     """The same error about a part of something larger: `occurred_at` becomes `events[3].occurred_at`."""
-    errors = [FieldError(_join(prefix, f".{field}"), message) for field, message in error.errors]
+    errors = [
+        FieldError(_join(prefix, "" if field == BODY else f".{field}"), message) for field, message in error.errors
+    ]
     return InvalidRequest("; ".join(f"{field}: {message}" for field, message in errors), errors=errors)
 
 
@@ -167,6 +171,6 @@ def _values(place: inspect.Type) -> list[str]:
         case inspect.EnumType():
             return [str(member.value) for member in place.cls]
         case inspect.LiteralType():
-            return [str(value) for value in place.values]
+            return [str(value).lower() if isinstance(value, bool) else str(value) for value in place.values]
         case _:
             return []

@@ -1,6 +1,6 @@
 """Who gets in: key, scope, rate, backlog, body, Idempotency-Key, for the framework's and the bare routes alike."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,7 @@ class Guarded:
         headers = dict(scope["headers"])
         caller = await self._door.admit(access, scope, headers)
         scope["path_params"] = {name: slashes(value) for name, value in scope["path_params"].items()}
-        _check_query(scope, set(handler.parsed_fn_signature.parameters))
+        _check_query(scope, handler.parsed_fn_signature.parameters)
         if scope["method"] not in _WITH_BODY:
             await self._app(scope, receive, send)
             return
@@ -138,10 +138,11 @@ async def captured(app: App, scope: Scope, body: bytes) -> Answer:
     return Answer(status, b"".join(parts), tuple(headers))
 
 
-def _check_query(scope: Scope, known: set[str]) -> None:
+def _check_query(scope: Scope, parameters: Mapping[str, Any]) -> None:
     """A parameter that nobody reads is a typing mistake too."""
     if not scope["query_string"]:
         return
+    known = {getattr(field.kwarg_definition, "name", None) or name for name, field in parameters.items()}
     told = {part.partition("=")[0] for part in scope["query_string"].decode("latin-1").split("&") if part}
     wrong = [FieldError(name, "is not a query parameter here") for name in sorted(told - known)]
     if wrong:

@@ -3,28 +3,32 @@
 from collections.abc import Generator
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args
 
+from litestar.di import NamedDependency
 from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.openapi.spec import Schema
-from litestar.params import Dependency, Parameter
+from litestar.params import PathParameter, QueryParameter, SkipValidation
 from litestar.typing import FieldDefinition
 
 from clarion.api.auth import Caller
 from clarion.api.decoding import Either, Reader
-from clarion.api.identity import Identity
+from clarion.api.identity import Identity, Visitor
 from clarion.api.services import Services
 from clarion.errors import InvalidRequest
 
-FromServices: TypeAlias = Annotated[Services, Dependency(skip_validation=True)]
-FromCaller: TypeAlias = Annotated[Caller, Dependency(skip_validation=True)]
-FromIdentity: TypeAlias = Annotated[Identity, Dependency(skip_validation=True)]
+FromServices: TypeAlias = NamedDependency[SkipValidation[Services]]
+FromCaller: TypeAlias = NamedDependency[SkipValidation[Caller]]
+FromVisitor: TypeAlias = NamedDependency[SkipValidation[Visitor]]
+FromIdentity: TypeAlias = NamedDependency[SkipValidation[Identity]]
 
-UserIdInPath: TypeAlias = Annotated[str, Parameter(min_length=1, max_length=255, description="The caller's own id.")]
-NameInPath: TypeAlias = Annotated[str, Parameter(min_length=1, max_length=255)]
-IdInPath: TypeAlias = Annotated[str, Parameter(min_length=1, max_length=64)]
-Cursor: TypeAlias = Annotated[
-    str | None, Parameter(min_length=1, max_length=512, description="`next_cursor` of the page before.")
+UserIdInPath: TypeAlias = Annotated[
+    str, PathParameter(min_length=1, max_length=255, description="The caller's own id.")
 ]
-Limit: TypeAlias = Annotated[int, Parameter(ge=1, le=1000, description="Items in a page.")]
+NameInPath: TypeAlias = Annotated[str, PathParameter(min_length=1, max_length=255)]
+IdInPath: TypeAlias = Annotated[str, PathParameter(min_length=1, max_length=64)]
+Cursor: TypeAlias = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=512, description="`next_cursor` of the page before.")
+]
+Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=1000, description="Items in a page.")]
 PAGE = 100
 
 
@@ -58,7 +62,7 @@ class Strict(AbstractDTO[Any]):
         backend_cls: Any = None,  # noqa: ARG003 - the framework passes it
     ) -> None:
         """Called for each handler when it is registered."""
-        cls._readers[handler_id] = reader(field_definition.raw)
+        cls._readers[handler_id] = reader(field_definition.annotation)
 
     def decode_bytes(self, value: bytes) -> Any:
         """The body as the type of the handler's `data`. Raises InvalidRequest."""

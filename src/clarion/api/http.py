@@ -14,7 +14,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 MIB = 1024 * 1024
 JSON_TYPE = b"application/json"
-HTML_TYPE = b"text/html; charset=utf-8"
+HTML_TYPE = b"text/html"
 PLAIN_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """On every answer of the API: nothing of it may be kept by a cache or guessed to be something else."""
 

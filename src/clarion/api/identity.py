@@ -47,7 +47,7 @@ def identity_key(project_key: int, text: str, sealer: Sealer) -> bytes:
 
 
 class Identity:
-    """Reads `Clarion-User` and `Clarion-Anonymous`."""
+    """Checks what callers say about who they are."""
 
     def __init__(
         self, settings: Settings, store: Store, anonymous: AnonymousTokens, sealer: Sealer, clock: Clock
@@ -62,15 +62,14 @@ class Identity:
         """Whether a plain user id is believed."""
         return self._plain_everywhere or project.settings.allow_plain_users
 
-    async def person(self, project: Project, scope: Scope) -> Person | None:
-        """Who calls, or None for nobody.
+    async def person(self, project: Project, raw: bytes | None) -> Person | None:
+        """Who `Clarion-User` proves the caller to be; None without it.
 
         A signed token counts first, then the secret of an anonymous user, then a plain id where it is allowed.
 
         Raises:
             Unauthenticated: the header is there and proves nothing.
         """
-        raw = header(scope, USER_HEADER)
         if raw is None:
             return None
         told = _text(raw)
@@ -88,20 +87,12 @@ class Identity:
             )
         return Person(_plain(told), None)
 
-    async def named(self, project: Project, scope: Scope) -> Person:
-        """As `person`, where nobody will not do. Raises Unauthenticated."""
-        person = await self.person(project, scope)
-        if person is None:
-            raise Unauthenticated("Clarion-User: say who you are; an anonymous device has a user_token of its own")
-        return person
-
-    async def left_behind(self, project: Project, scope: Scope) -> User | None:
+    async def left_behind(self, project: Project, raw: bytes | None) -> User | None:
         """The anonymous user of `Clarion-Anonymous` who has just logged in; None when merged before, or not told.
 
         Raises:
             Unauthenticated: not a token that we made for this project.
         """
-        raw = header(scope, ANONYMOUS_HEADER)
         if raw is None:
             return None
         claim = self._anonymous.read(_text(raw))
@@ -132,6 +123,34 @@ class Identity:
             raise Unauthenticated(f"Clarion-User: {error}") from None
         except SealBroken:
             raise Unavailable("the project's identity secret cannot be opened; set it again") from None
+
+
+class Visitor:
+    """The person behind one request of an SDK."""
+
+    def __init__(self, identity: Identity, project: Project, scope: Scope) -> None:
+        self._identity = identity
+        self._project = project
+        self._scope = scope
+
+    async def person(self) -> Person | None:
+        """Who calls, or None for nobody. Raises Unauthenticated."""
+        return await self._identity.person(self._project, header(self._scope, USER_HEADER))
+
+    async def named(self) -> Person:
+        """As `person`, where nobody will not do. Raises Unauthenticated."""
+        person = await self.person()
+        if person is None:
+            raise Unauthenticated("Clarion-User: say who you are; an anonymous device has a user_token of its own")
+        return person
+
+    async def left_behind(self) -> User | None:
+        """The anonymous user that the caller was until now. Raises Unauthenticated."""
+        return await self._identity.left_behind(self._project, header(self._scope, ANONYMOUS_HEADER))
+
+    async def known(self, person: Person) -> User | None:
+        """The stored user, if there is one."""
+        return await self._identity.known(self._project, person)
 
 
 def _plain(told: str) -> str:

@@ -101,7 +101,7 @@ def _of_handler(path: str, method: str, handler: HTTPRouteHandler, told: Json) -
         method=method,
         name=handler.handler_name,
         access=handler.opt.get("access"),
-        body=None if data is None else _shapes(data.raw),
+        body=None if data is None else _shapes(data.annotation),
         answers={handler.status_code: answer} | specs,
         arguments=frozenset(handler.parsed_fn_signature.parameters),
         told=told,
@@ -127,7 +127,7 @@ def _answer_type(handler: HTTPRouteHandler) -> Any:
 def _plain_operations(routes: Iterable[PlainRoute]) -> Iterator[Operation]:
     for route in routes:
         told = {"summary": route.described.summary, "tags": [route.described.tag], "operationId": route.described.name}
-        arguments = frozenset({"scope"} if route.access.key == "public" else set())
+        arguments = frozenset({"visitor"} if route.access.key == "public" else set())
         yield Operation(
             route.path,
             "post",
@@ -229,7 +229,7 @@ def _header_parameters(one: Operation) -> Iterator[Json]:
             "Makes it safe to repeat the request for want of an answer; remembered for a day.",
             {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
         )
-    if one.access.key == "public" and "scope" in one.arguments:
+    if one.access.key == "public" and "visitor" in one.arguments:
         yield _header(
             "Clarion-User",
             "A signed user token, the user_token of an anonymous device, or a plain user id where that is allowed.",

@@ -22,7 +22,7 @@ from clarion.api.http import (
     read_body,
     write,
 )
-from clarion.api.identity import Identity
+from clarion.api.identity import Identity, Visitor
 from clarion.api.metrics import Metrics
 from clarion.api.problems import Problems
 from clarion.api.schemas import (
@@ -181,7 +181,7 @@ def _sdk_events(services: Services, identity: Identity) -> Handle:
 
     async def handle(scope: Scope, caller: Caller | None, body: bytes) -> Answer:
         assert caller is not None
-        person = await identity.named(caller.project, scope)
+        person = await Visitor(identity, caller.project, scope).named()
         now = services.clock.now()
         events, errors = bodies.read(body, lambda item: _event(item, person.user_id, now))
         new = await services.pipeline.ingest(caller.project, events) if events else ()

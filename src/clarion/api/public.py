@@ -1,13 +1,13 @@
 """What SDKs call with a public key, for one person at a time."""
 
-from litestar import Response, Router, delete, get, post, put
+from litestar import Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 
 from clarion.api.answers.people import DeviceAnswer, PreferencesAnswer
 from clarion.api.answers.project import SdkCategory, SdkConfig
 from clarion.api.door import public
-from clarion.api.framework import FromCaller, FromIdentity, FromServices, IdInPath
-from clarion.api.http import Scope
+from clarion.api.framework import FromCaller, FromIdentity, FromServices, FromVisitor, IdInPath
 from clarion.api.problems import not_found
 from clarion.api.registering import registration
 from clarion.api.schemas import AnyDevice, PreferenceBody, PreferencePut, PreferencesPut
@@ -39,7 +39,7 @@ async def sdk_config(services: FromServices, caller: FromCaller, identity: FromI
     **public(creates=True),
 )
 async def register_own_device(
-    services: FromServices, caller: FromCaller, identity: FromIdentity, scope: Scope, data: AnyDevice
+    services: FromServices, caller: FromCaller, visitor: FromVisitor, data: JSONBody[AnyDevice]
 ) -> Response[DeviceAnswer]:
     """Register the caller's device. Nobody becomes a new anonymous user, whose secret is the answer's `user_token`.
 
@@ -49,11 +49,11 @@ async def register_own_device(
         raise InvalidRequest.field("user_id", "is not taken here: the header Clarion-User says who the caller is")
     project = caller.project
     told = registration(data, services.settings)
-    person = await identity.person(project, scope)
+    person = await visitor.person()
     if person is None:
         device, created, user_token = await services.pipeline.register_anonymous(project, told)
         return Response(DeviceAnswer.of(device, user_token), status_code=201 if created else 200)
-    before = await identity.left_behind(project, scope) if person.user is None else None
+    before = await visitor.left_behind() if person.user is None else None
     device, created = await services.pipeline.register(project, person.user_id, told)
     if before is not None:
         await services.pipeline.merge(project, before, person.user_id)
@@ -62,10 +62,10 @@ async def register_own_device(
 
 @delete("/v1/sdk/devices/{device_id:str}", **public())
 async def delete_own_device(
-    services: FromServices, caller: FromCaller, identity: FromIdentity, scope: Scope, device_id: IdInPath
+    services: FromServices, caller: FromCaller, visitor: FromVisitor, device_id: IdInPath
 ) -> None:
     """Remove a device of the caller's own."""
-    user = await identity.known(caller.project, await identity.named(caller.project, scope))
+    user = await visitor.known(await visitor.named())
     device = await services.store.devices.get(caller.project.key, device_id)
     if user is None or device is None or device.user != user.key:
         not_found()
@@ -73,12 +73,10 @@ async def delete_own_device(
 
 
 @get("/v1/sdk/preferences", **public())
-async def get_preferences(
-    services: FromServices, caller: FromCaller, identity: FromIdentity, scope: Scope
-) -> PreferencesAnswer:
+async def get_preferences(services: FromServices, caller: FromCaller, visitor: FromVisitor) -> PreferencesAnswer:
     """What is on and off for the caller, by category and channel; for nobody, what holds until something is said."""
-    person = await identity.person(caller.project, scope)
-    user = None if person is None else await identity.known(caller.project, person)
+    person = await visitor.person()
+    user = None if person is None else await visitor.known(person)
     return await _preferences(services, caller.project, user)
 
 
@@ -86,13 +84,12 @@ async def get_preferences(
 async def put_preferences(
     services: FromServices,
     caller: FromCaller,
-    identity: FromIdentity,
-    scope: Scope,
-    data: PreferencePut | PreferencesPut,
+    visitor: FromVisitor,
+    data: JSONBody[PreferencePut | PreferencesPut],
 ) -> PreferencesAnswer:
     """Switch categories and channels on or off for the caller."""
     project = caller.project
-    person = await identity.named(project, scope)
+    person = await visitor.named()
     many = isinstance(data, PreferencesPut)
     switches: list[PreferenceBody] = list(data.preferences) if isinstance(data, PreferencesPut) else [data]
     await _check_switches(services, project, switches, "preferences[{}]." if many else "")
@@ -106,7 +103,7 @@ async def put_preferences(
             source=data.source or _SOURCE,
             wording=data.wording,
         )
-    return await _preferences(services, project, await identity.known(project, person))
+    return await _preferences(services, project, await visitor.known(person))
 
 
 async def _check_switches(services: Services, project: Project, switches: list[PreferenceBody], prefix: str) -> None:
@@ -127,8 +124,10 @@ async def _preferences(services: Services, project: Project, user: User | None) 
     return PreferencesAnswer.of(await services.pipeline.preferences(project, user))
 
 
-sdk = Router(
-    "/",
-    route_handlers=[sdk_config, register_own_device, delete_own_device, get_preferences, put_preferences],
-    tags=["SDK"],
+SDK = (
+    sdk_config,
+    register_own_device,
+    delete_own_device,
+    get_preferences,
+    put_preferences,
 )

@@ -327,9 +327,6 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     marketing_consent: Literal["opt_in", "opt_out"] | None = None
     allow_plain_users: bool | None = None
     mandatory_can_be_switched_off: bool | None = None
-    vapid_subject: (
-        Annotated[str, Meta(max_length=255, pattern=r"^(mailto:[^\s@]+@[^\s@]+|https://\S+)$(?!\n)")] | None
-    ) = None
 
 
 class KeyPost(Body, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, Router, get
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from clarion.api import docs
 from clarion.api.answers.base import Answer as Body
@@ -20,7 +20,7 @@ from clarion.model import Json, Millis
 _HEALTH_MEMORY_MS = 1_000
 _PAGES = Pages()
 
-CodeInPath = Annotated[str, Parameter(max_length=64, description="The `code` of a problem document.")]
+CodeInPath = Annotated[str, PathParameter(max_length=64, description="The `code` of a problem document.")]
 
 
 class Health(Body, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ def system_routes(services: Services, metrics: Metrics, backlog: Backlog, docume
     @get("/metrics", media_type="text/plain", tags=["System"])
     async def show_metrics() -> Response[bytes]:
         """Prometheus text."""
-        return Response(metrics.text(await backlog.counts()), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(metrics.text(await backlog.counts()), media_type="text/plain; version=0.0.4")
 
     @get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response[bytes]:

@@ -6,8 +6,8 @@ Reading the page changes nothing: programs follow links to look for harm.
 import contextlib
 from typing import Annotated, Any, NamedTuple
 
-from litestar import Request, Response, Router, get, post
-from litestar.params import Parameter
+from litestar import Request, Response, get, post
+from litestar.params import PathParameter
 
 from clarion.api.door import Access
 from clarion.api.framework import FromServices
@@ -18,7 +18,7 @@ from clarion.errors import InvalidRequest, NotFound
 from clarion.journey.rules.consent import locked
 from clarion.model import Project, User
 
-TokenInPath = Annotated[str, Parameter(min_length=1, max_length=1_024, description="The token from the link.")]
+TokenInPath = Annotated[str, PathParameter(min_length=1, max_length=1_024, description="The token from the link.")]
 _ACCESS: dict[str, Any] = {"opt": {"access": Access(key=None)}, "media_type": "text/html"}
 _PAGES = Pages()
 
@@ -117,4 +117,7 @@ def _always(link: _Link) -> Response[bytes]:
     )
 
 
-unsubscribing = Router("/", route_handlers=[ask_to_unsubscribe, unsubscribe], tags=["Unsubscribing"])
+UNSUBSCRIBING = (
+    ask_to_unsubscribe,
+    unsubscribe,
+)

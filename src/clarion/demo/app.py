@@ -19,7 +19,7 @@ from clarion.errors import ClarionError, InvalidRequest, NotFound, Unavailable
 from clarion.model import Event, Json, Project
 
 POLL_S = 0.5
-MOST_WATCHERS = 64
+MOST_WATCHERS = 32
 
 _SHELF = [product._asdict() for product in data.PRODUCTS]
 # Spread over the sky without chance: the same night for everybody.

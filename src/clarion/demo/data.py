@@ -1,10 +1,10 @@
 """What the invented shop sells, and what its project defines: its kinds of messages and what starts them."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
-from clarion.journey.catalog import Catalog
+from clarion.demo.services import Services
 from clarion.model import (
     Action,
     Automation,
@@ -19,7 +19,6 @@ from clarion.model import (
     Template,
     Urgency,
 )
-from clarion.ports import Clock, Store
 
 PROJECT_ID = "demo"
 PROJECT_NAME = "Fjord & Fern"
@@ -136,16 +135,7 @@ def automations(server_url: str) -> tuple[Automation, ...]:
     )
 
 
-class _Services(Protocol):
-    @property
-    def store(self) -> Store: ...
-    @property
-    def catalog(self) -> Catalog: ...
-    @property
-    def clock(self) -> Clock: ...
-
-
-async def prepare(services: _Services, project: Project, *, server_url: str) -> None:
+async def prepare(services: Services, project: Project, *, server_url: str) -> None:
     """Put the shop's definitions into its project. The same at each start; links follow the address."""
     definitions, now = services.store.definitions, services.clock.now()
     nouns: dict[str, tuple[Category | Template | Automation, ...]] = {

@@ -76,11 +76,10 @@ def entry(chapter: Chapter, categories: Mapping[str, str]) -> Words:
 
 
 def _consent(detail: Json, categories: Mapping[str, str]) -> Words:
-    said = "yes" if detail["granted"] else "no"
+    said, tone = ("yes", "good") if detail["granted"] else ("no", "bad")
     title = categories.get(detail["category"], detail["category"])
-    return Words(
-        f"Said {said} to “{title}”", f"{detail['channel']}, {detail['source']}", "good" if detail["granted"] else "bad"
-    )
+    where = _SOURCES.get(detail["source"], f"by {detail['source']}")
+    return Words(f"Said {said} to “{title}”", f"for {detail['channel']}, {where}", tone)
 
 
 def _permission(detail: Json) -> Words:

@@ -1,7 +1,7 @@
 """A device that has said who it is: its commands, its acks, and its messages, direct or drained from the store.
 
-A drain sends what waits in the store: ten at a time, the next ten when all are acknowledged, until a read finds nothing
-new. Only then are messages sent directly as they come. So none is sent twice on a connection, or before an older one.
+A drain sends what waits in the store: ten at a time, the next ten when all are acknowledged, until a read finds fewer.
+Then messages are sent directly as they come. So none is sent twice on a connection, or before an older one.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ from clarion.wire.autopush import (
 log = structlog.get_logger(__name__)
 
 _MAX_OUTSTANDING = 100
-"""Messages sent directly and not acknowledged; past that they wait in the store."""
+"""Messages sent and not acknowledged; past that they wait in the store."""
 _MAX_VERSION_DIGITS = 18  # a key fits in 63 bits
 _OK, _BAD_KEY, _FAILED = 200, 400, 500
 _PONG = Pong()
@@ -71,7 +71,17 @@ class Disconnect(Exception):
 class Identified:
     """`device` is None until the first register: a browser without subscriptions has no row."""
 
-    __slots__ = ("_device", "_drained", "_node", "_outlet", "_outstanding", "_pinged_at", "_uaid", "epoch")
+    __slots__ = (
+        "_allowance",
+        "_device",
+        "_draining",
+        "_node",
+        "_outlet",
+        "_outstanding",
+        "_pinged_at",
+        "_uaid",
+        "epoch",
+    )
 
     def __init__(self, node: Node, outlet: Outlet, uaid: bytes, device: Key | None) -> None:
         self._node = node
@@ -79,14 +89,15 @@ class Identified:
         self._uaid = uaid
         self._device = device
         self._outstanding: set[Key] | None = None  # sent on this connection, stored, not acknowledged
-        self._drained: int | None = None if device is None else 0  # sent by the drain under way
+        self._draining = device is not None
+        self._allowance = node.message_limit if device is not None else None  # left of what waited when it connected
         self._pinged_at: int | None = None
         self.epoch = 0  # drains begun
 
     @property
     def direct(self) -> bool:
         """No drain is under way."""
-        return self._drained is None
+        return not self._draining
 
     # --- what the device says ---
 
@@ -158,7 +169,7 @@ class Identified:
         if self._outstanding is not None:
             self._outstanding.difference_update(keys)
             self._outstanding = self._outstanding or None
-        return self._drained is not None and self._outstanding is None
+        return self._draining and self._outstanding is None
 
     def _ping(self) -> None:
         now = self._node.clock.now()
@@ -172,35 +183,40 @@ class Identified:
     async def drain(self) -> None:
         """Send the next batch from the store, unless one is still to be acknowledged.
 
-        Raises Disconnect when more messages wait than one connection may drain: the device is forgotten, and made anew.
+        Raises Disconnect when more waited for the device than the limit: it is forgotten, and comes back as a new one.
         """
-        if self._device is None or (self._drained is not None and self._outstanding):
+        if self._device is None or (self._draining and self._outstanding):
             return
-        if self._drained is None:
-            self._drained = 0
+        if not self._draining:
+            self._draining = True
             self.epoch += 1
-        left = self._node.message_limit - self._drained
-        batch = await self._unsent(self._device, min(DRAIN_BATCH, max(left, 1)))
-        if not batch:
-            self._drained = None
-        elif left <= 0:
+        if not self._takes_more():
+            return
+        allowed = DRAIN_BATCH if self._allowance is None else min(DRAIN_BATCH, self._allowance)
+        batch = await self._unsent(self._device, max(allowed, 1))
+        if batch and not allowed:
             await self._reset(self._device)
-        else:
-            self._drained += len(batch)
-            for key, message in batch:
-                self._send(key, message)
-            metrics.DELIVERED_DRAINED.inc(len(batch))
+        for key, message in batch:
+            self._send(key, message)
+        metrics.DELIVERED_DRAINED.inc(len(batch))
+        if self._allowance is not None:
+            self._allowance -= len(batch)
+        if len(batch) < max(allowed, 1):
+            self._draining, self._allowance = False, None
+
+    def _takes_more(self) -> bool:
+        """Whether the device keeps up; if not, its acks or the room in its socket bring us back."""
+        return self._outlet.has_room() and len(self._outstanding or ()) < _MAX_OUTSTANDING
 
     async def _unsent(self, device: Key, limit: int) -> list[tuple[Key, PushMessage]]:
         """What waits and was not sent on this connection; acks that are on their way count."""
         node = self._node
         await node.acks.settle(device)
-        sent = len(self._outstanding or ())
-        waiting = await node.store.waiting(device, 0, limit + sent, node.clock.now())
-        known = self._outstanding or ()
-        return [(message.key, message) for message in waiting if message.key is not None and message.key not in known][
-            :limit
-        ]
+        # As of now: what is acknowledged during the read may be in its answer.
+        sent = frozenset(self._outstanding or ())
+        waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now())
+        new = [(each.key, each) for each in waiting if each.key is not None and each.key not in sent]
+        return new[:limit]
 
     async def _reset(self, device: Key) -> None:
         metrics.RESETS.inc()
@@ -211,9 +227,7 @@ class Identified:
 
     def push(self, key: Key, message: PushMessage, ticket: int) -> bool:
         """Send a stored message now; False when it must be read from the store in its turn."""
-        if not self.direct or ticket != self.epoch or not self._outlet.has_room():
-            return False
-        if self._outstanding is not None and len(self._outstanding) >= _MAX_OUTSTANDING:
+        if self._draining or ticket != self.epoch or not self._takes_more():
             return False
         self._send(key, message)
         metrics.DELIVERED_DIRECT.inc()

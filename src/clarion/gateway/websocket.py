@@ -60,7 +60,17 @@ def _picows_logger() -> "logging.LoggerAdapter[logging.Logger]":
 class Listener(WSListener):
     """One connection: the session's outlet, and its time limits."""
 
-    __slots__ = ("_closed_at", "_connected_at", "_fragments", "_heard_at", "_paused", "_pinged", "_server", "_session", "_transport")
+    __slots__ = (
+        "_closed_at",
+        "_connected_at",
+        "_fragments",
+        "_heard_at",
+        "_paused",
+        "_pinged",
+        "_server",
+        "_session",
+        "_transport",
+    )
 
     def __init__(self, server: "SocketServer") -> None:
         self._server = server

@@ -1,5 +1,6 @@
 """Compose: title, body and redirect in the person's language, as the very bytes that each device gets."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,10 +31,8 @@ ReceiptsFor = Callable[[Key, Key, Millis], Callable[[Key, Key], str]]
 """(project, notification, expires_at) → ((user, device) → token): what a batch shares is bound once."""
 
 _encode = msgspec.json.Encoder().encode
-# Per-device values are put into the encoded payload afterwards. A text that holds these very marks, control characters
-# included, only gets an id in their place.
-_ID, _RECEIPT = "\x01id\x01", "\x01receipt\x01"
-_ID_BYTES, _RECEIPT_BYTES = (_encode(mark)[1:-1] for mark in (_ID, _RECEIPT))
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_ID, _RECEIPT = "id", "receipt"
 
 
 class Scene(NamedTuple):
@@ -49,14 +48,59 @@ class Scene(NamedTuple):
     now_text: str
 
 
+class _Form:
+    """An encoded payload with blanks: made once for a notification and a language, filled in for each device.
+
+    A blank stands in the draft as its name between control characters. A text that holds one, control characters
+    included, only gets another of its own values in its place.
+    """
+
+    def __init__(self, draft: bytes) -> None:
+        self._pieces = _BLANK.split(draft)
+        self.blanks = [name.decode() for name in self._pieces[1::2]]
+
+    @staticmethod
+    def blank(name: str) -> str:
+        """What stands for `name` in a draft."""
+        return f"\x01{name}\x01"
+
+    def fill(self, values: Mapping[str, bytes]) -> bytes:
+        """The payload; values are JSON text without its quotes."""
+        pieces = self._pieces
+        pieces[1::2] = [values[name] for name in self.blanks]
+        return b"".join(pieces)
+
+
+# As it stands in JSON, where a control character is always escaped.
+_BLANK = re.compile(rb"\\u0001([a-z0-9.\[\]]+)\\u0001")
+
+
+class _Letter(NamedTuple):
+    """One notification in one language: its texts, its form, and the rendered texts if they are the same for all."""
+
+    texts: Texts
+    form: _Form
+    same: dict[str, bytes] | None
+
+
+class _Envelope(NamedTuple):
+    """What every message of one notification carries beside its payload."""
+
+    id: str
+    make_receipt: Callable[[Key, Key], str]
+    category: str
+    expires_at: Millis
+    urgency: str
+    collapse_key: str | None
+
+
 class Composer:
     """Composes a batch slice by slice; what messages have in common is made once and kept for the whole batch."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._texts: dict[tuple[Key, str | None], Texts] = {}
-        self._blanks: dict[tuple[Key, str | None], bytes] = {}
-        self._receipts: dict[Key, Callable[[Key, Key], str]] = {}
+        self._letters: dict[tuple[Key, str | None], _Letter] = {}
+        self._envelopes: dict[Key, _Envelope] = {}
 
     def compose(self, decided: Sequence[Decided]) -> tuple[list[Decided], list[tuple[DeviceKind, Ready]]]:
         """Decisions in order, those that cannot be composed turned into drops, and the messages of the others."""
@@ -79,51 +123,44 @@ class Composer:
 
     def _ready(self, decided: Decided, target: Target) -> Ready:
         notification, recipient = decided.notification, decided.recipient
-        id = delivery_id(notification.id, target.key)
-        receipt = self._receipt_maker(notification)(recipient.key, target.key)
-        payload = (
-            self._blank(notification, recipient, target)
-            .replace(_ID_BYTES, id.hex().encode())
-            .replace(_RECEIPT_BYTES, receipt.encode())
-        )
-        _fits(payload, target.kind)
-        message = notification.message
-        return Ready(
-            notification=notification.key,
-            user=recipient.key,
-            device=target.key,
-            id=id,
-            payload=payload,
-            category=message.category,
-            expires_at=notification.expires_at,
-            urgency=message.urgency.value,
-            collapse_key=message.collapse_key,
-        )
-
-    def _receipt_maker(self, notification: Notification) -> Callable[[Key, Key], str]:
-        make = self._receipts.get(notification.key)
-        if make is None:
-            expires_at = notification.expires_at + RECEIPT_LIFE_MS
-            make = self._receipts[notification.key] = self._scene.receipts_for(
-                self._scene.project, notification.key, expires_at
-            )
-        return make
-
-    def _blank(self, notification: Notification, recipient: Recipient, target: Target) -> bytes:
-        """The payload without what belongs to one device; the same for everybody unless a text is personal."""
+        envelope = self._envelopes.get(notification.key) or self._envelope(notification)
+        id = delivery_id(envelope.id, target.key)
         locale = target.locale or recipient.locale
-        key = (notification.key, locale)
-        if (blank := self._blanks.get(key)) is not None:
-            return blank
-        texts = self._texts.get(key)
-        if texts is None:
-            template = self._template(notification.message)
-            texts = self._texts[key] = Texts(notification.message, content(notification.message, template, locale))
-        words = texts.render(self._context(notification, recipient, locale, texts))
-        blank = self._encoded(notification.message, words)
+        letter = self._letters.get((notification.key, locale)) or self._letter(notification, locale)
+        values = letter.same if letter.same is not None else self._personal(letter, notification, recipient, locale)
+        values[_ID] = id.hex().encode()
+        values[_RECEIPT] = envelope.make_receipt(recipient.key, target.key).encode()
+        payload = letter.form.fill(values)
+        _fits(payload, target.kind)
+        return Ready(
+            notification.key,
+            recipient.key,
+            target.key,
+            id,
+            payload,
+            envelope.category,
+            envelope.expires_at,
+            envelope.urgency,
+            envelope.collapse_key,
+        )
+
+    def _envelope(self, notification: Notification) -> _Envelope:
+        message, expires_at = notification.message, notification.expires_at
+        make = self._scene.receipts_for(self._scene.project, notification.key, expires_at + RECEIPT_LIFE_MS)
+        envelope = self._envelopes[notification.key] = _Envelope(
+            notification.id, make, message.category, expires_at, message.urgency.value, message.collapse_key
+        )
+        return envelope
+
+    def _letter(self, notification: Notification, locale: str | None) -> _Letter:
+        message = notification.message
+        texts = Texts(message, content(message, self._template(message), locale))
+        form = _Form(self._draft(message, texts.with_blanks(_Form.blank)))
+        same = None
         if not texts.personal:
-            self._blanks[key] = blank
-        return blank
+            same = _encoded(texts.render(self._context(notification, texts)))
+        letter = self._letters[notification.key, locale] = _Letter(texts, form, same)
+        return letter
 
     def _template(self, message: Message) -> Template | None:
         if message.template is None:
@@ -133,32 +170,35 @@ class Composer:
             raise TextError("template", f"there is no template {message.template}")
         return template
 
-    def _context(
-        self, notification: Notification, recipient: Recipient, locale: str | None, texts: Texts
-    ) -> dict[str, Any]:
+    def _personal(
+        self, letter: _Letter, notification: Notification, recipient: Recipient, locale: str | None
+    ) -> dict[str, bytes]:
+        context = self._context(notification, letter.texts)
+        context["user"] = {
+            **_decode(recipient.attributes),
+            "user_id": recipient.user_id,
+            "locale": locale,
+            "timezone": recipient.timezone,
+        }
+        return _encoded(letter.texts.render(context))
+
+    def _context(self, notification: Notification, texts: Texts) -> dict[str, Any]:
         scene = self._scene
         context: dict[str, Any] = {
             "data": notification.message.data,
             "project": scene.project_facts,
             "now": scene.now_text,
         }
-        if texts.personal:
-            context["user"] = {
-                **msgspec.json.decode(recipient.attributes),
-                "user_id": recipient.user_id,
-                "locale": locale,
-                "timezone": recipient.timezone,
-            }
         if texts.needs_event and notification.event is not None and notification.event in scene.events:
             context["event"] = event_facts(scene.events[notification.event])
         return context
 
-    def _encoded(self, message: Message, words: Words) -> bytes:
+    def _draft(self, message: Message, words: Words) -> bytes:
         category = self._scene.categories[message.category]
         silent = message.sound == "none"
         payload = WebPayload(
-            id=_ID,
-            receipt=_RECEIPT,
+            id=_Form.blank(_ID),
+            receipt=_Form.blank(_RECEIPT),
             receipts_url=self._scene.receipts_url,
             title=words.title,
             body=words.body,
@@ -166,7 +206,7 @@ class Composer:
             icon=message.icon,
             image=message.image,
             badge=message.badge,
-            tag=message.collapse_key or _ID,
+            tag=message.collapse_key or _Form.blank(_ID),
             vibrate=[] if silent else (message.vibrate or []),
             silent=silent,
             require_interaction=message.require_interaction,
@@ -179,6 +219,10 @@ class Composer:
         if message.webpush:
             return _encode(msgspec.to_builtins(payload) | message.webpush)
         return _encode(payload)
+
+
+def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {field: _encode(text)[1:-1] for field, text in texts.items()}
 
 
 def event_facts(event: Event) -> Json:

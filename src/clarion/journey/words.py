@@ -1,6 +1,6 @@
 """The words of a message: minijinja texts, in the language that fits, with a limit on what they may cost."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ _MARKS = ("{{", "{%", "{#")
 
 
 class Words(NamedTuple):
-    """Rendered texts of one message."""
+    """The texts of one message."""
 
     title: str
     body: str
@@ -87,20 +87,20 @@ class Texts:
         self.personal = "user" in names
         self.needs_event = "event" in names
 
-    def render(self, context: Mapping[str, Any]) -> Words:
-        """Raises TextError at a missing value or when the fuel runs out."""
-        done = {field: self._one(field, source, context) for field, source in self._sources.items()}
+    def render(self, context: Mapping[str, Any]) -> dict[str, str]:
+        """The texts that hold minijinja, by field. Raises TextError at a missing value or when the fuel runs out."""
+        return {field: self._one(field, context) for field in self._dynamic}
+
+    def with_blanks(self, blank: Callable[[str], str]) -> Words:
+        """All texts, with `blank(field)` in place of those that are still to be rendered."""
+        texts = {field: blank(field) if field in self._dynamic else text for field, text in self._sources.items()}
         actions = [
-            msgspec.structs.replace(
-                action, title=done[f"actions[{at}].title"], url=done.get(f"actions[{at}].url", action.url)
-            )
+            msgspec.structs.replace(action, title=texts[f"actions[{at}].title"], url=texts.get(f"actions[{at}].url"))
             for at, action in enumerate(self._actions)
         ]
-        return Words(done["title"], done["body"], done.get("url"), actions)
+        return Words(texts["title"], texts["body"], texts.get("url"), actions)
 
-    def _one(self, field: str, source: str, context: Mapping[str, Any]) -> str:
-        if field not in self._dynamic:
-            return source
+    def _one(self, field: str, context: Mapping[str, Any]) -> str:
         try:
             return self._env.render_template(field, **context)
         except TemplateError as error:

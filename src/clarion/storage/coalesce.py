@@ -1,4 +1,4 @@
-"""Joins what concurrent callers want written into one batch: the calls that arrive during a commit share the next one."""
+"""Joins what concurrent callers want written: the calls that arrive during one commit share the next as one batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence

@@ -1,8 +1,8 @@
 """What the nouns of this folder ask of an engine: transactions, and the few statements that run by the million.
 
-A noun is written once, as plain functions over a connection; `Database` runs them in a thread, `Dialect` has each engine's
-own fastest way to move many rows. Both take a whole batch in one statement: besides the speed, a thread that goes back to
-Python for each row would have to win the interpreter lock from the event loop for each row.
+A noun is written once, as plain functions over a connection; `Database` runs them in a thread, `Dialect` has each
+engine's own fastest way to move many rows. Both take a whole batch in one statement: besides the speed, a thread that goes
+back to Python for each row would have to win the interpreter lock from the event loop for each row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -72,11 +72,15 @@ class Transactions(Protocol):
 
 
 class Database(Transactions, Protocol):
-    """One engine. `key_block`: how many keys of notifications to fetch ahead; `now` is asked where no caller says the time."""
+    """One engine. `key_block`: how many keys of notifications to fetch ahead; `now`: the time where no caller says it."""
 
-    dialect: Dialect
     key_block: int
     now: Callable[[], Millis]
+
+    @property
+    def dialect(self) -> Dialect:
+        """The engine's way with many rows."""
+        ...
 
     def holding(
         self, project: Key, span: tuple[Key, Key] | None, users: Sequence[Key]

@@ -59,8 +59,6 @@ def _register(
     if known:
         key, *others = known
         _delete(conn, project, device.c.key.in_(others))
-        if registration.installation is None:
-            del values["installation"]  # a server that repeats an address does not know it; it stays
         conn.execute(update(device).where(device.c.key == key).values(values))
     else:
         added = insert(device).values(values | {"project": project, "id": device_id, "created_at": now})
@@ -84,7 +82,7 @@ def _known(conn: Connection, project: Key, registration: Registration) -> list[K
     columns = (device.c.key, device.c.installation, device.c.address)
     rows = conn.execute(select(*columns).where(mine, or_(*conditions)).with_for_update()).all()
 
-    def sureness(row: Row[Any]) -> int:
+    def sureness(row: Row[Key, str | None, str | None]) -> int:
         if row.installation is not None and row.installation == registration.installation:
             return 0
         return 1 if row.address == registration.previous_address else 2

@@ -5,7 +5,18 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from sqlalchemy import Connection, select
 
-from clarion.model import Decision, DeviceState, DeviceVerdict, Key, Millis, Notification, Outcome
+from clarion.model import (
+    Decision,
+    DeliveryState,
+    DeviceKind,
+    DeviceState,
+    DeviceVerdict,
+    Key,
+    Millis,
+    Notification,
+    Outcome,
+    Reason,
+)
 from clarion.ports import Effects, Lease
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.merging import aliases
@@ -21,6 +32,10 @@ _OUTCOME = columns_of(
     delivery, "project", "notification", "person", "device", "state", "reason", "provider_id", "attempts", "updated_at"
 )
 _VERDICT = columns_of(device, "key", "project", "state", "state_reason", "registered_at", "updated_at")
+
+# An enum's own `.value` costs as much as the row that it goes into.
+_WORDS = {None: None} | {each: each.value for each in (*Reason, *DeviceKind)}
+_STATES = [state.value for state in DeliveryState]
 
 _REVISE = """
 INSERT INTO decision (project, notification, person, reason, until, gates, at, revision)
@@ -73,7 +88,7 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
         dialect.apply(conn, _REVISE, _DECISION, _decisions(project, effects.revised))
     if effects.deliveries:
         queued = [
-            (project, each.notification, each.user, each.device, each.kind.value, 0, None, None, 0, at)
+            (project, each.notification, each.user, each.device, _WORDS[each.kind], 0, None, None, 0, at)
             for each in effects.deliveries
         ]
         dialect.insert(conn, "delivery", _DELIVERY, queued)
@@ -104,7 +119,7 @@ def _notification(new: Notification) -> Row:
 
 def _decisions(project: Key, decisions: Sequence[Decision]) -> list[Row]:
     return [
-        (project, each.notification, each.user, each.reason.value, each.until, each.gates, each.at, 0)
+        (project, each.notification, each.user, _WORDS[each.reason], each.until, each.gates, each.at, 0)
         for each in decisions
     ]
 
@@ -114,28 +129,31 @@ def _learn(conn: Connection, dialect: Dialect, project: Key, outcomes: Sequence[
     if dialect.apply(conn, _LEARN, _OUTCOME, rows) == len(rows):
         return
     present = aliases(conn, project, {each.user for each in outcomes})
-    moved = [
-        msgspec.structs.replace(each, user=present[each.user]) for each in outcomes if each.user in present
-    ]
+    moved = [msgspec.structs.replace(each, user=present[each.user]) for each in outcomes if each.user in present]
     if moved:  # the user was merged while this was on its way
         dialect.apply(conn, _LEARN, _OUTCOME, _outcomes(project, moved, at))
 
 
 def _outcomes(project: Key, outcomes: Iterable[Outcome], at: Millis) -> list[Row]:
-    """One row a delivery, the furthest state last."""
+    """One row a delivery: of several attempts in one step, the one that came furthest."""
+    best: dict[tuple[Key, Key, Key], Outcome] = {}
+    for each in outcomes:
+        delivered = (each.notification, each.user, each.device)
+        if delivered not in best or each.state >= best[delivered].state:
+            best[delivered] = each
     return [
         (
             project,
             each.notification,
             each.user,
             each.device,
-            int(each.state),
-            None if each.reason is None else each.reason.value,
+            _STATES[each.state],
+            _WORDS.get(each.reason),
             each.provider_id,
             each.attempts,
             at,
         )
-        for each in outcomes
+        for each in best.values()
     ]
 
 
@@ -158,12 +176,13 @@ def _project_of(conn: Connection, effects: Effects, lease: Lease | None) -> Key 
     """The one project that a step writes for; None when what it names is gone."""
     if lease is not None:
         return lease.project
-    for new in (*effects.notifications, *effects.work):
-        return new.project
-    for each in (*effects.decisions, *effects.revised, *effects.deliveries, *effects.outcomes):
-        return _project(conn, select(notification.c.project).where(notification.c.key == each.notification))
-    for verdict in effects.device_verdicts:
-        return _project(conn, select(device.c.project).where(device.c.key == verdict.device))
-    for user, _ in effects.sent_content:
-        return _project(conn, select(person.c.project).where(person.c.key == user))
-    return None
+    own = [each.project for each in (*effects.notifications[:1], *effects.work[:1])]
+    if own:
+        return own[0]
+    told = (*effects.decisions[:1], *effects.revised[:1], *effects.deliveries[:1], *effects.outcomes[:1])
+    owners = (
+        [select(notification.c.project).where(notification.c.key == each.notification) for each in told]
+        + [select(device.c.project).where(device.c.key == each.device) for each in effects.device_verdicts[:1]]
+        + [select(person.c.project).where(person.c.key == user) for user, _ in effects.sent_content[:1]]
+    )
+    return conn.execute(owners[0]).scalar() if owners else None

@@ -83,15 +83,15 @@ def _add(conn: Connection, dialect: Dialect, project: Key, events: Sequence[_New
 
 def _unknown(conn: Connection, dialect: Dialect, project: Key, events: Sequence[_New]) -> list[bool]:
     """Per event whether its id is new: to the store, and among those before it."""
-    ids = [event.id for event in events if event.id is not None]
+    ids = [each.id for each in events if each.id is not None]
     if not ids:
         return [True] * len(events)
     rest = f"FROM event WHERE project = ? AND id {dialect.within('text')}"
     seen = {id for (id,) in dialect.rows(conn, ("id",), rest, project, dialect.listed(ids))}
     new = []
-    for event in events:
-        new.append(event.id is None or event.id not in seen)
-        seen.add(event.id)
+    for each in events:
+        new.append(each.id is None or each.id not in seen)
+        seen.add(each.id)
     return new
 
 
@@ -106,7 +106,7 @@ def _load(conn: Connection, dialect: Dialect, project: Key, keys: Sequence[Key])
 
 
 def _of_user(conn: Connection, dialect: Dialect, project: Key, user: Key, limit: int) -> list[Event]:
-    rest = f"{_FROM} AND e.person = ? ORDER BY e.key DESC LIMIT ?"
+    rest = f"{_FROM} AND e.person = ? ORDER BY e.occurred_at DESC, e.key DESC LIMIT ?"
     return [_event(row) for row in dialect.rows(conn, _SHOWN, rest, project, user, limit)]
 
 

@@ -1,7 +1,7 @@
 """What deciding and delivering need to know about a batch of people: one statement a table, not one a person.
 
-`+project` keeps the engines from walking a whole project through its other indexes: keys of people and devices are unique, the
-project only has to be right.
+`+project` keeps the engines from walking a whole project through its other indexes: keys of people and devices are unique,
+the project only has to be right.
 """
 
 from collections.abc import Sequence
@@ -36,15 +36,14 @@ class _People(NamedTuple):
         self, conn: Connection, columns: Sequence[str], table: str, column: str, more: str = "", *values: object
     ) -> list[Row]:
         """Rows about these people; `more` begins with AND."""
+        keys: tuple[object, ...]
         if self.query.span is not None:
             condition, keys = f"{column} BETWEEN ? AND ?", self.query.span
         else:
-            condition, keys = f"{column} {self.dialect.within('bigint')}", (self.dialect.listed(self._users()),)
+            condition = f"{column} {self.dialect.within('bigint')}"
+            keys = (self.dialect.listed(self.query.users or ()),)
         rest = f"FROM {table} WHERE +project = ? AND {condition} {more}"
         return self.dialect.rows(conn, columns, rest, self.project, *keys, *values)
-
-    def _users(self) -> Sequence[Key]:
-        return self.query.users or ()
 
 
 def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQuery) -> Facts:
@@ -81,9 +80,7 @@ def _targets(conn: Connection, people: _People) -> dict[Key, list[Target]]:
     return found
 
 
-def _consents(
-    conn: Connection, people: _People, categories: Sequence[str]
-) -> dict[Key, dict[tuple[str, str], bool]]:
+def _consents(conn: Connection, people: _People, categories: Sequence[str]) -> dict[Key, dict[tuple[str, str], bool]]:
     """The last word of each; lines come in the order they were written."""
     found: dict[Key, dict[tuple[str, str], bool]] = {}
     if categories:
@@ -110,9 +107,7 @@ def load_addresses(conn: Connection, dialect: Dialect, project: Key, devices: Se
         f"FROM device WHERE +project = ? AND key {dialect.within('bigint')} AND state = 'active' "
         "AND address IS NOT NULL AND permission IN ('granted', 'provisional')"
     )
-    rows = dialect.rows(
-        conn, ("key", "person", "kind", "address", "details"), rest, project, dialect.listed(devices)
-    )
+    rows = dialect.rows(conn, ("key", "person", "kind", "address", "details"), rest, project, dialect.listed(devices))
     return {key: Address(key, person, _KINDS[kind], address, details) for key, person, kind, address, details in rows}
 
 

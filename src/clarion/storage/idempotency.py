@@ -43,7 +43,7 @@ def _begin(conn: Connection, project: Key, key: str, request_hash: bytes, now: M
     row = conn.execute(select(idempotency).where(mine).with_for_update()).first()
     if row is None:  # abandoned at this moment
         return _begin(conn, project, key, request_hash, now)
-    if row.status == 0 and now - row.created_at >= _CRASHED_MS:
+    if now - row.created_at >= (DAY_MS if row.status else _CRASHED_MS):
         conn.execute(update(idempotency).where(mine).values(values))
         return None
     return SavedAnswer(request_hash=row.request_hash, status=row.status, body=row.body)
@@ -52,7 +52,7 @@ def _begin(conn: Connection, project: Key, key: str, request_hash: bytes, now: M
 def _forget(conn: Connection, before: Millis) -> None:
     """Remove some answers that are too old: each request clears more than it leaves."""
     old = select(idempotency.c.project, idempotency.c.key).where(idempotency.c.created_at <= before).limit(4)
-    rows = conn.execute(old.order_by(idempotency.c.created_at)).tuples().all()
+    rows = conn.execute(old.order_by(idempotency.c.created_at)).all()
     if rows:
         conn.execute(delete(idempotency).where(tuple_(idempotency.c.project, idempotency.c.key).in_(rows)))
 

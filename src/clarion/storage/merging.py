@@ -56,11 +56,10 @@ def _merge_consents(conn: Connection, project: Key, anonymous: Key, known: Key, 
     conn.execute(update(consent).where(mine).values(person=known))
     refused = {(category, channel) for (_, category, channel), granted in words.items() if not granted}
     again = sorted(about for about in refused if last[about])
-    line = {"project": project, "person": known, "granted": False, "source": "merge", "at": now}
+    refusal = {"project": project, "person": known, "granted": False, "source": "merge", "at": now}
     if again:
-        conn.execute(
-            insert(consent), [line | {"category": category, "channel": channel} for category, channel in again]
-        )
+        lines = [refusal | {"category": category, "channel": channel} for category, channel in again]
+        conn.execute(insert(consent), lines)
 
 
 def present(conn: Connection, project: Key, keys: Collection[Key]) -> dict[Key, Key]:

@@ -82,12 +82,12 @@ def _find(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str]) 
     if any("\0" in id for id in ids):
         raise InvalidRequest.field("user_id", "must not contain a NUL character")
     rest = f"FROM person WHERE project = ? AND id {dialect.within('text')}"
-    return dict(dialect.rows(conn, ("id", "key"), rest, project, dialect.listed(ids)))  # type: ignore[arg-type]
+    return dict(dialect.rows(conn, ("id", "key"), rest, project, dialect.listed(ids)))
 
 
 def _ids(conn: Connection, dialect: Dialect, project: Key, keys: Sequence[Key]) -> dict[Key, str]:
     rest = f"FROM person WHERE project = ? AND key {dialect.within('bigint')}"
-    return dict(dialect.rows(conn, ("key", "id"), rest, project, dialect.listed(keys)))  # type: ignore[arg-type]
+    return dict(dialect.rows(conn, ("key", "id"), rest, project, dialect.listed(keys)))
 
 
 def _get(conn: Connection, project: Key, condition: ColumnElement[bool]) -> User | None:

@@ -57,9 +57,7 @@ class SqlProjects:
         await self._db.write(_add_credential, credential)
 
 
-def _create(
-    conn: Connection, id: str, name: str, settings: ProjectSettings, vapid: Credential, now: Millis
-) -> Project:
+def _create(conn: Connection, id: str, name: str, settings: ProjectSettings, vapid: Credential, now: Millis) -> Project:
     row = {"id": id, "name": name, "settings": to_json(settings), "vapid_public_key": vapid.name, "created_at": now}
     added = upsert(conn, project).values(row).on_conflict_do_nothing().returning(project.c.key)
     key = conn.execute(added).scalar()

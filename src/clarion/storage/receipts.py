@@ -80,7 +80,7 @@ def _add(conn: Connection, dialect: Dialect, receipts: Sequence[tuple[Receipt, M
 
 
 def _of_deliveries(conn: Connection, dialect: Dialect, receipts: Sequence[Receipt]) -> list[Receipt | None]:
-    """Receipts whose delivery is there, if need be under the person that theirs was merged into; None for the others."""
+    """Receipts whose delivery is there, perhaps under the person that theirs was merged into; None for the others."""
     there = _known(conn, dialect, "delivery", _DELIVERY_KEY, {_key(each)[:4] for each in receipts})
     if any(_key(each)[:4] not in there for each in receipts):
         receipts = _moved(conn, receipts)

@@ -4,8 +4,10 @@ Inside, everything is found by integer keys; public ids are text and live in uni
 milliseconds since the epoch, UTC. The table of users is called `person` because `user` is a reserved word in SQL.
 
 There are no foreign keys: rows come and go by the million in batches, a check for each would cost more than the row, and
-every deletion is one of the few verbs in this folder. Index costs are paid per row, so each index here names its query.
+every deletion is one of a few verbs in this folder. An index is paid for by every row: here is only what a query needs.
 """
+
+from typing import TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -25,6 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+T = TypeVar("T")
+
 metadata = MetaData()
 
 # SQLite gives automatic keys to INTEGER only; it is 64 bits wide there as well.
@@ -36,7 +40,7 @@ def _key() -> Column[int]:
     return Column("key", _KEY, primary_key=True, autoincrement=True)
 
 
-def _column(name: str, type_: TypeEngine[object] | type[TypeEngine[object]], *, null: bool = False) -> Column[object]:
+def _column(name: str, type_: TypeEngine[T] | type[TypeEngine[T]], *, null: bool = False) -> Column[T]:
     return Column(name, type_, nullable=null)
 
 
@@ -195,7 +199,7 @@ event = Table(
     _column("properties", _DOCUMENT),
     _column("occurred_at", BigInteger),
     _column("id", Text, null=True),
-    Index("event_person", "person", "key"),
+    Index("event_person", "person", "occurred_at"),
     Index(
         "event_id",
         "project",
@@ -224,7 +228,7 @@ notification = Table(
     sqlite_autoincrement=True,
 )
 
-# The verdict follows from the reason. Rows of one notification are written in order of people: the key grows at its end.
+# The verdict follows from the reason. A notification is written in order of people, so that the key grows at its end.
 decision = Table(
     "decision",
     metadata,

@@ -1,7 +1,7 @@
 """The embedded engine: one folder, one writer thread with group commit, a few readers.
 
-All writes of a process run on one connection in one thread. It takes every job that waits, runs them in one transaction, each
-behind a savepoint of its own, and commits once: the more callers wait, the cheaper each of them gets.
+All writes of a process run on one connection in one thread. It takes every job that waits, runs them in one transaction,
+each behind a savepoint of its own, and commits once: the more callers wait, the cheaper each of them gets.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from clarion.errors import ConfigurationError, Unavailable
 from clarion.model import Key, Millis
 from clarion.storage import migrate
-from clarion.storage.database import Database, P, T, from_json, to_json
+from clarion.storage.database import Dialect, P, T, Transactions, from_json, to_json
 from clarion.storage.folderlock import FolderLock
 from clarion.storage.sqlite_dialect import SqliteDialect, driver_of
 from clarion.storage.store import SqlStore
@@ -80,7 +80,7 @@ class SqliteDatabase:
     """`database.Database` over one file."""
 
     def __init__(self, folder: Path, *, server: bool, now: Callable[[], Millis]) -> None:
-        self.dialect = SqliteDialect()
+        self.dialect: Dialect = SqliteDialect()
         self.now = now
         self.key_block = 256 if server else 1
         self._folder = folder
@@ -123,8 +123,11 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def holding(
-        self, project: Key, span: tuple[Key, Key] | None, users: Sequence[Key]  # noqa: ARG002 - user keys are unique
-    ) -> AsyncIterator[Database]:
+        self,
+        project: Key,  # noqa: ARG002 - keys of users are unique
+        span: tuple[Key, Key] | None,
+        users: Sequence[Key],
+    ) -> AsyncIterator[Transactions]:
         """See `database.Database`. Only the process that serves a folder decides, so its own locks are enough."""
         async with self._locks.hold(span, users):
             yield self

@@ -1,11 +1,11 @@
-"""SQLite's way with many rows: one statement for up to 256 of them, one JSON text for a whole result.
+"""SQLite's way with many rows: one statement for up to 256 of them, one row of columns for a whole result.
 
-`executemany` and `fetchall` leave and re-enter the interpreter for every row. Beside a busy event loop that takes milliseconds
-a row, so rows travel in both directions as one value.
+`executemany` and `fetchall` leave and re-enter the interpreter for every row, which beside a busy event loop takes
+milliseconds a row. So rows go in as the values of one statement and come out as one JSON array a column.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -16,9 +16,10 @@ from clarion.model import Key
 from clarion.storage.database import Columns, Row
 
 _CHUNK = 256
+_FEW = 16
 _ROWS = "{rows}"
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[tuple]).decode  # type: ignore[type-arg]  # tuples of anything
+_decode = msgspec.json.Decoder(list).decode  # type: ignore[type-arg]  # of anything
 
 
 def driver_of(conn: Connection) -> sqlite3.Connection:
@@ -32,27 +33,34 @@ class SqliteDialect:
     """See `database.Dialect`."""
 
     def insert(self, conn: Connection, table: str, columns: Columns, rows: Sequence[Row]) -> int:
-        names = ", ".join(columns)
-        return self._run(
-            conn, f"INSERT INTO {table} ({names}) VALUES {_ROWS} ON CONFLICT DO NOTHING", len(columns), rows
-        )
+        names = tuple(columns)
+        if len(rows) < _FEW:
+            return _run(conn, _inserting(table, names, ()), rows)
+        # Binding a value is what a row costs most: one that all rows share is bound once.
+        by_column = list(zip(*rows, strict=True))
+        same = [index for index in range(1, len(names)) if by_column[index].count(by_column[index][0]) == len(rows)]
+        if not same:
+            return _run(conn, _inserting(table, names, ()), rows)
+        other = [index for index in range(len(names)) if index not in same]
+        sql = _inserting(table, tuple(names[index] for index in other), tuple(names[index] for index in same))
+        varying = list(zip(*(by_column[index] for index in other), strict=True))
+        return _run(conn, sql, varying, [rows[0][index] for index in same])
 
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
-        return self._run(conn, _with_batch(columns, sql), len(columns), rows)
+        return _run(conn, _with_batch(columns, sql), rows)
 
     def rows(self, conn: Connection, columns: Sequence[str], rest: str, *values: object) -> list[Row]:
-        (text,) = driver_of(conn).execute(_as_json(tuple(columns), rest), values).fetchone()
-        return _decode(text)
+        found = driver_of(conn).execute(_by_column(tuple(columns), rest), values).fetchone()
+        return list(zip(*map(_decode, found), strict=True))
 
     def joined(
         self, conn: Connection, columns: Sequence[str], rest: str, batch: Columns, rows: Sequence[Row]
     ) -> list[Row]:
         driver = driver_of(conn)
-        template = _with_batch(batch, _as_json(tuple(columns), rest))
+        template = _with_batch(batch, _by_column(tuple(columns), rest))
         found: list[Row] = []
-        for sql, values in _chunks(template, len(batch), rows):
-            (text,) = driver.execute(sql, values).fetchone()
-            found += _decode(text)
+        for sql, values in _chunks(template, rows, []):
+            found += zip(*map(_decode, driver.execute(sql, values).fetchone()), strict=True)
         return found
 
     def within(self, type_: str) -> str:  # noqa: ARG002 - only PostgreSQL needs to be told
@@ -71,24 +79,23 @@ class SqliteDialect:
         last: int = found[0] if found else count
         return list(range(last - count + 1, last + 1))
 
-    def _run(self, conn: Connection, template: str, width: int, rows: Sequence[Row]) -> int:
-        driver = driver_of(conn)
-        before = driver.total_changes
-        for sql, values in _chunks(template, width, rows):
-            driver.execute(sql, values)
-        return driver.total_changes - before
+
+def _run(conn: Connection, template: str, rows: Sequence[Row], shared: Sequence[object] = ()) -> int:
+    driver = driver_of(conn)
+    before = driver.total_changes
+    for sql, values in _chunks(template, rows, shared):
+        driver.execute(sql, values)
+    return driver.total_changes - before
 
 
-def _chunks(template: str, width: int, rows: Sequence[Row]) -> list[tuple[str, list[object]]]:
-    """Statements with their values. Sizes are powers of two: few shapes, all of them in the driver's statement cache."""
-    statements = []
+def _chunks(template: str, rows: Sequence[Row], shared: Sequence[object]) -> Iterator[tuple[str, list[object]]]:
+    """Statements with their values. Sizes are powers of two: few shapes, all of them in the driver's cache."""
     start, left = 0, len(rows)
     while left:
         size = min(_CHUNK, 1 << (left.bit_length() - 1))
-        values = list(chain.from_iterable(rows[start : start + size]))
-        statements.append((_filled(template, width, size), values))
+        values = list(chain(shared, chain.from_iterable(rows[start : start + size])))
+        yield _filled(template, len(rows[0]), size), values
         start, left = start + size, left - size
-    return statements
 
 
 @lru_cache(maxsize=512)
@@ -97,11 +104,19 @@ def _filled(template: str, width: int, size: int) -> str:
     return template.replace(_ROWS, ", ".join([row] * size))
 
 
+@lru_cache(maxsize=256)
+def _inserting(table: str, varying: tuple[str, ...], shared: tuple[str, ...]) -> str:
+    names = ", ".join(shared + varying)
+    taken = ", ".join(["?"] * len(shared) + [f"column{number}" for number in range(1, len(varying) + 1)])
+    source = f"SELECT {taken} FROM (VALUES {_ROWS}) WHERE true" if shared else f"VALUES {_ROWS}"  # noqa: S608 - our own words
+    return f"INSERT INTO {table} ({names}) {source} ON CONFLICT DO NOTHING"
+
+
 @lru_cache(maxsize=128)
-def _as_json(columns: tuple[str, ...], rest: str) -> str:
+def _by_column(columns: tuple[str, ...], rest: str) -> str:
     named = ", ".join(f"{column} AS c{index}" for index, column in enumerate(columns))
-    names = ", ".join(f"c{index}" for index in range(len(columns)))
-    return f"SELECT json_group_array(json_array({names})) FROM (SELECT {named} {rest})"  # noqa: S608 - our own words
+    arrays = ", ".join(f"json_group_array(c{index})" for index in range(len(columns)))
+    return f"SELECT {arrays} FROM (SELECT {named} {rest})"  # noqa: S608 - our own words
 
 
 def _with_batch(columns: Columns, sql: str) -> str:

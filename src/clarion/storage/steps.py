@@ -1,13 +1,11 @@
 """What the workers' steps read and write: facts for a batch of people, and all effects of a step in one transaction."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-
-from sqlalchemy import Connection
+from contextlib import asynccontextmanager
 
 from clarion.model import Key, Millis
 from clarion.ports import Address, Deciding, Effects, Facts, FactsQuery, Lease
-from clarion.storage.database import Database, Dialect, Transactions
+from clarion.storage.database import Database, Transactions
 from clarion.storage.effects import write
 from clarion.storage.facts import load_addresses, load_facts, refused_since, user_span
 
@@ -26,7 +24,7 @@ class SqlSteps:
         """See `ports.Steps`; commit at most once."""
         async with self._db.holding(project, query.span, query.users or ()) as held:
             facts = await held.read(load_facts, self._db.dialect, project, query)
-            yield _Deciding(self._db, held, project, facts)
+            yield _Deciding(self._db, held, facts)
 
     async def commit(self, effects: Effects, lease: Lease | None = None) -> bool:
         return await self._db.write(write, self._db.dialect, effects, lease, self._db.now())

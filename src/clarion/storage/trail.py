@@ -110,12 +110,12 @@ def _cancel(conn: Connection, project: Key, key: Key, now: Millis) -> bool:
 def _progress(conn: Connection, project: Key, key: Key) -> Progress:
     of_decisions = (decision.c.project == project) & (decision.c.notification == key)
     of_deliveries = (delivery.c.project == project) & (delivery.c.notification == key)
-    reasons = select(decision.c.reason, func.count()).where(of_decisions).group_by(decision.c.reason)
-    states = select(delivery.c.state, func.count()).where(of_deliveries).group_by(delivery.c.state)
+    reasons = select(decision.c.reason, func.count().label("total")).where(of_decisions).group_by(decision.c.reason)
+    states = select(delivery.c.state, func.count().label("total")).where(of_deliveries).group_by(delivery.c.state)
     waiting = select(exists().where(work.c.notification == key, work.c.project == project))
     return Progress(
-        reasons={reason: count for reason, count in conn.execute(reasons).tuples()},
-        deliveries={DeliveryState(state): count for state, count in conn.execute(states).tuples()},
+        reasons={row.reason: row.total for row in conn.execute(reasons)},
+        deliveries={DeliveryState(row.state): row.total for row in conn.execute(states)},
         working=bool(conn.execute(waiting).scalar()),
     )
 

@@ -1,4 +1,4 @@
-"""Keeps two decisions about the same user apart inside one process: all that SQLite needs, since one process decides."""
+"""Keeps two decisions about one user apart inside a process: all that SQLite needs, where one process decides."""
 
 import asyncio
 from bisect import bisect_left

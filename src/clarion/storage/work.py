@@ -128,12 +128,10 @@ def _release(conn: Connection, lease: Lease, due_at: Millis) -> None:
 
 
 def _next_due(conn: Connection, queues: Sequence[str]) -> Millis | None:
-    earliest = [
-        conn.execute(select(func.min(work.c.due_at)).where(work.c.queue == queue)).scalar() for queue in queues
-    ]
+    earliest = [conn.execute(select(func.min(work.c.due_at)).where(work.c.queue == queue)).scalar() for queue in queues]
     return min((due for due in earliest if due is not None), default=None)
 
 
 def _backlog(conn: Connection) -> dict[str, int]:
-    counts = conn.execute(select(work.c.queue, func.count()).group_by(work.c.queue))
-    return {queue: count for queue, count in counts.tuples()}
+    counts = select(work.c.queue, func.count().label("total")).group_by(work.c.queue)
+    return {row.queue: row.total for row in conn.execute(counts)}

@@ -284,10 +284,17 @@ class Firefox:
         return await self._until(partial(self.run, f"return ({expression})"), expression, within)
 
     async def click(self, css: str, within: float = 10) -> None:
-        """Click as a person does (pages take it as a gesture), as soon as the element can be clicked."""
+        """Click as a person does (pages take it as a gesture), as soon as the element can be clicked.
+
+        `host >>> button` is a button in the open shadow tree of a host.
+        """
+        *hosts, target = css.split(" >>> ")
 
         def click(marionette: Marionette) -> bool:
-            marionette.find_element(By.CSS_SELECTOR, css).click()
+            scope = marionette
+            for host in hosts:
+                scope = scope.find_element(By.CSS_SELECTOR, host).shadow_root
+            scope.find_element(By.CSS_SELECTOR, target).click()
             return True
 
         await self._until(partial(self._call, click), f"{css} to be clickable", within)

@@ -22,7 +22,6 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     marketing_consent: str
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
-    vapid_subject: str | None
     vapid_public_key: str
     created_at: Told
 

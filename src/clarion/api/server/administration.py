@@ -1,7 +1,8 @@
 """The project itself and its keys."""
 
 import msgspec
-from litestar import Router, delete, get, post, put
+from litestar import delete, get, post, put
+from litestar.params import JSONBody
 
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer, ProjectAnswer
 from clarion.api.auth import ALL, may
@@ -23,7 +24,7 @@ async def get_project(caller: FromCaller) -> ProjectAnswer:
 
 
 @put("/v1/project", **server("admin"))
-async def put_project(services: FromServices, caller: FromCaller, data: ProjectPut) -> ProjectAnswer:
+async def put_project(services: FromServices, caller: FromCaller, data: JSONBody[ProjectPut]) -> ProjectAnswer:
     """Replace what is given."""
     check_zone(data.default_timezone, "default_timezone")
     project = await services.store.projects.get(caller.project.key) or not_found()
@@ -53,7 +54,7 @@ async def list_keys(services: FromServices, caller: FromCaller) -> KeyList:
 
 
 @post("/v1/keys", **server("admin", creates=True))
-async def create_key(services: FromServices, caller: FromCaller, data: KeyPost) -> NewKeyAnswer:
+async def create_key(services: FromServices, caller: FromCaller, data: JSONBody[KeyPost]) -> NewKeyAnswer:
     """Make a key. Its text is in this answer and never shown again; no key gives what it does not have."""
     key, text = await add_key(
         services.store,
@@ -92,8 +93,10 @@ def _check(project: Project) -> None:
         raise InvalidRequest.field("identity_secret", "is required while identity is token")
 
 
-administration = Router(
-    "/",
-    route_handlers=[get_project, put_project, list_keys, create_key, revoke_key],
-    tags=["Project and keys"],
+ADMINISTRATION = (
+    get_project,
+    put_project,
+    list_keys,
+    create_key,
+    revoke_key,
 )

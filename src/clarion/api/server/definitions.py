@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
-from litestar import Router, delete, get, post, put
+from litestar import delete, get, post, put
+from litestar.params import JSONBody
 
 from clarion.api import messages
 from clarion.api.answers.project import AutomationList, CategoryList, TemplateList
@@ -33,7 +34,7 @@ async def list_categories(
 
 
 @post("/v1/categories", **server("write", creates=True))
-async def create_category(services: FromServices, caller: FromCaller, data: CategoryPost) -> Category:
+async def create_category(services: FromServices, caller: FromCaller, data: JSONBody[CategoryPost]) -> Category:
     """Define a category."""
     category = messages.category(data, data.name)
     await _check_category(services, caller.project, category)
@@ -47,7 +48,9 @@ async def get_category(services: FromServices, caller: FromCaller, name: NameInP
 
 
 @put("/v1/categories/{name:str}", **server("write"))
-async def replace_category(services: FromServices, caller: FromCaller, name: NameInPath, data: CategoryPut) -> Category:
+async def replace_category(
+    services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[CategoryPut]
+) -> Category:
     """Replace a category as a whole."""
     category = messages.category(data, _same(name, data.name))
     await _check_category(services, caller.project, category)
@@ -70,7 +73,7 @@ async def list_templates(
 
 
 @post("/v1/templates", **server("write", creates=True))
-async def create_template(services: FromServices, caller: FromCaller, data: TemplatePost) -> Template:
+async def create_template(services: FromServices, caller: FromCaller, data: JSONBody[TemplatePost]) -> Template:
     """Define a template."""
     template = messages.template(data, data.name)
     _refuse(draft.check_template(template, _facts(caller.project)))
@@ -84,7 +87,9 @@ async def get_template(services: FromServices, caller: FromCaller, name: NameInP
 
 
 @put("/v1/templates/{name:str}", **server("write"))
-async def replace_template(services: FromServices, caller: FromCaller, name: NameInPath, data: TemplatePut) -> Template:
+async def replace_template(
+    services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[TemplatePut]
+) -> Template:
     """Replace a template as a whole. Notifications that are not composed yet use the new words."""
     template = messages.template(data, _same(name, data.name))
     _refuse(draft.check_template(template, _facts(caller.project)))
@@ -107,7 +112,7 @@ async def list_automations(
 
 
 @post("/v1/automations", **server("write", creates=True))
-async def create_automation(services: FromServices, caller: FromCaller, data: AutomationPost) -> Automation:
+async def create_automation(services: FromServices, caller: FromCaller, data: JSONBody[AutomationPost]) -> Automation:
     """Define an automation: from now on the event becomes a notification to its user."""
     automation = messages.automation(data, data.name)
     await _check_automation(services, caller.project, automation)
@@ -122,7 +127,7 @@ async def get_automation(services: FromServices, caller: FromCaller, name: NameI
 
 @put("/v1/automations/{name:str}", **server("write"))
 async def replace_automation(
-    services: FromServices, caller: FromCaller, name: NameInPath, data: AutomationPut
+    services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[AutomationPut]
 ) -> Automation:
     """Replace an automation as a whole."""
     automation = messages.automation(data, _same(name, data.name))
@@ -195,24 +200,20 @@ def _same(in_path: str, in_body: str | None) -> str:
     return in_path
 
 
-definitions = Router(
-    "/",
-    route_handlers=[
-        list_categories,
-        create_category,
-        get_category,
-        replace_category,
-        delete_category,
-        list_templates,
-        create_template,
-        get_template,
-        replace_template,
-        delete_template,
-        list_automations,
-        create_automation,
-        get_automation,
-        replace_automation,
-        delete_automation,
-    ],
-    tags=["Definitions"],
+DEFINITIONS = (
+    list_categories,
+    create_category,
+    get_category,
+    replace_category,
+    delete_category,
+    list_templates,
+    create_template,
+    get_template,
+    replace_template,
+    delete_template,
+    list_automations,
+    create_automation,
+    get_automation,
+    replace_automation,
+    delete_automation,
 )

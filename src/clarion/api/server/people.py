@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Response, Router, delete, get, post, put
+from litestar import Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from clarion.api.answers.people import ConsentAnswer, ConsentLine, DeviceAnswer, DeviceList, UserAnswer
 from clarion.api.answers.sending import DecisionAnswer, DeliveryAnswer
@@ -27,7 +27,7 @@ _ALL = 1_000_000
 
 @put("/v1/users/{user_id:str}", responses={201: ResponseSpec(UserAnswer, description="Created")}, **server("write"))
 async def put_user(
-    services: FromServices, caller: FromCaller, user_id: UserIdInPath, data: UserPut
+    services: FromServices, caller: FromCaller, user_id: UserIdInPath, data: JSONBody[UserPut]
 ) -> Response[UserAnswer]:
     """Create a user, or replace what is given."""
     if data.timezone is not msgspec.UNSET:
@@ -81,7 +81,7 @@ async def tell_story(
     services: FromServices,
     caller: FromCaller,
     user_id: UserIdInPath,
-    notification_id: Annotated[str | None, Parameter(min_length=1, max_length=64)] = None,
+    notification_id: Annotated[str | None, QueryParameter(min_length=1, max_length=64)] = None,
 ) -> StoryAnswer:
     """What happened to a user, in time order; with `notification_id` around that notification only."""
     chapters = await services.pipeline.story(caller.project, user_id, notification_id)
@@ -95,7 +95,7 @@ async def tell_story(
 
 @put("/v1/users/{user_id:str}/consent", **server("write"))
 async def put_consent(
-    services: FromServices, caller: FromCaller, user_id: UserIdInPath, data: ConsentPut
+    services: FromServices, caller: FromCaller, user_id: UserIdInPath, data: JSONBody[ConsentPut]
 ) -> ConsentAnswer:
     """A new line in the ledger of consents; without a channel, one for each channel of the category."""
     await services.pipeline.consent(
@@ -121,7 +121,9 @@ async def get_consent(services: FromServices, caller: FromCaller, user_id: UserI
     responses={200: ResponseSpec(DeviceAnswer, description="It was known")},
     **server("write", creates=True),
 )
-async def register_device(services: FromServices, caller: FromCaller, data: AnyDevice) -> Response[DeviceAnswer]:
+async def register_device(
+    services: FromServices, caller: FromCaller, data: JSONBody[AnyDevice]
+) -> Response[DeviceAnswer]:
     """Register a device, or replace its full state. It is known again by installation, previous or same address."""
     if data.user_id is None:
         raise InvalidRequest.field("user_id", "is required")
@@ -180,19 +182,15 @@ async def _all_deliveries(services: Services, project: int, user: User) -> list[
             return found
 
 
-people = Router(
-    "/",
-    route_handlers=[
-        put_user,
-        get_user,
-        erase_user,
-        export_user,
-        tell_story,
-        put_consent,
-        get_consent,
-        register_device,
-        list_devices,
-        delete_device,
-    ],
-    tags=["People"],
+PEOPLE = (
+    put_user,
+    get_user,
+    erase_user,
+    export_user,
+    tell_story,
+    put_consent,
+    get_consent,
+    register_device,
+    list_devices,
+    delete_device,
 )

@@ -3,9 +3,9 @@
 import time
 from typing import Annotated, Any
 
-from litestar import Response, Router, get, post
+from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from clarion.api import messages
 from clarion.api.answers.sending import (
@@ -37,10 +37,10 @@ AUDIENCE_LIMIT = 16 * MIB
 _REASONS = {reason.value: reason for reason in Reason}
 _STATES = {name: DeliveryState[name.upper()] for name in DELIVERY_STATES}
 
-OfUser = Annotated[str | None, Parameter(min_length=1, max_length=255, description="Of this user only.")]
-OfNotification = Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this one only.")]
-OfReason = Annotated[str | None, Parameter(schema_extra={"enum": sorted(_REASONS)})]
-OfState = Annotated[str | None, Parameter(schema_extra={"enum": sorted(_STATES)})]
+OfUser = Annotated[str | None, QueryParameter(min_length=1, max_length=255, description="Of this user only.")]
+OfNotification = Annotated[str | None, QueryParameter(min_length=1, max_length=64, description="Of this one only.")]
+OfReason = Annotated[str | None, QueryParameter(schema_extra={"enum": sorted(_REASONS)})]
+OfState = Annotated[str | None, QueryParameter(name="state", schema_extra={"enum": sorted(_STATES)})]
 
 
 @post(
@@ -49,7 +49,7 @@ OfState = Annotated[str | None, Parameter(schema_extra={"enum": sorted(_STATES)}
     responses={200: ResponseSpec(DryRunAnswer, description="A dry run: nothing was sent")},
     **server("send", limit=AUDIENCE_LIMIT, creates=True, bounded=True),
 )
-async def notify(services: FromServices, caller: FromCaller, data: NotificationBody) -> Response[Any]:
+async def notify(services: FromServices, caller: FromCaller, data: JSONBody[NotificationBody]) -> Response[Any]:
     """Send a notification, at once or at `send_at`; with `dry_run`, tell what would be decided."""
     send_at = messages.send_at(data)
     to = messages.audience(data.to)
@@ -124,12 +124,12 @@ async def list_deliveries(
     caller: FromCaller,
     user_id: OfUser = None,
     notification_id: OfNotification = None,
-    state: OfState = None,
+    in_state: OfState = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> DeliveryList:
     """Deliveries, newest notification first."""
-    wanted = chosen("state", state, _STATES)
+    wanted = chosen("state", in_state, _STATES)
     project, store = caller.project.key, services.store
     user = await _filter(services, caller.project, user_id)
     notification = await store.trail.notification(project, notification_id) if notification_id is not None else None
@@ -188,15 +188,11 @@ def _trial(one: Any) -> TrialDecision:
     )
 
 
-sending = Router(
-    "/",
-    route_handlers=[
-        notify,
-        list_notifications,
-        get_notification,
-        cancel_notification,
-        list_decisions,
-        list_deliveries,
-    ],
-    tags=["Sending"],
+SENDING = (
+    notify,
+    list_notifications,
+    get_notification,
+    cancel_notification,
+    list_decisions,
+    list_deliveries,
 )

@@ -6,6 +6,8 @@ from hashlib import blake2b
 from clarion.journey.rules.ruling import Ruling
 from clarion.model import Key, Message, Millis, Reason
 
+_NO_KEY = Ruling(None, "no content key")
+
 
 def content_hash(content_key: str) -> int:
     """A content key as a 63-bit integer, which every engine indexes cheaply."""
@@ -15,7 +17,7 @@ def content_hash(content_key: str) -> int:
 def duplicate(message: Message, user: Key, sent: Mapping[tuple[Key, int], Millis], now: Millis) -> Ruling:
     """`sent` holds when this person last got this content."""
     if message.content_key is None:
-        return Ruling(None, "no content key")
+        return _NO_KEY
     last = sent.get((user, content_hash(message.content_key)))
     if last is None or last + message.content_window * 1000 <= now:
         return Ruling(None, "first time")

@@ -1,6 +1,7 @@
 """Gates: is there a device, and does its system show what we send?"""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from clarion.journey.rules.ruling import Ruling
 from clarion.model import Permission, Reason
@@ -8,7 +9,6 @@ from clarion.ports import Target
 
 _SHOWABLE = frozenset({Permission.GRANTED, Permission.PROVISIONAL})
 _NONE = Ruling(Reason.NO_DEVICE, "no active device that we can reach")
-_DENIED = "0 of {} devices allow it"
 
 
 def permitted(targets: Sequence[Target]) -> list[Target]:
@@ -18,13 +18,19 @@ def permitted(targets: Sequence[Target]) -> list[Target]:
 
 def device(targets: Sequence[Target]) -> Ruling:
     """At least one active device of a kind that has a provider."""
-    if not targets:
-        return _NONE
-    return Ruling(None, "1 device" if len(targets) == 1 else f"{len(targets)} devices")
+    return _devices(len(targets)) if targets else _NONE
 
 
 def permission(targets: Sequence[Target], permitted: Sequence[Target]) -> Ruling:
     """At least one of them whose system shows what we send."""
-    if not permitted:
-        return Ruling(Reason.NO_PERMISSION, _DENIED.format(len(targets)))
-    return Ruling(None, f"{len(permitted)} of {len(targets)} allow it")
+    return _allowing(len(permitted), len(targets))
+
+
+@lru_cache(maxsize=256)
+def _devices(count: int) -> Ruling:
+    return Ruling(None, "1 device" if count == 1 else f"{count} devices")
+
+
+@lru_cache(maxsize=256)
+def _allowing(count: int, of: int) -> Ruling:
+    return Ruling(None if count else Reason.NO_PERMISSION, f"{count} of {of} allow it")

@@ -1,0 +1,223 @@
+"""The commands, in the words of the documentation. Heavy parts are imported by the command that needs them."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import typer
+
+from clarion import __version__
+from clarion.cli import table
+from clarion.cli.door import Door, Where, opened
+from clarion.cli.problem import Problem, show
+from clarion.cli.settings import load
+from clarion.errors import ClarionError
+
+T = TypeVar("T")
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(
+    help="Clarion: push notifications that a team runs itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings=_HELP,
+)
+project_app = typer.Typer(help="Make projects.", no_args_is_help=True)
+keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_args_is_help=True)
+app.add_typer(project_app, name="project")
+app.add_typer(keys_app, name="keys")
+
+_ASK = "Where to do it"
+Server: TypeAlias = Annotated[
+    str | None, typer.Option(help="The server to ask, or CLARION_SERVER.", rich_help_panel=_ASK, metavar="URL")
+]
+Key: TypeAlias = Annotated[
+    str | None, typer.Option(help="A server key, or CLARION_KEY.", rich_help_panel=_ASK, metavar="sk_…")
+]
+Data: TypeAlias = Annotated[
+    Path | None, typer.Option(help="The folder to open on this machine instead.", rich_help_panel=_ASK, metavar="DIR")
+]
+Project: TypeAlias = Annotated[
+    str | None, typer.Option(help="With --data: which project, if it has several.", rich_help_panel=_ASK, metavar="ID")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Folder: TypeAlias = Annotated[Path | None, typer.Option(help="The folder of data and keys.", metavar="DIR")]
+Port: TypeAlias = Annotated[
+    int | None, typer.Option(help="Port for HTTP; 8700 unless set.", metavar="PORT", min=1, max=65535)
+]
+PushPort: TypeAlias = Annotated[
+    int | None, typer.Option(help="Port for devices; 8701 unless set.", metavar="PORT", min=1, max=65535)
+]
+
+
+def main() -> None:
+    """Run the command line: exit code 0; 1 when something went wrong; 2 when the command itself is wrong."""
+    try:
+        app()
+    except Problem as problem:
+        show(problem)
+        sys.exit(problem.exit_code)
+    except ClarionError as error:
+        show(Problem.of(error))
+        sys.exit(1)
+
+
+@app.callback()
+def _clarion(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"clarion {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="all, api, worker, scheduler or gateway; repeat it, or list with commas.", metavar="ROLE"),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.", metavar="HOST")
+    ] = None,
+    port: Port = None,
+    push_port: PushPort = None,
+    data: Folder = None,
+) -> None:
+    """Run a server: everything in one process, or some of its roles."""
+    settings = load(host=host, port=port, push_port=push_port, data=data)
+    from clarion.cli import running  # noqa: PLC0415 - the whole platform
+
+    running.serve(settings, role or ["all"])
+
+
+@app.command()
+def demo(data: Folder = None, port: Port = None, push_port: PushPort = None) -> None:
+    """Run everything with a small shop, a ready project and a page that shows what happens."""
+    # Not the folder that a server of this machine may use, and quiet, so that the banner stays in sight.
+    defaults = {
+        "CLARION_DATA": ".clarion/demo",
+        "CLARION_LOG_LEVEL": "warning",
+        "CLARION_ALLOW_PRIVATE_ENDPOINTS": "on",
+    }
+    settings = load(defaults, port=port, push_port=push_port, data=data)
+    from clarion.cli import running  # noqa: PLC0415 - the whole platform
+
+    running.serve_demo(settings)
+
+
+@project_app.command("create")
+def create_project(
+    name: Annotated[str, typer.Argument(help="What people call it.")], data: Folder = None, as_json: AsJson = False
+) -> None:
+    """Make a project in a folder, and print its keys, which are not shown again."""
+    from clarion.cli import folder  # noqa: PLC0415 - the whole platform
+
+    answer = asyncio.run(folder.create_project(data, name))
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_new_project(answer)
+
+
+@app.command()
+def send(
+    user: Annotated[list[str], typer.Option(help="To whom, by your own id; may be repeated.", metavar="ID")],
+    title: Annotated[str, typer.Option(help="The first line.", metavar="TEXT")],
+    body: Annotated[str | None, typer.Option(help="What it says.", metavar="TEXT")] = None,
+    category: Annotated[
+        str | None, typer.Option(help="What kind of message it is; general unless given.", metavar="NAME")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="What a tap opens.", metavar="URL")] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Send a notification."""
+    told = {"title": title, "body": body, "category": category, "url": url}
+    wanted = {"to": {"users": user}} | {name: value for name, value in told.items() if value is not None}
+    answer = _ask(Where(server, key, data, project), lambda door: door.notify(wanted))
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_sent(answer, user[0])
+
+
+@app.command()
+def explain(
+    user: Annotated[str, typer.Option(help="Whose story, by your own id.", metavar="ID")],
+    notification: Annotated[str | None, typer.Option(help="Only around this notification.", metavar="ID")] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Tell why a person got a notification, or why not."""
+    answer = _ask(Where(server, key, data, project), lambda door: door.story(user, notification))
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_story(answer)
+
+
+@keys_app.command("create")
+def create_key(
+    public: Annotated[bool, typer.Option("--public", help="For SDKs, instead of servers.")] = False,
+    name: Annotated[str | None, typer.Option(help="What it is for.", metavar="TEXT")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="read, send, write or admin; may be repeated; all unless given.", metavar="SCOPE"),
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Make a key and print it, this once."""
+    told: dict[str, Any] = {"kind": "public" if public else "server", "name": name, "scopes": scope or None}
+    wanted = {field: value for field, value in told.items() if value is not None}
+    answer = _ask(Where(server, key, data, project), lambda door: door.create_key(wanted))
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_new_key(answer)
+
+
+@keys_app.command("list")
+def list_keys(
+    as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
+) -> None:
+    """List the keys, revoked ones too; a key itself is never shown again."""
+    answer = _ask(Where(server, key, data, project), lambda door: door.keys())
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_keys(answer)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    id: Annotated[str, typer.Argument(help="The key's id, as listed.")],
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Revoke a key at once, and for good."""
+    _ask(Where(server, key, data, project), lambda door: door.revoke_key(id))
+    typer.echo(f"Revoked {id}.")
+
+
+def _ask(where: Where, question: Callable[[Door], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        async with opened(where) as door:
+            return await question(door)
+
+    return asyncio.run(ask())

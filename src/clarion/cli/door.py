@@ -1,0 +1,77 @@
+"""The two ways into a Clarion: over HTTP with a key, or straight into the folder or database on this machine."""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from clarion.cli.problem import Misuse
+from clarion.cli.settings import toml_file
+from clarion.model import Json
+
+DEFAULT_SERVER = "http://127.0.0.1:8700"
+
+
+class Door(Protocol):
+    """What commands ask for. Bodies and answers are those of the HTTP API, whichever door it is.
+
+    Every method raises Problem or ClarionError when it cannot do what it says.
+    """
+
+    async def notify(self, body: Json) -> Json:
+        """`POST /v1/notifications`."""
+        ...
+
+    async def story(self, user_id: str, notification_id: str | None) -> Json:
+        """`GET /v1/users/{user_id}/story`."""
+        ...
+
+    async def keys(self) -> Json:
+        """`GET /v1/keys`."""
+        ...
+
+    async def create_key(self, body: Json) -> Json:
+        """`POST /v1/keys`."""
+        ...
+
+    async def revoke_key(self, id: str) -> None:
+        """`DELETE /v1/keys/{id}`."""
+        ...
+
+
+class Where(NamedTuple):
+    """What the flags said; None where they were not given."""
+
+    server: str | None
+    key: str | None
+    data: Path | None
+    project: str | None
+
+
+def opened(where: Where) -> AbstractAsyncContextManager[Door]:
+    """The door that the flags name, else the one that the environment names; flags win.
+
+    Raises:
+        Misuse: the flags contradict each other, or nothing names a door.
+    """
+    if where.data is not None and (where.server or where.key):
+        raise Misuse("Two places at once", "--data opens a folder here; --server and --key ask a server. Choose one.")
+    key = where.key or os.environ.get("CLARION_KEY")
+    if where.data is None and key:
+        from clarion.cli.remote import Remote  # noqa: PLC0415 - an HTTP client, which local commands do not need
+
+        return Remote(where.server or os.environ.get("CLARION_SERVER") or DEFAULT_SERVER, key)
+    if where.data is None and (where.server or not _names_a_store(os.environ)):
+        raise Misuse(
+            "A key is missing",
+            "Ask a server with --server and --key (or CLARION_SERVER and CLARION_KEY),\n"
+            "  or open a folder on this machine with --data.",
+        )
+    from clarion.cli.folder import Folder  # noqa: PLC0415 - the whole platform, which remote commands do not need
+
+    return Folder(where.data, where.project)
+
+
+def _names_a_store(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("CLARION_DATA") or environ.get("CLARION_DATABASE_URL") or toml_file())

@@ -1,0 +1,121 @@
+"""Straight into the folder or database on this machine, beside a running server or without one."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from clarion.api import messages
+from clarion.api.answers.base import Answer
+from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
+from clarion.api.answers.sending import Created
+from clarion.api.answers.story import ChapterAnswer, StoryAnswer
+from clarion.api.decoding import Reader
+from clarion.api.fields import told
+from clarion.api.schemas import KeyPost, NotificationBody
+from clarion.bootstrap import Platform
+from clarion.cli import settings
+from clarion.cli.problem import Problem
+from clarion.config import Settings
+from clarion.errors import NotFound
+from clarion.journey.founding import add_key, found
+from clarion.model import Json, Project
+
+_read_notification = Reader[NotificationBody](NotificationBody).read
+_read_key = Reader[KeyPost](KeyPost).read
+
+
+class Folder:
+    """`Door` to the store itself; nobody asks for a key here, whoever may read the folder may do everything."""
+
+    def __init__(self, data: Path | None, project: str | None) -> None:
+        self._settings = settings.load(data=data)
+        self._wanted = project
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        _must_exist(self._settings)
+        self._platform = await self._stack.enter_async_context(Platform(self._settings, server=False).opened())
+        try:
+            self._project = await _the_project(self._platform, self._wanted)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def notify(self, body: Json) -> Json:
+        wanted = _read_notification(msgspec.json.encode(body))
+        notification = await self._platform.pipeline.notify(
+            self._project, messages.message(wanted), messages.audience(wanted.to), send_at=messages.send_at(wanted)
+        )
+        return _json(Created(id=notification.id))
+
+    async def story(self, user_id: str, notification_id: str | None) -> Json:
+        chapters = await self._platform.pipeline.story(self._project, user_id, notification_id)
+        shown = [ChapterAnswer(at=told(one.at), stage=one.stage, what=one.what, detail=one.detail) for one in chapters]
+        return _json(StoryAnswer(user_id=user_id, chapters=shown))
+
+    async def keys(self) -> Json:
+        keys = await self._platform.store.projects.keys(self._project.key)
+        return _json(KeyList(items=[KeyAnswer.of(key) for key in keys]))
+
+    async def create_key(self, body: Json) -> Json:
+        wanted = _read_key(msgspec.json.encode(body))
+        key, text = await add_key(
+            self._platform.store,
+            self._platform.chance,
+            self._project,
+            self._platform.clock.now(),
+            kind=wanted.kind,
+            name=wanted.name or wanted.kind,
+            scopes=list(wanted.scopes) if wanted.scopes else None,
+        )
+        return _json(NewKeyAnswer(**msgspec.structs.asdict(KeyAnswer.of(key)), key=text))
+
+    async def revoke_key(self, id: str) -> None:
+        now = self._platform.clock.now()
+        if not await self._platform.store.projects.revoke_key(self._project.key, id, now):
+            raise NotFound(f"there is no key {id} in the project {self._project.id}")
+        await self._platform.catalog.changed()
+
+
+async def create_project(data: Path | None, name: str) -> Json:
+    """A new project in the folder, which is made if it is missing; the answer has its keys for the only time."""
+    async with Platform(settings.load(data=data), server=False).opened() as platform:
+        founded = await found(platform.store, platform.sealer, platform.chance, platform.clock.now(), name)
+    return {
+        "id": founded.project.id,
+        "server_key": founded.server_key,
+        "public_key": founded.public_key,
+        "vapid_public_key": founded.project.vapid_public_key,
+    }
+
+
+def _must_exist(settings: Settings) -> None:
+    """Looking into a folder never makes one."""
+    if settings.database_url is None and not (settings.data / "clarion.db").exists():
+        raise Problem("There is no Clarion here", f"The folder {settings.data} has no database (--data, CLARION_DATA).")
+
+
+async def _the_project(platform: Platform, id: str | None) -> Project:
+    projects = {project.id: project for project in await platform.store.projects.all()}
+    if id is not None and id in projects:
+        return projects[id]
+    if id is None and len(projects) == 1:
+        return next(iter(projects.values()))
+    if not projects:
+        raise Problem("There is no project yet", "clarion project create NAME makes one.")
+    names = ", ".join(sorted(projects))
+    raise Problem("Which project?" if id is None else f"There is no project {id}", f"--project takes one of {names}")
+
+
+def _json(answer: Answer) -> Json:
+    plain: dict[str, Any] = msgspec.to_builtins(answer)
+    return plain

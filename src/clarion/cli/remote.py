@@ -1,0 +1,101 @@
+"""Through a server's HTTP API."""
+
+import os
+import ssl
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from clarion import __version__
+from clarion.cli.problem import Problem
+from clarion.errors import FieldError
+from clarion.model import Json
+
+_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
+
+
+class _Field(msgspec.Struct):
+    field: str
+    message: str
+
+
+class _Document(msgspec.Struct):
+    """A problem document (RFC 9457), as far as it is shown."""
+
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+    errors: list[_Field] = []
+
+
+class Remote:
+    """`Door` to a server; `key` is a server key of the project."""
+
+    def __init__(self, server: str, key: str) -> None:
+        if not server.startswith(("http://", "https://")):
+            raise Problem("This is no server", f"--server takes http://host:port or https://host, not {server}")
+        self._server = server.rstrip("/")
+        self._key = key
+
+    async def __aenter__(self) -> Self:
+        headers = {"Authorization": f"Bearer {self._key}", "User-Agent": f"clarion-cli/{__version__}"}
+        self._session = aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def notify(self, body: Json) -> Json:
+        return await self._ask("POST", "/v1/notifications", body)
+
+    async def story(self, user_id: str, notification_id: str | None) -> Json:
+        query = f"?notification_id={quote(notification_id, safe='')}" if notification_id else ""
+        return await self._ask("GET", f"/v1/users/{quote(user_id, safe='')}/story{query}")
+
+    async def keys(self) -> Json:
+        return await self._ask("GET", "/v1/keys")
+
+    async def create_key(self, body: Json) -> Json:
+        return await self._ask("POST", "/v1/keys", body)
+
+    async def revoke_key(self, id: str) -> None:
+        await self._ask("DELETE", f"/v1/keys/{quote(id, safe='')}")
+
+    async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        try:
+            async with self._session.request(method, self._server + path, json=body) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
+            raise Problem(f"No answer from {self._server}", _why(error)) from None
+        if response.ok:
+            return self._decoded(content)
+        raise _refusal(response.status, content, f"{method} {self._server}{path}")
+
+    def _decoded(self, content: bytes) -> Json:
+        try:
+            return msgspec.json.decode(content or b"{}", type=dict[str, Any])
+        except msgspec.DecodeError:
+            raise Problem(f"{self._server} is not a Clarion server", "it answered something else than JSON") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "It took too long."
+    if isinstance(error, aiohttp.ClientConnectorError) and (error.os_error.errno or 0) > 0:
+        return f"{os.strerror(error.os_error.errno or 0)}. Does it run, and is this its address?"
+    return str(error)
+
+
+def _refusal(status: int, content: bytes, asked: str) -> Problem:
+    try:
+        told = msgspec.json.decode(content, type=_Document)
+    except msgspec.DecodeError:
+        return Problem(f"The answer was {status}", f"without words of a Clarion server, to {asked}")
+    errors = [FieldError(one.field, one.message) for one in told.errors]
+    return Problem(f"{told.title} ({told.status} {told.code})", told.detail, errors)

@@ -1,0 +1,141 @@
+"""Answers as tables for a person; with --json as they are for a machine."""
+
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from clarion.model import Json
+
+_VERDICTS = {"pass": ("✓", "green"), "send": ("✓", "green"), "hold": ("◷", "yellow"), "drop": ("✗", "red")}
+_PIPE_WIDTH = 200
+_BAD = ("failed", "expired")
+# Of a chapter's details, what its sentence does not say already and a person wants to know.
+_SHOWN = ("model", "source", "properties", "attempts", "until")
+
+
+def print_json(answer: Any) -> None:
+    """Plain JSON on the output channel, whatever the terminal."""
+    print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())  # noqa: T201 - that is the output
+
+
+def print_new_project(answer: Json) -> None:
+    """The keys, for the only time."""
+    _fields(
+        ("Project", answer["id"], ""),
+        ("Server key", answer["server_key"], "yellow"),
+        ("Public key", answer["public_key"], "yellow"),
+        ("VAPID key", answer["vapid_public_key"], ""),
+    )
+    _print(Text("The keys are shown this once. The server key is a secret; the public key goes into the SDK.", "dim"))
+
+
+def print_new_key(answer: Json) -> None:
+    """A key, for the only time."""
+    _fields(("Key", answer["key"], "yellow"), ("Id", answer["id"], ""), ("Scopes", " ".join(answer["scopes"]), ""))
+    _print(Text("It is shown this once.", "dim"))
+
+
+def print_keys(answer: Json) -> None:
+    """All keys of a project, revoked ones too."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("Id", "Kind", "Name", "Ends in", "Scopes", "Created", "State"):
+        table.add_column(column, no_wrap=column != "Name")
+    for key in answer["items"]:
+        revoked = key["revoked_at"]
+        table.add_row(
+            key["id"],
+            key["kind"],
+            key["name"],
+            "…" + key["hint"],
+            " ".join(key["scopes"]),
+            _local(key["created_at"]).strftime("%Y-%m-%d"),
+            Text("revoked " + _local(revoked).strftime("%Y-%m-%d"), "red") if revoked else Text("active", "green"),
+        )
+    _print(table)
+
+
+def print_sent(answer: Json, user_id: str) -> None:
+    """That it is on disk, and how to follow it."""
+    sentence = Text.assemble(("✓ ", "green"), "Accepted as notification ", (answer["id"], "bold"))
+    follow = f"clarion explain --user {shlex.quote(user_id)} --notification {answer['id']}"
+    _print(sentence, Text.assemble(("  What becomes of it: ", "dim"), follow))
+
+
+def print_story(answer: Json) -> None:
+    """A person's story as a timeline, days apart, with the gates of each decision."""
+    chapters = answer["chapters"]
+    if not chapters:
+        _print(Text(f"Nothing happened with {answer['user_id']} yet.", "dim"))
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    day = None
+    for chapter in chapters:
+        at = _local(chapter["at"])
+        if at.date() != day:
+            day = at.date()
+            table.add_row(Text(at.strftime("%Y-%m-%d"), "bold"), "", "")
+        table.add_row(at.strftime("%H:%M:%S.") + f"{at.microsecond // 1000:03}", chapter["stage"], _told(chapter))
+    zone = _local(chapters[0]["at"]).strftime("%Z")
+    _print(
+        Text.assemble(
+            (answer["user_id"], "bold"),
+            (f"  {len(chapters)} chapter{'s' if len(chapters) > 1 else ''}, times in {zone}", "dim"),
+        ),
+        table,
+    )
+
+
+def _told(chapter: Json) -> Group:
+    detail = chapter["detail"]
+    sentence = Text(chapter["what"], _tone(detail))
+    return Group(sentence, *_gates(detail.get("gates") or ()), *_more(detail))
+
+
+def _tone(detail: Json) -> str:
+    if "decision" in detail:
+        return f"bold {_VERDICTS[detail['decision']][1]}"
+    return "bold red" if detail.get("state") in _BAD else "bold"
+
+
+def _gates(gates: Iterable[list[str]]) -> Iterator[Text]:
+    for gate, verdict, because in gates:
+        mark, style = _VERDICTS.get(verdict, ("·", "dim"))
+        yield Text.assemble((mark, style), f" {gate:<11}", (because or "", "dim"))
+
+
+def _more(detail: Json) -> Iterator[Text]:
+    facts = [f"{name} {_plain(detail[name])}" for name in _SHOWN if detail.get(name)]
+    if notification := detail.get("notification_id"):
+        facts.append(f"notification {notification}")
+    if facts:
+        yield Text(" · ".join(facts), "dim")
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _local(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone()
+
+
+def _fields(*rows: tuple[str, str, str]) -> None:
+    """Label, value and style. A value is never broken: it is there to be copied."""
+    _print(*(Text.assemble((f"{label:<12}", "dim"), (value, style)) for label, value, style in rows))
+
+
+def _print(*parts: RenderableType) -> None:
+    # What is piped into a file or another program has no edge to wrap at.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text))

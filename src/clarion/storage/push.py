@@ -1,0 +1,132 @@
+"""Our push service's own rows: its devices, their channels, and which node holds a device's socket."""
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, select, update
+
+from clarion.model import Key, Millis
+from clarion.ports import PushChannel, PushMessage
+from clarion.storage.coalesce import Coalescer
+from clarion.storage.database import Database, Dialect, columns_of, upsert
+from clarion.storage.push_messages import MessageWriter, delete_message, of_device, sweep, waiting
+from clarion.storage.schema import push_channel, push_device, push_message
+
+_HELLO = columns_of(push_device, "uaid", "node", "seen_at")
+_HOLD = (
+    "UPDATE push_device SET node = batch.node, seen_at = batch.seen_at FROM batch WHERE push_device.uaid = batch.uaid"
+)
+_PAIR = {"uaid": "text", "channel_id": "text"}
+_CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node")
+_CHANNELS = (
+    "FROM batch JOIN push_device d ON d.uaid = batch.uaid "
+    "JOIN push_channel c ON c.device = d.key AND c.channel_id = batch.channel_id"
+)
+
+
+class _Hello(NamedTuple):
+    uaid: str
+    node: str
+    now: Millis
+
+
+class SqlPushStore:
+    """See `ports.PushStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._hellos = Coalescer(self._write_hellos)
+        self._messages = MessageWriter(database)
+
+    async def hello(self, uaid: str, node: str, now: Millis) -> Key | None:
+        """See `ports.PushStore`; devices that come back at once share a commit."""
+        [key] = await self._hellos(None, [_Hello(uaid, node, now)])
+        return key
+
+    async def gone(self, device: Key, node: str) -> None:
+        await self._db.write(_gone, device, node)
+
+    async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
+        return await self._db.write(_register, uaid, channel_id, vapid, node, now)
+
+    async def unregister(self, device: Key, channel_id: str) -> bool:
+        return await self._db.write(_unregister, device, channel_id)
+
+    async def forget(self, device: Key) -> None:
+        await self._db.write(_forget, device)
+
+    async def channels(self, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
+        return await self._db.read(_channels, self._db.dialect, pairs)
+
+    async def known_devices(self, uaids: Sequence[str]) -> set[str]:
+        return set(await self._db.read(_devices, self._db.dialect, uaids))
+
+    async def add(self, messages: Sequence[PushMessage], now: Millis) -> list[Key | None]:
+        return await self._messages.add(messages, now)
+
+    async def waiting(self, device: Key, after: Key, limit: int, now: Millis) -> list[PushMessage]:
+        return await self._db.read(waiting, device, after, limit, now)
+
+    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
+        await self._messages.acknowledge(device, keys)
+
+    async def delete(self, key: Key, channel: Key) -> bool:
+        return await self._db.write(delete_message, key, channel)
+
+    async def sweep(self, now: Millis) -> int:
+        return await self._db.write(sweep, now)
+
+    async def _write_hellos(self, _: Hashable, hellos: Sequence[_Hello]) -> list[Key | None]:
+        return await self._db.write(_hello, self._db.dialect, hellos)
+
+
+def _hello(conn: Connection, dialect: Dialect, hellos: Sequence[_Hello]) -> list[Key | None]:
+    latest = {each.uaid: each for each in hellos}
+    dialect.apply(conn, _HOLD, _HELLO, list(latest.values()))
+    found = _devices(conn, dialect, list(latest))
+    return [found.get(each.uaid) for each in hellos]
+
+
+def _devices(conn: Connection, dialect: Dialect, uaids: Sequence[str]) -> dict[str, Key]:
+    rest = f"FROM push_device WHERE uaid {dialect.within('text')}"
+    return dict(dialect.rows(conn, ("uaid", "key"), rest, dialect.listed(uaids)))
+
+
+def _gone(conn: Connection, device: Key, node: str) -> None:
+    held = (push_device.c.key == device) & (push_device.c.node == node)
+    conn.execute(update(push_device).where(held).values(node=None))
+
+
+def _register(conn: Connection, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
+    seen = {"node": node, "seen_at": now}
+    device = upsert(conn, push_device).values(uaid=uaid, **seen)
+    device = device.on_conflict_do_update(index_elements=["uaid"], set_=seen).returning(push_device.c.key)
+    key: Key = conn.execute(device).scalar_one()
+    channel = upsert(conn, push_channel).values(device=key, channel_id=channel_id, vapid=vapid)
+    conn.execute(channel.on_conflict_do_update(index_elements=["device", "channel_id"], set_={"vapid": vapid}))
+    return key
+
+
+def _unregister(conn: Connection, device: Key, channel_id: str) -> bool:
+    mine = (push_channel.c.device == device) & (push_channel.c.channel_id == channel_id)
+    key = conn.execute(select(push_channel.c.key).where(mine).with_for_update()).scalar()
+    if key is None:
+        return False
+    conn.execute(delete(push_channel).where(mine))
+    conn.execute(delete(push_message).where(of_device(device), push_message.c.channel == key))
+    return True
+
+
+def _forget(conn: Connection, device: Key) -> None:
+    conn.execute(delete(push_device).where(push_device.c.key == device))
+    conn.execute(delete(push_channel).where(push_channel.c.device == device))
+    conn.execute(delete(push_message).where(of_device(device)))
+
+
+def _channels(conn: Connection, dialect: Dialect, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
+    rows = dialect.joined(conn, _CHANNEL, _CHANNELS, _PAIR, list(dict.fromkeys(pairs)))
+    found = {
+        (uaid, channel_id): PushChannel(key, device, channel_id, vapid, node)
+        for uaid, channel_id, key, device, vapid, node in rows
+    }
+    return [found.get(pair) for pair in pairs]

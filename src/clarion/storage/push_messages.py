@@ -1,0 +1,169 @@
+"""Messages that wait for devices of our push service: on disk before the sender's answer, gone when acknowledged.
+
+A message that is done with keeps its row, without data, if it has a source and until it would have expired: so accepting
+it again does nothing.
+"""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, update
+
+from clarion.model import Key, Millis
+from clarion.ports import PushMessage
+from clarion.storage.coalesce import Coalescer
+from clarion.storage.database import Columns, Database, Dialect, columns_of, to_json
+from clarion.storage.schema import push_channel, push_message
+
+_MESSAGE = columns_of(push_message)
+_SOURCE = {"number": "bigint", "source": "bytea"}
+_TOPIC = columns_of(push_message, "channel", "topic")
+_OWN = columns_of(push_message, "device", "key")
+
+_OF_SAME_TOPIC = "m.channel = batch.channel AND m.topic = batch.topic WHERE m.topic IS NOT NULL AND m.data IS NOT NULL"
+_OWN_WAITING = "m.key = batch.key AND m.device = batch.device WHERE m.data IS NOT NULL"
+
+
+class _New(NamedTuple):
+    message: PushMessage
+    headers: str
+
+
+class MessageWriter:
+    """Writes the messages and the acknowledgements of concurrent callers, each in one batch."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._additions = Coalescer(self._add, limit=1_000)
+        self._acknowledgements = Coalescer(self._acknowledge)
+
+    async def add(self, messages: Sequence[PushMessage], now: Millis) -> list[Key | None]:  # noqa: ARG002 - the port's
+        """See `ports.PushStore`."""
+        return await self._additions(None, [_New(message, to_json(message.headers)) for message in messages])
+
+    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
+        """See `ports.PushStore`."""
+        await self._acknowledgements(None, [(device, key) for key in keys])
+
+    async def _add(self, _: Hashable, messages: Sequence[_New]) -> list[Key | None]:
+        return await self._db.write(_add, self._db.dialect, messages)
+
+    async def _acknowledge(self, _: Hashable, own: Sequence[tuple[Key, Key]]) -> list[None]:
+        await self._db.write(_end, self._db.dialect, _OWN_WAITING, _OWN, own)
+        return [None] * len(own)
+
+
+def waiting(conn: Connection, device: Key, after: Key, limit: int, now: Millis) -> list[PushMessage]:
+    """Of one device: topic messages first, then by key."""
+    query = select(push_message, push_channel.c.channel_id).join(
+        push_channel, push_channel.c.key == push_message.c.channel
+    )
+    mine = and_(of_device(device), push_message.c.key > after, push_message.c.expires_at > now)
+    order = (push_message.c.topic.is_(None), push_message.c.key)
+    return [_message(row) for row in conn.execute(query.where(mine).order_by(*order).limit(limit))]
+
+
+def delete_message(conn: Connection, key: Key, channel: Key) -> bool:
+    """A sender takes its message back; False when it does not wait (any more)."""
+    mine = and_(push_message.c.key == key, push_message.c.channel == channel, push_message.c.data.is_not(None))
+    sourceless = conn.execute(delete(push_message).where(mine, push_message.c.source.is_(None)))
+    return sourceless.rowcount + conn.execute(update(push_message).where(mine).values(data=None)).rowcount > 0
+
+
+def sweep(conn: Connection, now: Millis) -> int:
+    """Remove what has expired; how many of it were still waiting."""
+    expired = push_message.c.expires_at <= now
+    waited = conn.execute(delete(push_message).where(expired, push_message.c.data.is_not(None))).rowcount
+    conn.execute(delete(push_message).where(expired))
+    return waited
+
+
+def of_device(device: Key) -> ColumnElement[bool]:
+    """The messages that wait for a device, in the words of their index."""
+    return and_(push_message.c.device == device, push_message.c.data.is_not(None))
+
+
+def _add(conn: Connection, dialect: Dialect, messages: Sequence[_New]) -> list[Key | None]:
+    fresh = _unknown(conn, dialect, [message for message, _ in messages])
+    keys = dialect.keys(conn, "push_message", len(fresh))
+    latest = {
+        (messages[index].message.channel, messages[index].message.topic): key
+        for index, key in zip(fresh, keys, strict=True)
+        if messages[index].message.topic is not None
+    }
+    if latest:
+        _lock_channels(conn, {channel for channel, _ in latest})
+        _end(conn, dialect, _OF_SAME_TOPIC, _TOPIC, sorted(latest))
+    rows = []
+    for index, key in zip(fresh, keys, strict=True):
+        message, headers = messages[index]
+        replaced = latest.get((message.channel, message.topic), key) != key
+        if not replaced or message.source is not None:
+            rows.append(_values(key, message, headers, data=None if replaced else message.data))
+    answers: list[Key | None] = [None] * len(messages)
+    for index, key in zip(fresh, keys, strict=True):
+        answers[index] = key
+    if dialect.insert(conn, "push_message", _MESSAGE, rows) == len(rows):
+        return answers
+    stored = set(conn.execute(select(push_message.c.key).where(push_message.c.key.in_(keys))).scalars())
+    return [key if key in stored else None for key in answers]  # another process was first with a source
+
+
+def _unknown(conn: Connection, dialect: Dialect, messages: Sequence[PushMessage]) -> list[int]:
+    """Which of the messages have a source that was not accepted before, or none."""
+    sources = [(number, each.source) for number, each in enumerate(messages) if each.source is not None]
+    if not sources:
+        return list(range(len(messages)))
+    rest = "FROM batch JOIN push_message m ON m.source = batch.source"
+    known = {number for (number,) in dialect.joined(conn, ("batch.number",), rest, _SOURCE, sources)}
+    seen: set[bytes] = set()
+    for number, source in sources:
+        if source in seen:
+            known.add(number)
+        seen.add(source)
+    return [number for number in range(len(messages)) if number not in known]
+
+
+def _lock_channels(conn: Connection, channels: set[Key]) -> None:
+    """Two processes that replace one topic do so one after the other."""
+    mine = push_channel.c.key.in_(channels)
+    conn.execute(select(push_channel.c.key).where(mine).order_by(push_channel.c.key).with_for_update()).all()
+
+
+def _end(conn: Connection, dialect: Dialect, which: str, columns: Columns, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Be done with the waiting messages `m` that meet a batch: without a source they go, else only their data."""
+    some = f"WHERE key IN (SELECT m.key FROM batch JOIN push_message m ON {which}"
+    dialect.apply(conn, f"DELETE FROM push_message {some} AND m.source IS NULL)", columns, rows)  # noqa: S608 - our words
+    dialect.apply(conn, f"UPDATE push_message SET data = NULL {some} AND m.source IS NOT NULL)", columns, rows)  # noqa: S608 - our words
+
+
+def _values(key: Key, message: PushMessage, headers: str, data: bytes | None) -> tuple[Any, ...]:
+    return (
+        key,
+        message.channel,
+        message.device,
+        data,
+        headers,
+        message.topic,
+        message.urgency,
+        message.source,
+        message.sent_at,
+        message.expires_at,
+    )
+
+
+def _message(row: Row[Any]) -> PushMessage:
+    return PushMessage(
+        channel=row.channel,
+        device=row.device,
+        channel_id=row.channel_id,
+        data=row.data,
+        headers=msgspec.json.decode(row.headers, type=dict[str, str]),
+        expires_at=row.expires_at,
+        topic=row.topic,
+        urgency=row.urgency,
+        source=row.source,
+        sent_at=row.sent_at,
+        key=row.key,
+    )

@@ -1,0 +1,86 @@
+"""The person before the browser: enters the shop, reads the soft prompt, says yes or no, orders."""
+
+from typing import Any
+
+from clarion_server import Demo
+from harness import BrowserError, Firefox
+
+_PROMPT = "clarion-prompt"
+_OPEN_PROMPT = f"document.querySelector('{_PROMPT}')?.shadowRoot.querySelector('dialog').innerText"
+
+
+class Visitor:
+    """Does with the demo's pages what a person can do; `name` is the user id that the shop gave."""
+
+    def __init__(self, firefox: Firefox, demo: Demo) -> None:
+        self.firefox = firefox
+        self.demo = demo
+        self.name = ""
+
+    async def enter(self) -> None:
+        """Open the shop; returns when the bell says what this browser already is."""
+        await self.firefox.goto(f"{self.demo.url}/shop")
+        self.name = await self.firefox.run("return document.body.dataset.visitor")
+        await self.firefox.run(
+            "const { clarion } = await import('/shop/assets/base.js'); await clarion.ready; await clarion.identify(arguments[0])",
+            self.name,
+        )
+
+    async def press_bell(self) -> str:
+        """Ask to be told; returns the words of the soft prompt."""
+        await self.firefox.click("#bell")
+        words: str = await self.firefox.wait_for(_OPEN_PROMPT)
+        return words
+
+    async def tick(self, *categories: str) -> None:
+        """Change boxes of the soft prompt."""
+        for category in categories:
+            await self.firefox.click(f"{_PROMPT} >>> input[name={category}]")
+
+    async def say_yes(self) -> None:
+        """To the soft prompt."""
+        await self.firefox.click(f"{_PROMPT} >>> button[type=submit]")
+
+    async def say_not_now(self) -> None:
+        """To the soft prompt."""
+        await self.firefox.click(f"{_PROMPT} >>> button[type=button]")
+
+    async def is_told_that_the_bell_is_set(self) -> None:
+        """The page says that this browser is registered."""
+        await self.firefox.wait_for("!document.getElementById('bell-off').hidden")
+
+    async def subscribe(self, *, tick: tuple[str, ...] = ()) -> None:
+        """From the shop's door to a registered browser, as most people go."""
+        await self.enter()
+        await self.press_bell()
+        await self.tick(*tick)
+        await self.say_yes()
+        await self.firefox.answer_prompt(allow=True)
+        await self.is_told_that_the_bell_is_set()
+
+    async def leave(self) -> None:
+        """Close the shop: no page of it stays open."""
+        await self.firefox.close_tab()
+        assert await self.firefox.windows() == ["about:blank"]
+
+    async def order(self, product: str) -> str:
+        """Press its button; returns the order's id."""
+        await self.firefox.click(f".order[data-product={product}]")
+        order: str = await self.firefox.wait_for("document.body.dataset.order")
+        return order
+
+    async def reads(self, text: str) -> None:
+        """Wait until the page shows this."""
+        await self.firefox.wait_for(f"document.body.innerText.includes({text!r})")
+
+    async def is_asked_by_the_browser(self) -> bool:
+        """Whether the browser's own prompt is on the screen, or comes there soon."""
+        try:
+            await self.firefox.answer_prompt(allow=True, within=1)
+        except BrowserError:
+            return False
+        return True
+
+    async def permission(self) -> Any:
+        """What the browser holds about this site."""
+        return await self.firefox.run("return Notification.permission")

@@ -1,0 +1,189 @@
+"""Notifications through the API: sent, planned, tried, cancelled, and what became of them."""
+
+import pytest
+
+from contract.api_world import ApiWorld
+
+HELLO = {"title": "Hello"}
+
+WRONG = [
+    ({}, "to", "is required"),
+    ({"to": {}}, "to", "exactly one of users, devices, everyone"),
+    ({"to": {"users": ["u1"], "everyone": True}}, "to", "exactly one"),
+    ({"to": {"users": []}}, "to.users", "length >= 1"),
+    ({"to": {"users": ["u1", 5]}}, "to.users[1]", "must be text"),
+    ({"to": {"everyone": False}}, "to.everyone", "must be one of true"),
+    ({"to": {"devices": ["nope"]}}, "to.devices[0]", "32 lower-case hexadecimal"),
+    ({"to": {"devices": ["0" * 32]}}, "to.devices[0]", "no such device"),
+    ({"to": {"segment": "gold"}}, "to.segment", "this version does not do it yet"),
+    ({"to": {"topic": "news"}}, "to.topic", "this version does not do it yet"),
+    ({"to": {"users": ["u1"]}, "local_time": "18:00"}, "local_time", "this version does not do it yet"),
+    ({"to": {"users": ["u1"]}, "arm": True}, "arm", "this version does not do it yet"),
+    ({"to": {"users": ["u1"]}, "category": "nope"}, "category", "no category nope"),
+    ({"to": {"users": ["u1"]}, "template": "nope"}, "template", "no template nope"),
+    ({"to": {"users": ["u1"]}, "title": None}, "title", "is needed"),
+    ({"to": {"users": ["u1"]}, "title": "{{ nope( }}"}, "title", "syntax"),
+    ({"to": {"users": ["u1"]}, "body": "{{ data.missing }}"}, "body", "undefined"),
+    ({"to": {"users": ["u1"]}, "ttl": -1}, "ttl", ">= 0"),
+    ({"to": {"users": ["u1"]}, "ttl": 2_592_001}, "ttl", "<= 2592000"),
+    ({"to": {"users": ["u1"]}, "ttl": "60"}, "ttl", "must be a whole number, got text"),
+    ({"to": {"users": ["u1"]}, "urgency": "urgent"}, "urgency", "must be one of high, low, normal, very-low"),
+    ({"to": {"users": ["u1"]}, "url": "javascript:alert(1)"}, "url", "http"),
+    ({"to": {"users": ["u1"]}, "icon": "data:image/png;base64,AA"}, "icon", "http"),
+    ({"to": {"users": ["u1"]}, "actions": [{"id": "a"}]}, "actions[0].title", "is required"),
+    ({"to": {"users": ["u1"]}, "actions": [{"id": "a", "title": "A", "url": "x"}]}, "actions[0].url", "http"),
+    ({"to": {"users": ["u1"]}, "vibrate": [100, -1]}, "vibrate[1]", ">= 0"),
+    ({"to": {"users": ["u1"]}, "send_at": "2026-11-22T17:00:00"}, "send_at", "with a zone"),
+    ({"to": {"users": ["u1"]}, "send_at": "9999-01-01T00:00:00Z"}, "send_at", "1970 and 9998"),
+    ({"to": {"users": ["u1"]}, "tittle": "x"}, "tittle", "did you mean title?"),
+    ({"to": {"users": ["u1"]}, "data": {"a": {"b": ["x\0"]}}}, "data.a.b[0]", "U+0000"),
+]
+
+
+@pytest.mark.parametrize(("body", "field", "word"), WRONG)
+async def test_a_wrong_field_is_named(api: ApiWorld, body: dict, field: str, word: str) -> None:
+    refused = await api.server.post("/v1/notifications", {**HELLO, **body})
+    assert refused.status == 400, refused
+    assert word in refused.fields[field], refused.fields
+    assert (await api.server.get("/v1/notifications")).json["items"] == []
+
+
+async def test_every_optional_field_may_be_null(api: ApiWorld) -> None:
+    names = (
+        "template data url icon image badge sound vibrate lock_screen require_interaction actions ttl urgency body "
+        "collapse_key content_key content_window apns fcm webpush send_at dry_run local_time arm category"
+    )
+    to = {"users": ["u1"], "devices": None, "everyone": None, "segment": None, "topic": None}
+    body = {"to": to, **HELLO, **dict.fromkeys(names.split())}
+    assert (await api.server.post("/v1/notifications", body)).status == 202
+
+
+async def test_a_notification_is_sent_and_counted(api: ApiWorld) -> None:
+    await api.subscribe("u1")
+    body = {
+        "to": {"users": ["u1", "u2"]},
+        **HELLO,
+        "data": {"order": {"id": "A-17"}},
+        "url": "https://shop.example/{{ data.order.id }}",
+        "actions": [{"id": "track", "title": "Track"}],
+        "collapse_key": "order-A-17",
+    }
+    accepted = await api.server.post("/v1/notifications", body)
+    assert accepted.status == 202
+    assert list(accepted.json) == ["id"]
+    path = f"/v1/notifications/{accepted.json['id']}"
+    assert (await api.server.get(path)).json["state"] == "running"
+    await api.world.work()
+
+    shown = (await api.server.get(path)).json
+    assert shown["state"] == "done"
+    assert shown["request"]["to"] == {"users": ["u1", "u2"]}
+    assert shown["request"]["data"] == {"order": {"id": "A-17"}}
+    assert shown["request"]["ttl"] == 259_200
+    assert shown["counts"] == {
+        "decisions": {"send": 1, "drop": 1},
+        "reasons": {"send": 1, "no_device": 1},
+        "deliveries": {"accepted": 1},
+    }
+    [listed] = (await api.server.get("/v1/notifications")).json["items"]
+    assert (listed["id"], listed["title"]) == (accepted.json["id"], "Hello")
+
+
+async def test_decisions_can_be_asked_for_by_user_and_reason(api: ApiWorld) -> None:
+    await api.subscribe("u1")
+    sent = await api.server.post("/v1/notifications", {"to": {"users": ["u1", "u2", "u3"]}, **HELLO})
+    await api.world.work()
+    path = f"/v1/notifications/{sent.json['id']}/decisions"
+
+    [decision] = (await api.server.get(f"{path}?user_id=u1")).json["items"]
+    assert (decision["user_id"], decision["decision"], decision["reason"]) == ("u1", "send", "send")
+    assert decision["gates"][0][0] == "expiry" or decision["gates"]
+    dropped = (await api.server.get(f"{path}?reason=no_device")).json["items"]
+    assert {one["user_id"] for one in dropped} == {"u2", "u3"}
+    assert (await api.server.get(f"{path}?user_id=nobody")).json["items"] == []
+
+    first = (await api.server.get(f"{path}?limit=2")).json
+    rest = (await api.server.get(f"{path}?limit=2&cursor={first['next_cursor']}")).json
+    assert [one["user_id"] for one in first["items"] + rest["items"]] == ["u1", "u2", "u3"]
+    assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "word"),
+    [
+        ("reason=because", "reason", "must be one of bad_credentials, best_time"),
+        ("reasons=send", "reasons", "not a query parameter"),
+        ("limit=0", "limit", ">= 1"),
+        ("limit=1001", "limit", "<= 1000"),
+        ("limit=many", "limit", "must be"),
+        ("cursor=", "cursor", ">= 1"),
+    ],
+)
+async def test_a_wrong_query_parameter_is_named(api: ApiWorld, query: str, field: str, word: str) -> None:
+    sent = await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, **HELLO})
+    refused = await api.server.get(f"/v1/notifications/{sent.json['id']}/decisions?{query}")
+    assert refused.status == 400, refused
+    assert word in refused.fields[field]
+
+
+async def test_deliveries_are_listed_by_user_notification_and_state(api: ApiWorld) -> None:
+    device = await api.subscribe("u1")
+    sent = await api.server.post("/v1/notifications", {"to": {"devices": [device["id"]]}, **HELLO})
+    await api.world.work()
+    [delivery] = (await api.server.get(f"/v1/deliveries?notification_id={sent.json['id']}&state=accepted")).json["items"]
+    assert delivery["device_id"] == device["id"]
+    assert delivery["user_id"] == "u1"
+    assert delivery["id"] == api.world.browser.sent[0].ready.id.hex()
+    assert delivery["attempts"] == 1
+    for empty in ("state=failed", "user_id=nobody", "notification_id=nope"):
+        assert (await api.server.get(f"/v1/deliveries?{empty}")).json["items"] == []
+    assert "must be one of accepted" in (await api.server.get("/v1/deliveries?state=lost")).fields["state"]
+
+
+async def test_a_dry_run_tells_and_sends_nothing(api: ApiWorld) -> None:
+    await api.subscribe("u1")
+    body = {"to": {"users": ["u1", "u2"]}, **HELLO, "dry_run": True}
+    tried = await api.server.post("/v1/notifications", body)
+    assert tried.status == 200
+    assert tried.json["counts"] == {"send": 1, "no_device": 1}
+    assert {one["user_id"]: one["decision"] for one in tried.json["decisions"]} == {"u1": "send", "u2": "drop"}
+    assert tried.json["took_ms"] >= 0
+    await api.world.work()
+    assert api.world.browser.sent == []
+    assert (await api.server.get("/v1/notifications")).json["items"] == []
+
+
+async def test_a_planned_notification_waits_and_can_be_cancelled(api: ApiWorld) -> None:
+    await api.subscribe("u1")
+    body = {"to": {"users": ["u1"]}, **HELLO, "send_at": "2027-01-15T10:00:00+01:00"}
+    planned = await api.server.post("/v1/notifications", body)
+    path = f"/v1/notifications/{planned.json['id']}"
+    await api.world.work()
+    shown = (await api.server.get(path)).json
+    assert (shown["state"], shown["send_at"]) == ("scheduled", "2027-01-15T09:00:00.000Z")
+
+    cancelled = await api.server.post(f"{path}/cancel")
+    assert cancelled.json["state"] == "cancelled"
+    assert cancelled.json["cancelled_at"] == "2027-01-15T08:00:00.000Z"
+    assert (await api.server.post(f"{path}/cancel")).status == 200
+    api.world.clock.advance(hours=2)
+    await api.world.work()
+    assert api.world.browser.sent == []
+    assert (await api.server.get(path)).json["counts"]["reasons"] == {"cancelled": 1}
+    assert (await api.server.post("/v1/notifications/nope/cancel")).status == 404
+
+
+async def test_a_long_audience_is_taken_and_shown_cut_short(api: ApiWorld) -> None:
+    users = [f"user-{number:05}" * 10 for number in range(12_000)]
+    sent = await api.server.post("/v1/notifications", {"to": {"users": users}, **HELLO})
+    assert sent.status == 202
+    shown = (await api.server.get(f"/v1/notifications/{sent.json['id']}")).json["request"]["to"]
+    assert (len(shown["users"]), shown["total"]) == (1000, 12_000)
+
+
+async def test_notifications_are_listed_newest_first(api: ApiWorld) -> None:
+    for title in ("one", "two", "three"):
+        await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, "title": title})
+    first = (await api.server.get("/v1/notifications?limit=2")).json
+    rest = (await api.server.get(f"/v1/notifications?limit=2&cursor={first['next_cursor']}")).json
+    assert [one["title"] for one in first["items"] + rest["items"]] == ["three", "two", "one"]
