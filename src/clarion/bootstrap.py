@@ -31,8 +31,6 @@ from clarion.journey.pipeline import WAKE, Pipeline
 from clarion.model import Key, Millis, Project
 from clarion.ports import Bus, Store
 from clarion.providers.webpush import WebPushProvider
-from clarion.storage.notify import PostgresBus
-from clarion.storage.postgres import PostgresStore
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.bus import LocalBus
 from clarion.transport.http import HttpTransport
@@ -95,14 +93,7 @@ class Platform:
         self.sealer = Sealer(keys)
         self.receipts = ReceiptTokens(self.signer)
         self.anonymous = AnonymousTokens(self.signer)
-        self.store: Store
-        self.bus: Bus
-        if settings.database_url:
-            self.store = PostgresStore(settings.database_url)
-            self.bus = PostgresBus(settings.database_url)
-        else:
-            self.store = SqliteStore(settings.data, server=server)
-            self.bus = LocalBus()
+        self.store, self.bus = _engine(settings, server=server)
         self.catalog = Catalog(self.store, self.sealer, self.clock, self.bus)
         self.gateway = Gateway(settings, self.store.push, self.bus, self.clock, EndpointTokens(keys), self.signer)
         self.transport = LocalTransport(
@@ -145,6 +136,17 @@ class Platform:
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
         return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
+
+
+def _engine(settings: Settings, *, server: bool) -> tuple[Store, Bus]:
+    """The database, and the bus that goes with it."""
+    if settings.database_url is None:
+        return SqliteStore(settings.data, server=server), LocalBus()
+    # The driver is only loaded where it is used: a command on a folder starts sooner.
+    from clarion.storage.notify import PostgresBus  # noqa: PLC0415
+    from clarion.storage.postgres import PostgresStore  # noqa: PLC0415
+
+    return PostgresStore(settings.database_url), PostgresBus(settings.database_url)
 
 
 def check_roles(roles: Collection[str]) -> frozenset[str]:
@@ -305,8 +307,6 @@ async def _found_demo(platform: Platform, project: Project | None) -> _DemoKeys:
             settings=demo.SETTINGS,
         )
         return _DemoKeys(founded.project.key, founded.server_key, founded.public_key, new=True)
-    texts = [
-        (await add_key(platform.store, platform.chance, project, now, kind=kind, name="demo"))[1]
-        for kind in ("server", "public")
-    ]
-    return _DemoKeys(project.key, *texts, new=True)
+    _, server_key = await add_key(platform.store, platform.chance, project, now, kind="server", name="demo")
+    _, public_key = await add_key(platform.store, platform.chance, project, now, kind="public", name="demo")
+    return _DemoKeys(project.key, server_key, public_key, new=True)

@@ -617,18 +617,28 @@ class PushStore(Protocol):
 class Store(Protocol):
     """All nouns of one database."""
 
-    projects: Projects
-    definitions: Definitions
-    users: Users
-    devices: Devices
-    consents: Consents
-    events: Events
-    trail: Trail
-    work: Work
-    steps: Steps
-    idempotency: Idempotency
-    push: PushStore
-
+    @property
+    def projects(self) -> Projects: ...
+    @property
+    def definitions(self) -> Definitions: ...
+    @property
+    def users(self) -> Users: ...
+    @property
+    def devices(self) -> Devices: ...
+    @property
+    def consents(self) -> Consents: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def trail(self) -> Trail: ...
+    @property
+    def work(self) -> Work: ...
+    @property
+    def steps(self) -> Steps: ...
+    @property
+    def idempotency(self) -> Idempotency: ...
+    @property
+    def push(self) -> PushStore: ...
     async def open(self) -> None:
         """Connect and migrate; on SQLite also void the leases of the process before us."""
         ...

@@ -1,5 +1,6 @@
 """The person before the browser: enters the shop, reads the soft prompt, says yes or no, orders."""
 
+import json
 from typing import Any
 
 from clarion_server import Demo
@@ -18,16 +19,13 @@ class Visitor:
         self.name = ""
 
     async def enter(self) -> None:
-        """Open the shop; returns when the bell says what this browser already is."""
+        """Open the shop."""
         await self.firefox.goto(f"{self.demo.url}/shop")
         self.name = await self.firefox.run("return document.body.dataset.visitor")
-        await self.firefox.run(
-            "const { clarion } = await import('/shop/assets/base.js'); await clarion.ready; await clarion.identify(arguments[0])",
-            self.name,
-        )
 
     async def press_bell(self) -> str:
         """Ask to be told; returns the words of the soft prompt."""
+        await self.firefox.wait_for("!document.getElementById('bell').disabled")
         await self.firefox.click("#bell")
         words: str = await self.firefox.wait_for(_OPEN_PROMPT)
         return words
@@ -71,7 +69,7 @@ class Visitor:
 
     async def reads(self, text: str) -> None:
         """Wait until the page shows this."""
-        await self.firefox.wait_for(f"document.body.innerText.includes({text!r})")
+        await self.firefox.wait_for(f"document.body.innerText.includes({json.dumps(text)})")
 
     async def is_asked_by_the_browser(self) -> bool:
         """Whether the browser's own prompt is on the screen, or comes there soon."""

@@ -17,6 +17,7 @@ EVENT = "ordered"
 AUTOMATION = {"name": "thanks", "on": {"event": EVENT}, "notification": {"title": "{{ event.properties.text }}"}}
 _TRY_AGAIN_S = 0.05
 _ANSWER_WITHIN_S = 20
+_MOST_UNANSWERED = 20  # past that, callers wait for their answers instead of asking for more
 _LATER = {409, 429, 503}
 # A key in progress when the server died is taken up again after a minute at the latest.
 SETTLED_WITHIN_S = 70 + PATIENCE_S
@@ -111,7 +112,11 @@ class Traffic:
 
     async def _call(self, http: aiohttp.ClientSession) -> None:
         while not self._stopped:
-            await self._try(http, self._due() or self._new())
+            ask = self._due()
+            if ask is None and len(self._again) >= _MOST_UNANSWERED:
+                await asyncio.sleep(_TRY_AGAIN_S)
+            else:
+                await self._try(http, ask or self._new())
 
     async def _repeat(self, http: aiohttp.ClientSession) -> None:
         while self._again:

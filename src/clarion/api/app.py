@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
 
 from clarion.api.auth import Caller
 from clarion.api.cors import Cors
@@ -67,9 +66,8 @@ def create_app(services: Services) -> App:
         },
         middleware=[_guarding(door)],
         exception_handlers={Exception: _answering(problems)},
-        openapi_config=OpenAPIConfig(
-            title="Clarion", version="1", use_handler_docstrings=True, operation_id_creator=_operation_id
-        ),
+        openapi_config=None,
+        request_max_body_size=None,
         logging_config=None,
         debug=False,
     )
@@ -94,10 +92,6 @@ def _visiting(identity: Identity) -> Any:
         return Visitor(identity, caller.project, cast("Scope", request.scope))
 
     return visitor
-
-
-def _operation_id(handler: Any, _method: Any, _path: Any) -> str:
-    return str(handler.handler_name)
 
 
 def _guarding(door: Door) -> Any:

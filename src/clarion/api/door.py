@@ -5,7 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from clarion.api.auth import Caller, KeyKind, KeyScope, allow, authenticate
-from clarion.api.http import MIB, Answer, App, Message, Receive, Scope, Send, check_json, client_of, read_body, write
+from clarion.api.decoding import BODY
+from clarion.api.http import (
+    MIB,
+    Answer,
+    App,
+    ClientGone,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    check_json,
+    client_of,
+    read_body,
+    write,
+)
 from clarion.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from clarion.api.idempotency import Idempotency
 from clarion.api.identity import USER_HEADER
@@ -106,7 +120,12 @@ class Guarded:
             return
         if handler.parsed_data_field is not None:
             check_json(headers, access.media)
-        body = await read_body(headers, receive, access.limit)
+        try:
+            body = await read_body(headers, receive, access.limit)
+        except ClientGone:
+            return
+        if not body and handler.parsed_data_field is not None:
+            raise InvalidRequest.field(BODY, "is required: a JSON object")
 
         async def run() -> Answer:
             return await captured(self._app, scope, body)

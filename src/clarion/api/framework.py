@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, TypeAlias, get_args
 
 from litestar.di import NamedDependency
 from litestar.dto import AbstractDTO, DTOFieldDefinition
-from litestar.openapi.spec import Schema
 from litestar.params import PathParameter, QueryParameter, SkipValidation
 from litestar.typing import FieldDefinition
 
@@ -67,11 +66,6 @@ class Strict(AbstractDTO[Any]):
     def decode_bytes(self, value: bytes) -> Any:
         """The body as the type of the handler's `data`. Raises InvalidRequest."""
         return self._readers[self.asgi_connection.route_handler.handler_id].read(value)
-
-    @classmethod
-    def create_openapi_schema(cls, *_: Any, **__: Any) -> Any:
-        """A placeholder: `openapi.document` puts msgspec's own, exact schema in its place."""
-        return Schema()
 
     @classmethod
     def generate_field_definitions(cls, *_: Any) -> Generator[DTOFieldDefinition, None, None]:

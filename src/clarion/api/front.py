@@ -9,7 +9,6 @@ from clarion.api.door import CALLER
 from clarion.api.http import (
     PLAIN_HEADERS,
     App,
-    ClientGone,
     Header,
     Message,
     Receive,
@@ -78,8 +77,6 @@ class Front:
                 await self._sdk_call(scope, receive, sender)
             else:
                 await self._ask_framework(scope, receive, sender)
-        except ClientGone:
-            return
         except Exception as error:
             if sender.status is not None:
                 raise
@@ -114,7 +111,8 @@ class Front:
         if inner is not None:
             inner["scope"] = asked
         await self._framework(asked, receive, sender)
-        self._metrics.count(asked.get("path_template", "unknown"), sender.status or 0)
+        if sender.status is not None:
+            self._metrics.count(asked.get("path_template", "unknown"), sender.status)
 
 
 def is_ours(path: str) -> bool:

@@ -3,13 +3,16 @@
 The bare routes stand in it like the others, and every operation names the errors that it can end in.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import PathParameter, QueryParameter
 from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
 
 import clarion
 from clarion.api.auth import SCOPES
@@ -48,11 +51,13 @@ class Operation(NamedTuple):
     path: str
     method: str
     name: str
+    words: str
+    tags: list[str]
     access: Access | None
     body: Any
     answers: Mapping[int, Any]
-    arguments: frozenset[str]
-    told: Json
+    parameters: list[Json]
+    of_person: bool
 
 
 def document(app: Litestar, plain: Iterable[PlainRoute], origin: str) -> Json:
@@ -81,31 +86,53 @@ def document(app: Litestar, plain: Iterable[PlainRoute], origin: str) -> Json:
 
 
 def _framework_operations(app: Litestar) -> Iterator[Operation]:
-    told = app.openapi_schema.to_schema()["paths"]
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             continue
         for handler in route.route_handlers:
-            for method in handler.http_methods:
-                name = method.lower()
-                if name in told.get(route.path_format, {}):
-                    yield _of_handler(route.path_format, name, handler, told[route.path_format][name])
+            if handler.resolve_include_in_schema():
+                yield from (_of_handler(route.path_format, method.lower(), handler) for method in handler.http_methods)
 
 
-def _of_handler(path: str, method: str, handler: HTTPRouteHandler, told: Json) -> Operation:
+def _of_handler(path: str, method: str, handler: HTTPRouteHandler) -> Operation:
     data = handler.parsed_data_field
+    signature = handler.parsed_fn_signature.parameters
     specs = {status: spec.data_container for status, spec in (handler.responses or {}).items()}
-    answer = _answer_type(handler)
     return Operation(
         path=path,
         method=method,
         name=handler.handler_name,
+        words=inspect.getdoc(handler.fn) or "",
+        tags=sorted(handler.resolve_tags()),
         access=handler.opt.get("access"),
         body=None if data is None else _shapes(data.annotation),
-        answers={handler.status_code: answer} | specs,
-        arguments=frozenset(handler.parsed_fn_signature.parameters),
-        told=told,
+        answers={handler.status_code: _answer_type(handler)} | specs,
+        parameters=[one for name, field in signature.items() for one in _parameters(name, field)],
+        of_person="visitor" in signature,
     )
+
+
+def _parameters(name: str, field: FieldDefinition) -> Iterator[Json]:
+    """How a handler's argument is told, if it comes from path or query."""
+    told = field.kwarg_definition
+    if not isinstance(told, PathParameter | QueryParameter):
+        return
+    limits = {
+        "minLength": told.min_length,
+        "maxLength": told.max_length,
+        "minimum": told.ge,
+        "maximum": told.le,
+        "default": field.default if field.has_default else None,
+    }
+    in_path = isinstance(told, PathParameter)
+    schema = {"type": "integer" if field.annotation is int else "string"} | dict(told.schema_extra or {})
+    yield {
+        "name": told.name or name,
+        "in": "path" if in_path else "query",
+        "required": in_path,
+        "description": told.description or "",
+        "schema": schema | {word: limit for word, limit in limits.items() if limit is not None},
+    }
 
 
 def _shapes(type_: Any) -> Any:
@@ -126,17 +153,18 @@ def _answer_type(handler: HTTPRouteHandler) -> Any:
 
 def _plain_operations(routes: Iterable[PlainRoute]) -> Iterator[Operation]:
     for route in routes:
-        told = {"summary": route.described.summary, "tags": [route.described.tag], "operationId": route.described.name}
-        arguments = frozenset({"visitor"} if route.access.key == "public" else set())
+        told = route.described
         yield Operation(
-            route.path,
-            "post",
-            route.described.name,
-            route.access,
-            route.described.body,
-            route.described.answers,
-            arguments,
-            told,
+            path=route.path,
+            method="post",
+            name=told.name,
+            words=told.summary,
+            tags=[told.tag],
+            access=route.access,
+            body=told.body,
+            answers=told.answers,
+            parameters=[],
+            of_person=route.access.key == "public",
         )
 
 
@@ -152,9 +180,9 @@ def _types(one: Operation) -> Iterator[Any]:
 def _written(one: Operation, schemas: Mapping[int, Json]) -> Json:
     written: Json = {
         "operationId": one.name,
-        "tags": one.told.get("tags", []),
-        **_words(one.told),
-        "parameters": [*map(_parameter, one.told.get("parameters", [])), *_header_parameters(one)],
+        "tags": one.tags,
+        **_words(one.words),
+        "parameters": [*one.parameters, *_header_parameters(one)],
         "responses": {str(status): response for status, response in sorted(_responses(one, schemas).items())},
         "security": _security(one.access),
     }
@@ -163,14 +191,10 @@ def _written(one: Operation, schemas: Mapping[int, Json]) -> Json:
     return written
 
 
-def _words(told: Json) -> Json:
-    """Summary and description: the first sentence of a handler's contract, and the rest."""
-    first, _, rest = str(told.get("description") or told.get("summary") or "").partition("\n\n")
+def _words(text: str) -> Json:
+    """Summary and description: the first paragraph of a handler's contract, and the rest."""
+    first, _, rest = text.partition("\n\n")
     return {"summary": " ".join(first.split()), **({"description": " ".join(rest.split())} if rest else {})}
-
-
-def _parameter(told: Json) -> Json:
-    return {name: told[name] for name in ("name", "in", "required", "schema", "description") if name in told}
 
 
 def _body(one: Operation, schemas: Mapping[int, Json]) -> Json:
@@ -229,7 +253,7 @@ def _header_parameters(one: Operation) -> Iterator[Json]:
             "Makes it safe to repeat the request for want of an answer; remembered for a day.",
             {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
         )
-    if one.access.key == "public" and "visitor" in one.arguments:
+    if one.of_person:
         yield _header(
             "Clarion-User",
             "A signed user token, the user_token of an anonymous device, or a plain user id where that is allowed.",

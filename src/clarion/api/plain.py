@@ -162,7 +162,7 @@ def plain_routes(services: Services, identity: Identity) -> list[PlainRoute]:
 
 
 def _server_events(services: Services) -> Handle:
-    ingest, now = services.pipeline.ingest, services.clock.now
+    now = services.clock.now
     bodies = Batches(EventBody, EventBatch)
 
     def make(body: EventBody) -> Event:
@@ -171,7 +171,7 @@ def _server_events(services: Services) -> Handle:
     async def handle(_scope: Scope, caller: Caller | None, body: bytes) -> Answer:
         assert caller is not None
         events, errors = bodies.read(body, make)
-        return batches.answer(await ingest(caller.project, events) if events else (), errors)
+        return batches.answer(await services.pipeline.ingest(caller.project, events) if events else (), errors)
 
     return handle
 

@@ -1,6 +1,5 @@
 """What a project is and has defined, remembered for a few seconds so that the way does not ask for each message."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,24 +32,29 @@ class Catalog:
         self._clock = clock
         self._bus = bus
         self._known: dict[tuple[Any, ...], tuple[Millis, Any]] = {}
+        self._changes = 0
         bus.subscribe(TOPIC, self._told)
 
     async def project(self, key: Key) -> Project:
         """Raises NotFound."""
-        project = await self._remember(("project", key), lambda: self._store.projects.get(key))
+        project: Project | None = self._fresh(("project", key))
+        if project is None:
+            changes = self._changes
+            project = self._keep(("project", key), await self._store.projects.get(key), changes)
         if project is None:
             raise NotFound("the project is gone")
         return project
 
     async def by_key_text(self, text: str) -> tuple[Project, ApiKey] | None:
         """Whose key this is, unless it is unknown or revoked."""
-        if not looks_like_key(text):
-            return None
-        hashed = key_hash(text)
-        key = await self._remember(("key", hashed), lambda: self._store.projects.find_key(hashed))
+        found: tuple[Project, ApiKey] | None = self._fresh(("key", text))
+        if found is not None:
+            return found
+        changes = self._changes
+        key = await self._store.projects.find_key(key_hash(text)) if looks_like_key(text) else None
         if key is None or key.revoked_at is not None:
             return None
-        return await self.project(key.project), key
+        return self._keep(("key", text), (await self.project(key.project), key), changes)
 
     async def categories(self, project: Key) -> dict[str, Category]:
         """By name."""
@@ -66,39 +70,44 @@ class Catalog:
 
     async def secrets(self, project: Project, kind: DeviceKind) -> dict[str, bytes]:
         """The project's unsealed credentials of one kind of push service, by name."""
-
-        async def load() -> dict[str, bytes]:
-            return {
-                credential.name: self._sealer.open(
-                    credential.sealed, credential_context(project.id, kind, credential.name)
-                )
-                for credential in await self._store.projects.credentials(project.key, kind)
-            }
-
-        return await self._remember(("secrets", project.key, kind), load)
+        known: dict[str, bytes] | None = self._fresh(("secrets", project.key, kind))
+        if known is not None:
+            return known
+        changes = self._changes
+        opened = {
+            each.name: self._sealer.open(each.sealed, credential_context(project.id, kind, each.name))
+            for each in await self._store.projects.credentials(project.key, kind)
+        }
+        return self._keep(("secrets", project.key, kind), opened, changes)
 
     async def changed(self) -> None:
         """Something of a project was changed here: forget, and tell the other processes."""
-        self._known.clear()
+        self._forget()
         await self._bus.publish(TOPIC)
 
     async def _told(self, _payload: bytes) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._known.clear()
+        self._changes += 1
 
     async def _defined(self, project: Key, kind: str, noun: type[T]) -> dict[str, T]:
-        async def load() -> dict[str, T]:
-            bodies = await self._store.definitions.all(project, kind)
-            return {body["name"]: msgspec.convert(body, noun) for body in bodies}
+        known: dict[str, T] | None = self._fresh((kind, project))
+        if known is not None:
+            return known
+        changes = self._changes
+        bodies = await self._store.definitions.all(project, kind)
+        return self._keep((kind, project), {body["name"]: msgspec.convert(body, noun) for body in bodies}, changes)
 
-        return await self._remember((kind, project), load)
-
-    async def _remember(self, what: tuple[Any, ...], load: Callable[[], Awaitable[T]]) -> T:
-        now = self._clock.now()
+    def _fresh(self, what: tuple[Any, ...]) -> Any:
         known = self._known.get(what)
-        if known is not None and now - known[0] < MEMORY_MS:
-            return known[1]  # type: ignore[no-any-return] # the key says the type
-        value = await load()
-        if len(self._known) >= MEMORY_ITEMS:
-            self._known.clear()
-        self._known[what] = (now, value)
+        return known[1] if known is not None and self._clock.now() - known[0] < MEMORY_MS else None
+
+    def _keep(self, what: tuple[Any, ...], value: T, changes: int) -> T:
+        """Remember, unless something changed since the reading began: it may have read what was before."""
+        if changes == self._changes:
+            if len(self._known) >= MEMORY_ITEMS:
+                self._known.clear()
+            self._known[what] = (self._clock.now(), value)
         return value
