@@ -168,7 +168,8 @@ def main(
     scale: Annotated[float, typer.Option(help="Share of the events.")] = 1.0,
 ) -> None:
     """Durable events a second, one by one and in batches of 1,000."""
-    console, figures, rows = Console(stderr=True), {}, []
+    console, rows = Console(stderr=True), []
+    figures: dict[str, float] = {}
     with clarion() as server:
         singles = [request(server, json.dumps(event(n)).encode()) for n in range(max(2000, int(SINGLES * scale)))]
         batches = [

@@ -228,8 +228,8 @@
   }
 
   /**
-   * Brings the person to the page: a window that already shows it, else one of the site's own taken there, else a new one.
-   * The click allows this for a moment only, so nothing is waited for before.
+   * Brings the person to the page: to a window that already shows it, else to a new one. Other open pages stay as they are:
+   * what was being written there is not ours to lose. The click allows this for a moment only, so nothing is waited for before.
    *
    * @param {URL} url
    * @param {import("./types.js").Clicked} clicked
@@ -242,19 +242,8 @@
     }
     const ours = url.origin === worker.location.origin;
     const left = ours && update("clicked", () => ({ at: Date.now(), event: clicked }));
-    const [controlled] = ours ? await worker.clients.matchAll({ type: "window" }) : [];
-    if (controlled) await takeThere(controlled, url.href);
-    else await worker.clients.openWindow(url.href);
+    await worker.clients.openWindow(url.href);
     await left;
-  }
-
-  /** @param {WindowClient} client @param {string} url */
-  async function takeThere(client, url) {
-    try {
-      await (await client.focus()).navigate(url);
-    } catch {
-      await worker.clients.openWindow(url);
-    }
   }
 
   /** @returns {Promise<readonly WindowClient[]>} every open page of the site, also those that another worker controls */

@@ -258,7 +258,6 @@ async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) ->
             server_url=settings.http_origin,
             push_url=settings.push_url,
         )
-        mounts: dict[str, App] = dict.fromkeys(("/shop", "/live", "/clarion-sw.js"), shop)
         links = demo.Links(
             shop=f"{settings.http_origin}/shop",
             live=f"{settings.http_origin}/live",
@@ -268,7 +267,7 @@ async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) ->
             public_key=keys.public_key,
             keys_are_new=keys.new,
         )
-        await listen(http_app(platform, ROLES, mounts), settings, lambda: ready(links), shop.stop)
+        await listen(http_app(platform, ROLES, {"/": shop}), settings, lambda: ready(links), shop.stop)
 
 
 class _DemoKeys(msgspec.Struct, frozen=True):

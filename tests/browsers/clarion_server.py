@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,14 +45,22 @@ class Demo(Server):
         assert found, f"no server key in the banner:\n{self._banner.read_text()}"
         return found[0]
 
-    async def call(self, method: str, path: str, body: Json | None = None) -> Any:
+    async def start_over(self) -> None:
+        """The same address, but nothing is known any more: a new folder, new keys."""
+        await self.stop()
+        shutil.rmtree(self.data)
+        self._banner.unlink()
+        await self.start()
+
+    async def call(self, method: str, path: str, body: Json | None = None, *, may_be_missing: bool = False) -> Any:
         """Ask the API with the server key."""
         headers = {"Authorization": f"Bearer {self.server_key}"}
         async with (
             aiohttp.ClientSession(self.url, headers=headers) as http,
             http.request(method, path, json=body) as answer,
         ):
-            assert answer.ok, f"{method} {path} answered {answer.status}: {await answer.text()}"
+            missing = may_be_missing and answer.status == HTTPStatus.NOT_FOUND
+            assert answer.ok or missing, f"{method} {path} answered {answer.status}: {await answer.text()}"
             return await answer.json()
 
     async def tell(self, user: str, name: str, properties: Json) -> None:
@@ -65,8 +75,7 @@ class Demo(Server):
 
     async def devices(self, user: str) -> list[Json]:
         """Oldest first."""
-        items: list[Json] = (await self.call("GET", f"/v1/users/{user}/devices"))["items"]
-        return items
+        return await self._of_person(user, "devices", "items")
 
     async def deliveries(self, user: str) -> list[Json]:
         """All of them."""
@@ -75,13 +84,19 @@ class Demo(Server):
 
     async def story(self, user: str) -> list[Json]:
         """The chapters in time order."""
-        chapters: list[Json] = (await self.call("GET", f"/v1/users/{user}/story"))["chapters"]
-        return chapters
+        return await self._of_person(user, "story", "chapters")
+
+    async def _of_person(self, user: str, what: str, field: str) -> list[Json]:
+        """Nothing while nobody has named this person."""
+        answer = await self.call("GET", f"/v1/users/{user}/{what}", may_be_missing=True)
+        found: list[Json] = answer.get(field, [])
+        return found
 
     async def decision(self, user: str, *, nth: int = 1) -> Json:
         """Wait for the nth decision about this person."""
         decided = await self._until(user, lambda detail: "decision" in detail, nth, f"{nth} decisions")
-        return decided["detail"]
+        detail: Json = decided["detail"]
+        return detail
 
     async def receipt(self, user: str, kind: str, *, nth: int = 1) -> Json:
         """Wait for the nth receipt of this kind; its chapter."""

@@ -19,8 +19,8 @@ class Visitor:
         self.name = ""
 
     async def enter(self) -> None:
-        """Open the shop."""
-        await self.firefox.goto(f"{self.demo.url}/shop")
+        """By the front door."""
+        await self.firefox.goto(self.demo.url)
         self.name = await self.firefox.run("return document.body.dataset.visitor")
 
     async def press_bell(self) -> str:

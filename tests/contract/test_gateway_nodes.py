@@ -120,6 +120,29 @@ async def test_the_device_came_back_while_its_message_was_stored(service: PushSe
         await device.ack(notification)
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_the_end_of_an_old_connection_does_not_hide_the_new_one(
+    service: PushService, meddler: Meddler, leaves: bool
+) -> None:
+    device, _ = await service.subscribed()
+    [channel_id] = device.endpoints
+    noted = asyncio.Event()
+
+    async def slowly() -> None:
+        await asyncio.sleep(0.05)
+        noted.set()
+
+    meddler.before["gone"] = slowly
+    if leaves:
+        await device.leave()
+    second = await service.device()
+    await second.hello(uaid=device.uaid)
+    await noted.wait()
+    assert await second.silence()
+    [channel] = await meddler.channels([(second.uaid, channel_id)])
+    assert channel.node == service.gateway._node.id
+
+
 async def test_a_message_read_by_a_drain_is_not_sent_again_directly(service: PushService, meddler: Meddler) -> None:
     device, endpoint = await service.subscribed()
     read: list[Any] = []

@@ -98,6 +98,12 @@ class Device:
         self._wanted.set()
         await until(lambda: self._socket is not None, "the device is connected")
 
+    async def move_to(self, url: str) -> None:
+        """Connect to that server from now on."""
+        self._urls = [url]
+        await self.go_offline()
+        await self.go_online()
+
     # --- the connection ---
 
     async def _stay_connected(self, http: aiohttp.ClientSession) -> None:

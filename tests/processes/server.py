@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,13 +50,14 @@ class Keys(NamedTuple):
 class Server:
     """One process, or none while it is dead. `settings` are `CLARION_…` names without the prefix."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], *, flags: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, command: str = "serve") -> None:
         """`folder`: where its log is written, and its data unless `settings` say `DATABASE_URL`."""
+        folder.mkdir(parents=True, exist_ok=True)
         self.port, self.push_port = free_port(), free_port()
         self.log = folder / f"server-{self.port}.log"
         self.data = folder / "data"
         self.started_in: list[float] = []
-        self._flags = [*flags, "--data", str(self.data)]
+        self._command = command
         self._settings = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,8 +87,8 @@ class Server:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Begin a process without waiting until it serves."""
         assert not self.running
-        command = [sys.executable, "-m", "clarion", "serve", "--host", HOST]
-        command += ["--port", str(self.port), "--push-port", str(self.push_port), *self._flags]
+        command = [sys.executable, "-m", "clarion", self._command, "--data", str(self.data)]
+        command += ["--port", str(self.port), "--push-port", str(self.push_port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
         return self._process

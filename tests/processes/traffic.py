@@ -72,11 +72,12 @@ class Traffic:
         return sum(ask.tries > 1 for ask in self.answered)
 
     @asynccontextmanager
-    async def flowing(self, callers: int = 4) -> AsyncIterator[None]:
-        """Callers at work; on leaving, each has its last answer or error."""
+    async def flowing(self, callers: int = 6, *, asking: bool = True) -> AsyncIterator[None]:
+        """Callers at work, `asking` for something new or only repeating; on leaving, each has an answer or an error."""
         self._stopped = False
+        most = _MOST_UNANSWERED if asking else 0
         async with aiohttp.ClientSession() as http:
-            working = [asyncio.create_task(self._call(http)) for _ in range(callers)]
+            working = [asyncio.create_task(self._call(http, most)) for _ in range(callers)]
             try:
                 yield
             finally:
@@ -110,10 +111,10 @@ class Traffic:
 
     # --- callers ---
 
-    async def _call(self, http: aiohttp.ClientSession) -> None:
+    async def _call(self, http: aiohttp.ClientSession, most: int) -> None:
         while not self._stopped:
             ask = self._due()
-            if ask is None and len(self._again) >= _MOST_UNANSWERED:
+            if ask is None and len(self._again) >= most:
                 await asyncio.sleep(_TRY_AGAIN_S)
             else:
                 await self._try(http, ask or self._new())

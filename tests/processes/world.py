@@ -7,7 +7,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import TypeAlias
 
 from processes.device import Device
@@ -24,7 +23,8 @@ ROUNDS = int(os.environ.get("CLARION_SOAK_ROUNDS", "50"))
 DEVICES = ("ann", "ben", "cleo", "cleo")
 SILENT = "ben"
 _STRIKES = ("frame", "acked", "answered", "hello", "later")
-_LONGEST_CALM_S = 0.4
+_LONGEST_CALM_S = 0.5
+COUNTED_EVERY_S = 1.0
 
 
 def seed() -> int:
@@ -42,6 +42,7 @@ class World:
     moments: Moments
     devices: Sequence[Device]
     traffic: Traffic
+    marks: int = 0
 
     @property
     def api(self) -> Api:
@@ -52,9 +53,8 @@ class World:
         """Let it work for a moment, and kill it: at the instant of something, or after a while when nothing comes."""
         word = self.chance.choice(_STRIKES)
         self.moments.arm(word, self.chance.randint(1, 2 if word == "hello" else 40), server.kill)
-        deadline = asyncio.get_running_loop().time() + self.chance.uniform(0, _LONGEST_CALM_S)
-        while server.running and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.002)
+        with contextlib.suppress(AssertionError):
+            await until(lambda: not server.running, word, self.chance.uniform(0, _LONGEST_CALM_S))
         self.moments.disarm()
         server.kill()
 
@@ -65,6 +65,7 @@ class World:
         async with self.api as api:
             await self._idle(api)
             await self.mark()
+            await self._idle(api)
             return await settle_accounts(api, self.traffic, self.devices, rounds)
 
     async def arrived(self) -> None:
@@ -76,20 +77,24 @@ class World:
         got = {payload["title"] for payload in device.received}
         return device.reported and self.traffic.texts_of(device.user_id) <= got
 
-    async def mark(self) -> None:
-        """One more message to everybody, behind all that may still be on its way to a device."""
-        self.traffic.ask(self.traffic.notification(f"mark {next(_marks)}", sorted(set(DEVICES))))
+    async def send(self, text: str) -> None:
+        """A notification to everybody, until it has arrived."""
+        self.traffic.ask(self.traffic.notification(text, self.traffic.users))
         await self.traffic.settle()
         await self.arrived()
 
+    async def mark(self) -> None:
+        """One more message to everybody, behind all that may still be on its way to a device."""
+        self.marks += 1
+        await self.send(f"mark {self.marks}")
+
     async def _idle(self, api: Api) -> None:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
-        while waiting := await api.waiting():
-            assert asyncio.get_running_loop().time() < deadline, f"{waiting} jobs still wait"
+        """Until the queues are empty. Their count is up to a second old: one from before we asked says nothing."""
+        now = asyncio.get_running_loop().time
+        begun = now()
+        while (waiting := await api.waiting()) or now() < begun + COUNTED_EVERY_S:
+            assert now() < begun + PATIENCE_S, f"{waiting} jobs still wait"
             await asyncio.sleep(0.1)
-
-
-_marks = count(1)
 
 
 @asynccontextmanager

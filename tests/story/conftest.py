@@ -1,9 +1,9 @@
 """Stories run on the in-memory store; what must hold on every engine is told in tests/contract."""
 
 import pytest
-from story.world import World
 
 from clarion.testing import ManualClock, MemoryStore, SeededChance
+from story.world import World
 
 
 @pytest.fixture

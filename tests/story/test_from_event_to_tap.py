@@ -1,9 +1,8 @@
 """The main story: something happens on a server, a person hears of it, taps, and we learn."""
 
-from story.world import World, payload, subscription, titles
-
 from clarion.model import Audience, DeliveryState, DeviceState, Message, Permission, ReceiptKind
 from clarion.ports import Gone, Quarantined, RetryAfter, TooLarge
+from story.world import World, payload, subscription, titles
 
 SHIPPED = {
     "name": "order-shipped",
@@ -155,7 +154,7 @@ async def test_a_missing_value_drops_only_the_person_who_misses_it(world: World)
     assert titles(world.browser.sent) == ["Hello Ada"]
 
 
-def _attributes(**attributes: object):  # noqa: ANN202
+def _attributes(**attributes: object):
     from clarion.model import UserChange  # noqa: PLC0415
 
     return UserChange(attributes=attributes)

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from story.world import World, subscription
 
 from clarion.errors import InvalidRequest
 from clarion.journey.rules.consent import consent
@@ -18,6 +17,7 @@ from clarion.model import (
     Reason,
 )
 from clarion.ports import Recipient, RetryAfter
+from story.world import World, subscription
 
 
 async def test_a_scheduled_message_is_held_until_its_time(world: World) -> None:

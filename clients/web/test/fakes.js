@@ -132,7 +132,7 @@ export class FakePushManager {
 /** A window of the site as the worker sees it; `awake` ones answer an offered message. */
 export class FakeWindow {
   constructor(url, { focused = false, awake = false, controlled = true } = {}) {
-    Object.assign(this, { url, focused, awake, controlled, messages: [], visits: [] });
+    Object.assign(this, { url, focused, awake, controlled, messages: [] });
   }
   postMessage(message, [port] = []) {
     this.messages.push(plain(message));
@@ -140,11 +140,6 @@ export class FakeWindow {
   }
   async focus() {
     this.focused = true;
-    return this;
-  }
-  async navigate(url) {
-    this.visits.push(url);
-    this.url = url;
     return this;
   }
 }

@@ -274,20 +274,13 @@ test("a click focuses the window that already shows the page, and tells it", asy
   assert.equal(there.messages.at(-1).clarion, "clicked");
 });
 
-test("a click takes another window of the site to the page", async () => {
-  const other = new FakeWindow(`${ORIGIN}/`);
+test("a click leaves a window that shows another page alone", async () => {
+  const other = new FakeWindow(`${ORIGIN}/checkout`, { focused: true });
   worker.windows = [other];
   await worker.push(MESSAGE);
   await worker.click("d1");
-  assert.ok(other.focused);
-  assert.deepEqual(other.visits, [`${ORIGIN}/orders/A-17`]);
-});
-
-test("a window that cannot be taken there is left alone", async () => {
-  worker.windows = [new FakeWindow(`${ORIGIN}/elsewhere`, { controlled: false })];
-  await worker.push(MESSAGE);
-  await worker.click("d1");
   assert.deepEqual(worker.opened, [`${ORIGIN}/orders/A-17`]);
+  assert.equal(other.url, `${ORIGIN}/checkout`);
 });
 
 test("an action opens its own url and is named in the receipt", async () => {

@@ -10,12 +10,14 @@ from litestar.typing import FieldDefinition
 
 from clarion.api.auth import Caller
 from clarion.api.decoding import Either, Reader
+from clarion.api.desk import Desk
 from clarion.api.identity import Identity, Visitor
 from clarion.api.services import Services
 from clarion.errors import InvalidRequest
 
 FromServices: TypeAlias = NamedDependency[SkipValidation[Services]]
 FromCaller: TypeAlias = NamedDependency[SkipValidation[Caller]]
+FromDesk: TypeAlias = NamedDependency[SkipValidation[Desk]]
 FromVisitor: TypeAlias = NamedDependency[SkipValidation[Visitor]]
 FromIdentity: TypeAlias = NamedDependency[SkipValidation[Identity]]
 

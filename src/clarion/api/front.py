@@ -1,13 +1,15 @@
 """The first to see a request: hot routes and other apps at once, everything else to the framework."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from clarion.api.cors import Cors
+from clarion.api.desk import DESK, Desk
 from clarion.api.door import CALLER
+from clarion.api.guarded import captured
 from clarion.api.http import (
     PLAIN_HEADERS,
+    Answer,
     App,
     Header,
     Message,
@@ -17,8 +19,7 @@ from clarion.api.http import (
     header,
     write,
 )
-from clarion.api.metrics import Metrics
-from clarion.api.problems import Problems
+from clarion.api.plain import PlainApp, PlainRoute
 from clarion.api.sdk_files import PREFIX as SDK_FILES
 from clarion.api.sdk_files import SdkFiles
 from clarion.errors import InvalidRequest
@@ -27,32 +28,24 @@ SDK_CALLS = "/v1/sdk/"
 _OURS = ("/v1/", "/sdk/", "/errors/", "/unsubscribe/")
 _OURS_EXACT = frozenset({"/healthz", "/metrics", "/openapi.json", "/docs"})
 _ELSEWHERE = "/"
+_NO_METHOD = "TRACE"
 
 
 class Front:
     """The ASGI app of the HTTP port."""
 
     def __init__(
-        self,
-        *,
-        framework: App,
-        plain: Mapping[str, App],
-        mounts: Mapping[str, App],
-        files: SdkFiles,
-        cors: Cors,
-        problems: Problems,
-        metrics: Metrics,
+        self, framework: App, plain: Iterable[PlainRoute], mounts: Mapping[str, App], files: SdkFiles, desk: Desk
     ) -> None:
         self._framework = framework
-        self._plain = plain
+        self._plain = {route.path: PlainApp(route, desk) for route in plain}
         self._mounts = sorted(mounts.items(), key=lambda mount: -len(mount[0]))
         self._files = files
-        self._cors = cors
-        self._problems = problems
-        self._metrics = metrics
+        self._desk = desk
+        self._cors, self._problems, self._metrics = desk.cors, desk.problems, desk.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection's request; lifespan is the framework's."""
+        """Answer one request. There is nothing to do at start and end: who made us opens and closes."""
         if scope["type"] == "http":
             plain = self._plain.get(scope["path"])
             if plain is not None:
@@ -60,7 +53,7 @@ class Front:
             else:
                 await self._http(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._framework(scope, receive, send)
+            await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
@@ -108,11 +101,31 @@ class Front:
         self, scope: Scope, receive: Receive, sender: "_Sender", inner: dict[str, Any] | None = None
     ) -> None:
         asked = readable(scope)
+        asked[DESK] = self._desk
+        if scope["method"] == "OPTIONS":
+            await self._tell_methods(asked, sender)
+            return
         if inner is not None:
             inner["scope"] = asked
         await self._framework(asked, receive, sender)
         if sender.status is not None:
             self._metrics.count(asked.get("path_template", "unknown"), sender.status)
+
+    async def _tell_methods(self, asked: Scope, sender: "_Sender") -> None:
+        """OPTIONS: what a method that nobody has is told."""
+        asked["method"] = _NO_METHOD
+        refused = await captured(self._framework, asked, b"")
+        allowed = next((value for name, value in refused.headers if name == b"allow"), None)
+        told = refused if allowed is None else Answer(204, b"", ((b"allow", allowed + b", OPTIONS"),))
+        await write(sender, told)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 def is_ours(path: str) -> bool:

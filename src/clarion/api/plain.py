@@ -7,8 +7,9 @@ from clarion.api import batches
 from clarion.api.answers.sending import BatchAnswer
 from clarion.api.auth import Caller
 from clarion.api.batches import Batches
-from clarion.api.cors import Cors, Rule
-from clarion.api.door import Access, Door
+from clarion.api.cors import Rule
+from clarion.api.desk import Desk
+from clarion.api.door import Access
 from clarion.api.fields import millis
 from clarion.api.http import (
     MIB,
@@ -23,8 +24,6 @@ from clarion.api.http import (
     write,
 )
 from clarion.api.identity import Identity, Visitor
-from clarion.api.metrics import Metrics
-from clarion.api.problems import Problems
 from clarion.api.schemas import (
     EventBatch,
     EventBody,
@@ -66,12 +65,9 @@ class PlainRoute(NamedTuple):
 class PlainApp:
     """A plain route behind the door."""
 
-    def __init__(self, route: PlainRoute, door: Door, cors: Cors, problems: Problems, metrics: Metrics) -> None:
+    def __init__(self, route: PlainRoute, desk: Desk) -> None:
         self._route = route
-        self._door = door
-        self._cors = cors
-        self._problems = problems
-        self._metrics = metrics
+        self._door, self._cors, self._problems, self._metrics = desk.door, desk.cors, desk.problems, desk.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -65,13 +65,19 @@ def main() -> None:
         sys.exit(1)
 
 
-@app.callback()
-def _clarion(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"clarion {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _clarion(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -38,8 +38,9 @@ def configure(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
-    # It tells of its start and end in words of its own; `serve` has said it already.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # They tell of their start in words of their own; `serve` says what a person needs to know.
+    for chatty in ("uvicorn", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _rendering(log_format: str) -> list[structlog.typing.Processor]:

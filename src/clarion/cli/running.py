@@ -14,13 +14,17 @@ from rich.console import Console
 
 from clarion import bootstrap, demo
 from clarion.cli import logs
-from clarion.cli.problem import Problem
+from clarion.cli.problem import Misuse, Problem
 from clarion.config import Settings
+from clarion.errors import ConfigurationError
 
 
 def serve(settings: Settings, roles: Iterable[str]) -> None:
-    """Serve until told to end. Raises Problem or ConfigurationError when it cannot begin."""
-    wanted = bootstrap.check_roles([role.strip() for text in roles for role in text.split(",")])
+    """Serve until told to end. Raises Problem when it cannot begin."""
+    try:
+        wanted = bootstrap.check_roles([role.strip() for text in roles for role in text.split(",")])
+    except ConfigurationError as error:
+        raise Misuse("There is no such role", error.detail) from None
     logs.configure(settings)
     _check_ports(settings, devices="gateway" in wanted)
     log = structlog.get_logger("clarion")

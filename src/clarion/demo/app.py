@@ -50,7 +50,7 @@ _HAPPENINGS: dict[str, tuple[str, Json]] = {
 def create_demo_app(
     services: Services, *, project: Project, public_key: str, server_url: str, push_url: str, poll_s: float = POLL_S
 ) -> "DemoApp":
-    """The app to mount at `/shop`, `/live` and `/clarion-sw.js`.
+    """The app to mount at `/`: the shop, the page that tells what happened, and the site's own service worker.
 
     `server_url` is how the world reaches us, without a trailing slash; `push_url` is what a Firefox's
     `dom.push.serverURL` is set to; `poll_s` is how often a watched story is looked at.
@@ -102,6 +102,7 @@ class DemoApp:
             "/shop/happenings": self._let_happen,
         }
         self._gets: Mapping[str, Callable[[Request], Answer]] = {
+            "/": self._entrance,
             "/shop": self._shop,
             "/live": self._live,
             "/clarion-sw.js": self._worker,
@@ -140,6 +141,9 @@ class DemoApp:
         if request.method not in ("GET", "HEAD"):
             return Answer(405, b"", "text/plain; charset=utf-8", (("allow", "GET, HEAD"),))
         return self._gets[path](request) if path in self._gets else self._children[parent](request, name)
+
+    def _entrance(self, _request: Request) -> Answer:
+        return Answer(303, b"", "text/plain; charset=utf-8", (("location", "/shop"),))
 
     def _shop(self, request: Request) -> Answer:
         return self._page(request, "shop", products=_SHELF, stars=_STARS)

@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -52,7 +51,8 @@ class PushEndpoint:
 
     def _extract(self, request: HttpRequest, now: Millis) -> Push | Cancel | Discovery | Refused:
         try:
-            return self._extractor.extract(request, urlsplit(request.url).path, now)
+            path = request.url.removeprefix(self._node.origin).partition("?")[0]
+            return self._extractor.extract(request, path, now)
         except Refused as refused:
             return refused
 

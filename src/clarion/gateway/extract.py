@@ -61,6 +61,7 @@ class Extractor:
         self._tokens = tokens
         self._vapid = vapid
         self._signer = signer
+        self._sign = signer.signer_for(MESSAGE_PURPOSE)
 
     def extract(self, request: HttpRequest, path: str, now: Millis) -> Push | Cancel | Discovery:
         """Raises Refused."""
@@ -108,7 +109,7 @@ class Extractor:
 
     def message_id(self, key: Key, channel: Key) -> str:
         """The end of a message's `Location`; only who has it can take the message back."""
-        return self._signer.sign(MESSAGE_PURPOSE, key.to_bytes(_KEY_BYTES) + channel.to_bytes(_KEY_BYTES))
+        return self._sign(key.to_bytes(_KEY_BYTES) + channel.to_bytes(_KEY_BYTES))
 
     def _cancel(self, message_id: str) -> Cancel:
         named = self._signer.verify(MESSAGE_PURPOSE, message_id)
@@ -178,7 +179,9 @@ def _bare(name: str, header: str | None) -> str | None:
 
 
 def _parameter(header: str | None, name: str) -> str | None:
-    pairs = (part.partition("=") for part in re.split("[,;]", header or ""))
+    if header is None:
+        return None
+    pairs = (part.partition("=") for part in re.split("[,;]", header))
     return next((value.strip() for key, _, value in pairs if key.strip().lower() == name), None)
 
 

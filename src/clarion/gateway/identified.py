@@ -227,7 +227,7 @@ class Identified:
 
     def push(self, key: Key, message: PushMessage, ticket: int) -> bool:
         """Send a stored message now; False when it must be read from the store in its turn."""
-        if self._draining or ticket != self.epoch or not self._takes_more():
+        if ticket != self.epoch or not self._takes_more():
             return False
         self._send(key, message)
         metrics.DELIVERED_DIRECT.inc()

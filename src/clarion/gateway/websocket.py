@@ -45,6 +45,7 @@ CLOSE_GRACE_S = 2.0
 """For the device's half of the closing handshake."""
 _READ_BUFFER = 2048  # picows' least; it grows for who sends more
 _FRAME_HEADER = 14  # room that picows asks for before a payload to be sent without a copy
+_SHORTEST_TICK_S = 0.01
 _AT_ONCE = 500  # timers handled before the loop may do something else
 _NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 
@@ -126,6 +127,8 @@ class Listener(WSListener):
         self._transport = None
         self._fragments = None
         self._server.disconnected(self._session)
+        # The session knows us: without this only a full collection would free the two, and those are rare and long.
+        del self._session
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -226,7 +229,7 @@ class SocketServer:
         self.ping_timeout = ping_timeout
         self.wheel: TimerWheel[Listener] = TimerWheel()
         self.buffer = bytearray()  # every frame is written here, then into its socket
-        self._tick = min(1.0, ping_interval / 4, ping_timeout / 4)
+        self._tick = max(_SHORTEST_TICK_S, min(1.0, ping_interval / 4, ping_timeout / 4))
         self._capacity = capacity
         self._connections = 0
         self._closing = False

@@ -5,6 +5,7 @@ engine's own fastest way to move many rows. Both take a whole batch in one state
 back to Python for each row would have to win the interpreter lock from the event loop for each row.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
@@ -90,6 +91,11 @@ class Database(Transactions, Protocol):
         Inside, read first and write once at the end.
         """
         ...
+
+
+def wall_clock() -> Millis:
+    """The time of this machine."""
+    return time.time_ns() // 1_000_000
 
 
 def upsert(conn: Connection, table: Table) -> Any:

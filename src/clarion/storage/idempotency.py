@@ -38,7 +38,7 @@ def _begin(conn: Connection, project: Key, key: str, request_hash: bytes, now: M
     _forget(conn, now - DAY_MS)
     values = {"request_hash": request_hash, "status": 0, "body": b"", "created_at": now}
     statement = upsert(conn, idempotency).values(project=project, key=key, **values).on_conflict_do_nothing()
-    if conn.execute(statement).rowcount > 0:
+    if conn.execute(statement.returning(idempotency.c.key)).first() is not None:
         return None
     row = conn.execute(select(idempotency).where(mine).with_for_update()).first()
     if row is None:  # abandoned at this moment

@@ -114,7 +114,7 @@ def _merged(old: Json, given: Json) -> Json:
 def _create(conn: Connection, project: Key, user_id: str, now: Millis, *, anonymous: bool) -> bool:
     values = {"project": project, "id": user_id, "attributes": {}, "anonymous": anonymous}
     statement = upsert(conn, person).values(**values, created_at=now, updated_at=now).on_conflict_do_nothing()
-    return conn.execute(statement).rowcount > 0
+    return conn.execute(statement.returning(person.c.key)).scalar() is not None
 
 
 def _create_anonymous(conn: Connection, project: Key, user_id: str, now: Millis) -> User:

@@ -7,7 +7,6 @@ each behind a savepoint of its own, and commits once: the more callers wait, the
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -22,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from clarion.errors import ConfigurationError, Unavailable
 from clarion.model import Key, Millis
 from clarion.storage import migrate
-from clarion.storage.database import Dialect, P, T, Transactions, from_json, to_json
+from clarion.storage.database import Dialect, P, T, Transactions, from_json, to_json, wall_clock
 from clarion.storage.folderlock import FolderLock
 from clarion.storage.sqlite_dialect import SqliteDialect, driver_of
 from clarion.storage.store import SqlStore
@@ -35,11 +34,6 @@ _JOBS_PER_COMMIT = 1_000
 _CANNOT_NOW = tuple(
     f"SQLITE_{word}" for word in ("BUSY", "CANTOPEN", "FULL", "IOERR", "LOCKED", "NOMEM", "PROTOCOL", "READONLY")
 )
-
-
-def wall_clock() -> Millis:
-    """The time of this machine."""
-    return time.time_ns() // 1_000_000
 
 
 class SqliteStore(SqlStore):
@@ -178,6 +172,7 @@ class SqliteDatabase:
             driver.execute("PRAGMA wal_autocheckpoint=4000")
             driver.execute("PRAGMA journal_size_limit=67108864")
             driver.execute("PRAGMA cache_size=-16384")
+            driver.execute("PRAGMA secure_delete=FAST")
             return driver
 
         engine: Engine = create_engine(

@@ -183,7 +183,7 @@ class _NotificationService(ServiceInterface):
         self._ids = itertools.count(1)
 
     @dbus_method("Notify")
-    def notify(  # noqa: PLR0917 - the specification's signature
+    def notify(
         self,
         app_name: DBusStr,
         replaces_id: DBusUInt32,

@@ -69,10 +69,19 @@ async function silence() {
   toast("The bell is off", "This browser has no address here any more.");
 }
 
+/** The person may take the permission back in the browser's settings while this page is open. */
+async function followPermission() {
+  const status = await navigator.permissions?.query({ name: "notifications" });
+  status?.addEventListener("change", () => {
+    if (clarion.permission !== "granted") show(clarion.permission === "denied" ? "denied" : "ask");
+  });
+}
+
 /** Sets the bell to what this browser already is. */
 export async function ready() {
   bell.addEventListener("click", ring);
   part("bell-off").addEventListener("click", silence);
+  followPermission().catch(() => {}); // browsers that cannot tell say so by failing
   if (clarion.hint) return show(clarion.hint);
   if (clarion.permission === "denied") return show("denied");
   show("ask");

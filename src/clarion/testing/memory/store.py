@@ -3,20 +3,7 @@
 import time
 
 from clarion.model import Millis
-from clarion.ports import (
-    Clock,
-    Consents,
-    Definitions,
-    Devices,
-    Events,
-    Idempotency,
-    Projects,
-    PushStore,
-    Steps,
-    Trail,
-    Users,
-    Work,
-)
+from clarion.ports import Clock
 from clarion.testing.memory.devices import MemoryDevices
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.events import MemoryEvents
@@ -38,20 +25,18 @@ class MemoryStore:
 
     def __init__(self, clock: Clock | None = None) -> None:
         tables = Tables(now=clock.now if clock else _wall_clock)
-        work = MemoryWork(tables)
-        users = MemoryUsers(tables)
-        effects = EffectsWriter(tables, work)
-        self.projects: Projects = MemoryProjects(tables)
-        self.definitions: Definitions = MemoryDefinitions(tables)
-        self.users: Users = users
-        self.devices: Devices = MemoryDevices(tables)
-        self.consents: Consents = MemoryConsents(tables)
-        self.events: Events = MemoryEvents(tables, users, work)
-        self.trail: Trail = MemoryTrail(tables, effects)
-        self.work: Work = work
-        self.steps: Steps = MemorySteps(tables, work, effects)
-        self.idempotency: Idempotency = MemoryIdempotency(tables)
-        self.push: PushStore = MemoryPushStore(tables)
+        self.work = MemoryWork(tables)
+        self.users = MemoryUsers(tables)
+        effects = EffectsWriter(tables, self.work)
+        self.projects = MemoryProjects(tables)
+        self.definitions = MemoryDefinitions(tables)
+        self.devices = MemoryDevices(tables)
+        self.consents = MemoryConsents(tables)
+        self.events = MemoryEvents(tables, self.users, self.work)
+        self.trail = MemoryTrail(tables, effects)
+        self.steps = MemorySteps(tables, self.work, effects)
+        self.idempotency = MemoryIdempotency(tables)
+        self.push = MemoryPushStore(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""

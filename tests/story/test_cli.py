@@ -1,0 +1,343 @@
+"""The command line as a person uses it: a real server, real folders, and what is printed."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from clarion import __version__
+from clarion.cli import main
+from story.terminal import Ended, Running, Shop, environment, free_port, process
+
+pytestmark = pytest.mark.process
+
+Clarion: TypeAlias = Callable[..., Ended]
+
+
+@pytest.fixture
+def clarion(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Clarion:
+    """Runs a short command as the program does, without the second that a process takes to start.
+
+    `settings` are environment variables without `CLARION_`.
+    """
+    for name in os.environ:
+        if name.startswith("CLARION_"):
+            monkeypatch.delenv(name)
+
+    def run(*arguments: str | Path, **settings: str) -> Ended:
+        with monkeypatch.context() as here:
+            here.setattr(sys, "argv", ["clarion", *map(str, arguments)])
+            for name, value in settings.items():
+                here.setenv(f"CLARION_{name}", value)
+            with pytest.raises(SystemExit) as end:
+                main()
+        return Ended(end.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    data = tmp_path_factory.mktemp("shop")
+    key = process("project", "create", "The shop", "--data", data, "--json").json["server_key"]
+    server = Running("serve", data)
+    yield Shop(server.url, data, key)
+    assert server.end() == 0
+    assert "error" not in server.logged
+
+
+# --- words about itself ----------------------------------------------------------------------------------------------
+
+
+def test_it_tells_its_version(clarion: Clarion) -> None:
+    assert clarion("--version").out == f"clarion {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["", "serve", "project create", "keys revoke"])
+def test_help_ends_well(clarion: Clarion, command: str) -> None:
+    ended = clarion(*command.split(), "-h")
+    assert ended.code == 0
+    assert "Usage:" in ended.out
+
+
+def test_help_does_not_load_the_platform() -> None:
+    heavy = "{'sqlalchemy', 'litestar', 'aiohttp', 'uvicorn'} & set(sys.modules)"
+    script = f"import sys\nfrom clarion.cli.app import app\nsys.exit(len({heavy}))"
+    assert subprocess.run([sys.executable, "-c", script], env=environment(), check=False).returncode == 0
+
+
+# --- projects and keys -----------------------------------------------------------------------------------------------
+
+
+def test_a_project_is_made_with_keys_for_both_sides(clarion: Clarion, tmp_path: Path) -> None:
+    made = clarion("project", "create", "The shop", "--data", tmp_path / "new", "--json").json
+    assert made.keys() == {"id", "server_key", "public_key", "vapid_public_key"}
+    assert made["server_key"].startswith("sk_")
+    assert made["public_key"].startswith("pk_")
+
+
+def test_keys_are_printed_whole_so_that_they_can_be_copied(clarion: Clarion, tmp_path: Path) -> None:
+    shown = clarion("project", "create", "The shop", "--data", tmp_path).out
+    assert re.search(r"^Server key +sk_[\w-]{43}$", shown, re.MULTILINE)
+    assert re.search(r"^VAPID key +[\w-]{87}$", shown, re.MULTILINE)
+
+
+def test_a_nameless_project_is_refused(clarion: Clarion, tmp_path: Path) -> None:
+    ended = clarion("project", "create", " ", "--data", tmp_path)
+    assert ended.code == 1
+    assert "name: needs at least one character" in ended.err
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_a_key_is_made_listed_and_revoked(clarion: Clarion, shop: Shop, way: str) -> None:
+    where = getattr(shop, way)
+    made = clarion(
+        "keys", "create", "--name", f"{way} ci", "--scope", "read", "--scope", "admin", "--json", *where
+    ).json
+    assert made["scopes"] == ["read", "admin"]
+    assert clarion("keys", "list", "--server", shop.url, "--key", made["key"]).code == 0
+
+    assert clarion("keys", "revoke", made["id"], *where).out == f"Revoked {made['id']}.\n"
+    [listed] = [key for key in clarion("keys", "list", "--json", *where).json["items"] if key["id"] == made["id"]]
+    assert listed["revoked_at"]
+    assert made["key"] not in json.dumps(listed)
+    assert re.search(rf"{made['id']} .* {way} ci .* revoked", clarion("keys", "list", *where).out)
+
+
+def test_a_public_key_is_made_for_sdks(clarion: Clarion, shop: Shop) -> None:
+    assert clarion("keys", "create", "--public", *shop.asking).out.startswith("Key         pk_")
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_a_scope_that_is_none_is_named(clarion: Clarion, shop: Shop, way: str) -> None:
+    ended = clarion("keys", "create", "--scope", "sned", *getattr(shop, way))
+    assert ended.code == 1
+    assert "scopes[0]: must be one of" in ended.err
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_revoking_a_key_that_is_none_fails(clarion: Clarion, shop: Shop, way: str) -> None:
+    ended = clarion("keys", "revoke", "nobody", *getattr(shop, way))
+    assert ended.code == 1
+    assert ended.err.startswith("✗ Not found")
+
+
+# --- sending and explaining ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_what_is_sent_can_be_explained_by_both_doors(clarion: Clarion, shop: Shop, way: str) -> None:
+    user = f"ada {way}/ü"
+    sent = clarion("send", "--user", user, "--title", "Hello", "--body", "World", "--json", *getattr(shop, way)).json
+    shop.wait_until_decided(sent["id"])
+
+    told = clarion("explain", "--user", user, "--json", *shop.asking).json
+    assert told == clarion("explain", "--user", user, "--json", *shop.opening).json
+    [chapter] = told["chapters"]
+    assert chapter["detail"]["reason"] == "no_device"
+
+
+def test_the_story_is_told_with_the_gates_of_the_decision(clarion: Clarion, shop: Shop) -> None:
+    told = clarion("send", "--user", "grace", "--title", "Hello", *shop.asking).out
+    notification = re.search(r"[0-9a-f]{32}", told)
+    assert notification
+    shop.wait_until_decided(notification[0])
+    command = told.split("clarion ")[-1].split()
+    story = clarion(*command, *shop.asking).out
+    assert "Decided to drop: no_device" in story
+    assert "✓ consent    on by default" in story
+    assert "✗ device     no active device that we can reach" in story
+    assert re.search(r"\d\d:\d\d:\d\d\.\d{3}  decide", story)
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_a_wrong_field_is_named_with_what_would_be_right(clarion: Clarion, shop: Shop, way: str) -> None:
+    ended = clarion("send", "--user", "u1", "--title", "Hi", "--category", "nope", *getattr(shop, way))
+    assert ended.code == 1
+    assert "category: there is no category nope" in ended.err
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_a_link_that_is_none_is_refused(clarion: Clarion, shop: Shop, way: str) -> None:
+    ended = clarion("send", "--user", "u1", "--title", "Hi", "--url", "javascript:alert(1)", *getattr(shop, way))
+    assert ended.code == 1
+    assert "url: must be an http:// or https:// URL" in ended.err
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_nobody_has_no_story(clarion: Clarion, shop: Shop, way: str) -> None:
+    ended = clarion("explain", "--user", "nobody", *getattr(shop, way))
+    assert ended.code == 1
+    assert ended.err.startswith("✗ Not found")
+
+
+# --- which door ------------------------------------------------------------------------------------------------------
+
+
+def test_the_environment_names_server_and_key(clarion: Clarion, shop: Shop) -> None:
+    ended = clarion("keys", "list", "--json", SERVER=shop.url, KEY=shop.key)
+    assert len(ended.json["items"]) >= 2
+
+
+def test_the_environment_names_the_folder(clarion: Clarion, shop: Shop) -> None:
+    assert clarion("keys", "list", "--json", DATA=str(shop.data)).json["items"]
+
+
+def test_without_a_door_it_says_which_there_are(
+    clarion: Clarion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = clarion("keys", "list")
+    assert ended.code == 2
+    assert "CLARION_SERVER and CLARION_KEY" in ended.err
+    assert "--data" in ended.err
+
+
+def test_two_doors_at_once_are_refused(clarion: Clarion, shop: Shop) -> None:
+    assert clarion("keys", "list", *shop.asking, *shop.opening).code == 2
+
+
+def test_a_missing_option_is_a_wrong_command(clarion: Clarion, shop: Shop) -> None:
+    ended = clarion("send", "--user", "u1", *shop.asking)
+    assert ended.code == 2
+    assert "--title" in ended.err
+
+
+def test_a_wrong_key_is_told(clarion: Clarion, shop: Shop) -> None:
+    ended = clarion("keys", "list", "--server", shop.url, "--key", "sk_wrong")
+    assert ended.code == 1
+    assert "401 unauthenticated" in ended.err
+    assert "sk_wrong" not in ended.err
+
+
+def test_no_server_is_told_with_its_address(clarion: Clarion) -> None:
+    port = free_port()
+    ended = clarion("keys", "list", "--server", f"http://127.0.0.1:{port}", "--key", "sk_x")
+    assert ended.code == 1
+    assert f"No answer from http://127.0.0.1:{port}" in ended.err
+    assert "Connection refused" in ended.err
+
+
+def test_looking_into_a_folder_never_makes_one(clarion: Clarion, tmp_path: Path) -> None:
+    ended = clarion("keys", "list", "--data", tmp_path / "typo")
+    assert ended.code == 1
+    assert "typo" in ended.err.replace("\n", "")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_of_several_projects_one_must_be_named(clarion: Clarion, tmp_path: Path) -> None:
+    ids = [clarion("project", "create", name, "--data", tmp_path, "--json").json["id"] for name in ("A", "B")]
+    ended = clarion("keys", "list", "--data", tmp_path)
+    assert ended.code == 1
+    assert all(id in ended.err for id in ids)
+    assert clarion("keys", "list", "--data", tmp_path, "--project", ids[1]).code == 0
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_setting_is_named(clarion: Clarion) -> None:
+    ended = clarion("serve", PORT="many")
+    assert ended.code == 1
+    assert "CLARION_PORT" in ended.err
+
+
+def test_an_unknown_setting_in_the_file_is_named(
+    clarion: Clarion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clarion.toml").write_text('prot = 8700\nlog_level = "debug"\n')
+    ended = clarion("serve")
+    assert ended.code == 1
+    assert "prot: is not a setting" in ended.err
+
+
+def test_a_settings_file_that_is_named_must_be_there(clarion: Clarion, tmp_path: Path) -> None:
+    ended = clarion("serve", CONFIG=str(tmp_path / "none.toml"))
+    assert ended.code == 1
+    assert "none.toml" in ended.err.replace("\n", "")
+
+
+def test_a_role_that_is_none_is_named(clarion: Clarion) -> None:
+    ended = clarion("serve", "--role", "api,wroker")
+    assert ended.code == 2
+    assert "wroker" in ended.err
+
+
+# --- servers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", ["--port", "--push-port"])
+def test_a_taken_port_is_told_by_its_flag(tmp_path: Path, flag: str) -> None:
+    ports = {"--port": str(free_port()), "--push-port": str(free_port())}
+    with socket.create_server(("127.0.0.1", int(ports[flag]))):
+        ended = process("serve", "--data", tmp_path, *(word for pair in ports.items() for word in pair))
+    assert ended.code == 1
+    assert f"{flag} takes another" in ended.err
+    assert ports[flag] in ended.err
+
+
+def test_a_second_server_on_the_same_folder_is_refused(shop: Shop) -> None:
+    ended = process("serve", *shop.opening, "--port", str(free_port()), "--push-port", str(free_port()))
+    assert ended.code == 1
+    assert "already serves the folder" in ended.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_it_ends_well_and_lets_go_of_the_folder(tmp_path: Path, number: signal.Signals) -> None:
+    for _ in range(2):
+        server = Running("serve", tmp_path)
+        assert server.end(number) == 0
+        assert server.logged.count("\n") == 1, server.logged
+
+
+def test_its_log_is_one_json_object_a_line(tmp_path: Path) -> None:
+    server = Running("serve", tmp_path, "--role", "api,gateway", LOG_FORMAT="json")
+    assert server.end() == 0
+    [ready] = [json.loads(line) for line in server.logged.splitlines()]
+    assert ready["event"] == "ready"
+    assert ready["level"] == "info"
+    assert ready["roles"] == ["api", "gateway"]
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_an_unforeseen_error_is_logged_without_the_secrets_around_it(form: str) -> None:
+    script = f"""
+import logging
+from clarion.cli import logs
+from clarion.config import Settings
+logs.configure(Settings(log_format="{form}"))
+try:
+    key = "sk_" + "secret"
+    raise ValueError("what happened")
+except ValueError:
+    logging.getLogger("somewhere").exception("it broke")
+"""
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    assert "it broke" in done.stderr
+    assert "ValueError: what happened" in done.stderr
+    assert "sk_secret" not in done.stderr
+
+
+def test_the_demo_tells_where_to_look_and_shows_its_keys_once(tmp_path: Path) -> None:
+    banners = []
+    for _ in range(2):
+        demo = Running("demo", tmp_path)
+        links = re.findall(rf"{demo.url}/\S+", demo.said)
+        assert len(links) == 3
+        for link in links:
+            with urllib.request.urlopen(link) as page:
+                assert page.status == 200
+        assert demo.end() == 0
+        banners.append(demo.said)
+    assert re.search(r"sk_[\w-]{43}", banners[0])
+    assert not re.search(r"sk_[\w-]{43}", banners[1])

@@ -1,0 +1,60 @@
+"""Writes docs/reference/cli.md from the commands themselves:  python tools/reference.py [--check]."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from clarion.cli.app import app
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
+HEAD = """# Command line
+
+Written by `make docs` from the commands themselves. Exit codes: 0; 1 when something went wrong, with the reason on the error
+channel; 2 when the command itself is wrong. In a checkout the program is `.venv/bin/clarion`.
+
+Commands with `--server`, `--key` and `--data` do their work at a server, or straight in a folder or database on this machine. The
+flags win; else `CLARION_SERVER` and `CLARION_KEY`; else `CLARION_DATA` or `CLARION_DATABASE_URL`. More in the
+[settings](settings.md).
+"""
+
+
+def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Every command that does something, with the words that call it."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield " ".join(path), command
+        return
+    for name, one in inner.items():
+        yield from commands(one, (*path, name))
+
+
+def section(words: str, command: Any) -> str:
+    """One command: what it does, its arguments and its options."""
+    lines = [f"## {words}", "", command.help, ""]
+    rows = [row(parameter) for parameter in command.params if parameter.name != "help"]
+    return "\n".join([*lines, "| | |", "|---|---|", *rows, ""])
+
+
+def row(parameter: Any) -> str:
+    """One line of the table: names, and what they mean."""
+    if parameter.param_type_name == "argument":
+        names = f"`{parameter.name.upper()}`"
+    else:
+        value = "" if parameter.is_flag else f" {parameter.metavar}"
+        names = ", ".join(f"`{name}{value}`" for name in parameter.opts)
+    needed = " Required." if parameter.required and parameter.param_type_name == "option" else ""
+    return f"| {names} | {parameter.help}{needed} |"
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(section(*one) for one in commands(typer.main.get_command(app), ("clarion",)))])
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(PAGE.read_text("utf-8") != page())
+    PAGE.write_text(page(), "utf-8")
