@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from clarion.bootstrap import SystemChance, SystemClock
+from clarion.bootstrap import SystemChance, SystemClock, calm_collector
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
@@ -39,6 +39,9 @@ from clarion.storage.postgres import PostgresStore
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.bus import LocalBus
 from clarion.workers.delivery import Workers
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from postgres_server import DURABLE, find_binaries, running_server
 
 USERS = 100_000
 SECRET = [b"a secret for the bench, 32 bytes and more"]
@@ -113,6 +116,7 @@ class Measured:
         message = Message(
             title="Hello {{ user.first_name }}", body="Something new is here.", url="https://shop.example/"
         )
+        calm_collector()
         self.workers.start(WAKE)
         cpu, wall = time.process_time(), time.monotonic()
         notification = await self.pipeline.notify(project, message, Audience(everyone=True))
@@ -169,9 +173,6 @@ def postgres() -> Iterator[str | None]:
     if url := os.environ.get("CLARION_BENCH_DATABASE_URL"):
         yield url
         return
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from postgres_server import DURABLE, find_binaries, running_server  # noqa: PLC0415 - only where it is needed
-
     binaries = find_binaries()
     if binaries is None:
         yield None

@@ -5,24 +5,22 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-# What is thrown away in a minute need not reach the disk.
-OPTIONS = {
+DURABLE = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
     "max_wal_size": "256MB",
     "shared_buffers": "64MB",
     "max_connections": "200",
 }
+# What is thrown away in a minute need not reach the disk.
+FAST = {**DURABLE, "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 class PostgresServer:
@@ -64,7 +62,7 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def running_server(binaries: Path) -> Iterator[PostgresServer]:
+def running_server(binaries: Path, settings: Mapping[str, str] = FAST) -> Iterator[PostgresServer]:
     """Start a server and stop it at the end. PostgreSQL refuses to be root, so root runs it as `postgres`."""
     folder = Path(tempfile.mkdtemp(prefix="clarion-postgres-"))
     data, log = folder / "data", folder / "log"
@@ -73,7 +71,7 @@ def running_server(binaries: Path) -> Iterator[PostgresServer]:
     try:
         _call(binaries / "initdb", "-D", data, "-U", "clarion", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         port = _free_port()
-        options = " ".join(f"-c {name}='{value}'" for name, value in OPTIONS.items())
+        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         _call(binaries / "pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", f"-p {port} {options}")
         try:
             yield PostgresServer(port)

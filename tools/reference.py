@@ -1,6 +1,6 @@
-"""Writes docs/reference/cli.md from the commands themselves:  python tools/reference.py [--check]."""
+"""Writes docs/reference/cli.md from the commands themselves; a test compares the two."""
+# ruff: noqa: INP001 - a script, not a package
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from clarion.cli.app import app
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
 HEAD = """# Command line
 
-Written by `make docs` from the commands themselves. Exit codes: 0; 1 when something went wrong, with the reason on the error
-channel; 2 when the command itself is wrong. In a checkout the program is `.venv/bin/clarion`.
+Written by `make docs` from the commands themselves. Exit codes: 0; 1 when something went wrong, with the reason on the
+error channel; 2 when the command itself is wrong. In a checkout the program is `.venv/bin/clarion`.
 
-Commands with `--server`, `--key` and `--data` do their work at a server, or straight in a folder or database on this machine. The
-flags win; else `CLARION_SERVER` and `CLARION_KEY`; else `CLARION_DATA` or `CLARION_DATABASE_URL`. More in the
-[settings](settings.md).
+Commands with `--server`, `--key` and `--data` do their work at a server, or straight in a folder or database on this
+machine. The flags win; else `CLARION_SERVER` and `CLARION_KEY`; else `CLARION_DATA` or `CLARION_DATABASE_URL`. More in
+the [settings](settings.md).
 """
 
 
@@ -33,20 +33,17 @@ def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 def section(words: str, command: Any) -> str:
     """One command: what it does, its arguments and its options."""
-    lines = [f"## {words}", "", command.help, ""]
     rows = [row(parameter) for parameter in command.params if parameter.name != "help"]
-    return "\n".join([*lines, "| | |", "|---|---|", *rows, ""])
+    return "\n".join([f"## {words}", "", command.help, "", "| | |", "|---|---|", *rows, ""])
 
 
 def row(parameter: Any) -> str:
-    """One line of the table: names, and what they mean."""
+    """One line of the table: how it is written, and what it means."""
     if parameter.param_type_name == "argument":
-        names = f"`{parameter.name.upper()}`"
-    else:
-        value = "" if parameter.is_flag else f" {parameter.metavar}"
-        names = ", ".join(f"`{name}{value}`" for name in parameter.opts)
-    needed = " Required." if parameter.required and parameter.param_type_name == "option" else ""
-    return f"| {names} | {parameter.help}{needed} |"
+        return f"| `{parameter.name.upper()}` | {parameter.help} |"
+    value = "" if parameter.is_flag else f" {parameter.metavar}"
+    names = ", ".join(f"`{name}{value}`" for name in parameter.opts)
+    return f"| {names} | {parameter.help}{' Required.' if parameter.required else ''} |"
 
 
 def page() -> str:
@@ -55,6 +52,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        sys.exit(PAGE.read_text("utf-8") != page())
     PAGE.write_text(page(), "utf-8")

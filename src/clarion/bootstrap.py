@@ -1,6 +1,7 @@
 """Settings in, running platform out: the only file that names adapters."""
 
 import contextlib
+import gc
 import os
 import secrets
 import socket
@@ -45,6 +46,7 @@ SWEEP_SECONDS = 30.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
 DELIVERIES_AT_ONCE = 4
+COLLECT_AFTER = 20_000
 
 log = structlog.get_logger(__name__)
 
@@ -194,6 +196,17 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
     return create_app(services)
 
 
+def calm_collector() -> None:
+    """Tell the garbage collector that what start-up made stays, and to look less often.
+
+    A batch makes thousands of small objects and lets all of them go again; with the default threshold of 700 the
+    collector walks over them dozens of times for nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
+
+
 def _nothing() -> None:
     """Nobody waits for it."""
 
@@ -209,6 +222,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            calm_collector()
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -697,26 +697,26 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     address: Address
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The service took it; `provider_id` is its own name for it."""
 
     provider_id: str | None = None
 
 
-class Gone(msgspec.Struct, frozen=True):
+class Gone(msgspec.Struct, frozen=True, gc=False):
     """Proof that the address is dead. `since`: when it died, if the service says."""
 
     detail: str = ""
     since: Millis | None = None
 
 
-class Quarantined(msgspec.Struct, frozen=True):
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
     """The address is refused in a way that a new registration may mend."""
 
     detail: str = ""
 
 
-class RetryAfter(msgspec.Struct, frozen=True):
+class RetryAfter(msgspec.Struct, frozen=True, gc=False):
     """Try again; `seconds` if the service says how long to wait. `unknown`: it may have arrived."""
 
     seconds: float | None = None
@@ -724,19 +724,19 @@ class RetryAfter(msgspec.Struct, frozen=True):
     unknown: bool = False
 
 
-class TooLarge(msgspec.Struct, frozen=True):
+class TooLarge(msgspec.Struct, frozen=True, gc=False):
     """The payload is over the service's limit."""
 
     detail: str = ""
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """This message is refused for good; the address may be fine."""
 
     detail: str = ""
 
 
-class BadCredentials(msgspec.Struct, frozen=True):
+class BadCredentials(msgspec.Struct, frozen=True, gc=False):
     """Our keys are refused: nothing of this provider can go out until they are mended."""
 
     detail: str = ""

@@ -1,5 +1,6 @@
 """The whole way in a real Firefox: from the prompt to the tap, and every way in which it may end early."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
@@ -124,17 +125,21 @@ async def test_a_no_to_the_browser_itself(where: str, visitor: Visitor, demo: De
     assert desktop.notifications == []
 
 
-async def test_a_push_waits_for_a_firefox_that_is_shut(visitor: Visitor, demo: Demo, desktop: Desktop) -> None:
+async def test_pushes_wait_for_a_firefox_that_is_shut(visitor: Visitor, demo: Demo, desktop: Desktop) -> None:
     await visitor.subscribe()
     await visitor.firefox.stop()
-    await demo.ship(visitor.name, ORDER)
-    await demo.decision(visitor.name)
-    await eventually(lambda: demo.deliveries(visitor.name), _all(state="accepted"), "the push service to keep it")
+    products = [f"Mug {number}" for number in range(12)]  # more than the push service hands over at once
+    orders = [{"order": ORDER, "product": product} for product in products]
+    await asyncio.gather(*(demo.tell(visitor.name, "order_placed", order) for order in orders))
+    await eventually(lambda: demo.deliveries(visitor.name), _all(12, state="accepted"), "the push service to have them")
 
     await visitor.firefox.start()
-    desktop.click(await desktop.next_notification())
+    shown = [await desktop.next_notification() for _ in orders]
+    assert {one.body for one in shown} == {f"{product} left our harbour today." for product in products}
+    desktop.click(shown[0])
     await visitor.firefox.switch_to(f"/shop/orders/{ORDER}")
     await demo.receipt(visitor.name, "clicked")
+    assert len(desktop.notifications) == 12
 
 
 @pytest.mark.parametrize("how", ["unsubscribed", "revoked"])
@@ -281,5 +286,5 @@ async def test_the_live_page_tells_it_as_it_happens(visitor: Visitor, demo: Demo
     assert await visitor.firefox.run("return window.first"), "the page was loaded again"
 
 
-def _all(**fields: str) -> Callable[[list[Json]], bool]:
-    return lambda items: bool(items) and all(fields.items() <= item.items() for item in items)
+def _all(count: int = 1, **fields: str) -> Callable[[list[Json]], bool]:
+    return lambda items: len(items) == count and all(fields.items() <= item.items() for item in items)

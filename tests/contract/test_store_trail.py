@@ -1,5 +1,7 @@
 """Notifications and what became of them, as the API shows it."""
 
+import asyncio
+
 from clarion.model import Audience, DeliveryState, Message, Notification, Project, Reason, Urgency
 from clarion.ports import AudienceWork, DecisionRecord, DeliveryRecord, Effects, NewWork, Page, Store
 from contract.support import (
@@ -39,6 +41,11 @@ async def test_reserved_keys_rise_and_are_never_given_twice(store: Store) -> Non
     assert first == sorted(first)
     assert second == sorted(second)
     assert len({*first, *second}) == 1003
+
+
+async def test_callers_at_the_same_time_get_different_keys(store: Store) -> None:
+    given = await asyncio.gather(*(store.trail.reserve(2) for _ in range(200)))
+    assert len({key for keys in given for key in keys}) == 400
 
 
 async def test_a_notification_comes_back_as_it_was_given(store: Store) -> None:

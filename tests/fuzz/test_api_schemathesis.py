@@ -1,6 +1,7 @@
 """Schemathesis reads our own OpenAPI document and tries to prove it, or us, wrong over real HTTP."""
 
 import asyncio
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from clarion.testing import ManualClock, MemoryStore, SeededChance
 from contract.api_world import ApiWorld
 from story.world import World
 
-EXAMPLES = int(os.environ.get("CLARION_FUZZ_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("CLARION_FUZZ_EXAMPLES", "5"))
+MOST = 200
+NUMBERS = itertools.count()
 EXCLUDED = [
     # Well-formed is not yet right: categories must exist, keys be ours, tokens be signed.
     checks.positive_data_acceptance,
@@ -60,9 +63,6 @@ class Served:
         return self
 
     def __exit__(self, *_: object) -> None:
-        import urllib.request
-
-        print(urllib.request.urlopen(self.url + "/metrics").read().decode()[:6000])
         self._server.should_exit = True
         self._thread.join(30)
 
@@ -88,6 +88,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_the_document_is_true(case: schemathesis.Case, served: Served) -> None:
     security = case.operation.definition.raw["security"] or [{}]
     key = served.keys.get(next(iter(security[0]), ""))
+    key_told = (case.headers or {}).get("Idempotency-Key", "")
+    if 0 < len(key_told) < MOST:
+        # Otherwise one case's key would refuse the next case's body before it is looked at.
+        case.headers["Idempotency-Key"] = f"{key_told}-{next(NUMBERS)}"
     # A batch is taken for the sake of its good items; the others are named in the answer.
     batch = isinstance(case.body, dict) and bool({"events", "receipts"} & set(case.body))
     case.call_and_validate(

@@ -1,8 +1,8 @@
 """What the nouns of this folder ask of an engine: transactions, and the few statements that run by the million.
 
 A noun is written once, as plain functions over a connection; `Database` runs them in a thread, `Dialect` has each
-engine's own fastest way to move many rows. Both take a whole batch in one statement: besides the speed, a thread that goes
-back to Python for each row would have to win the interpreter lock from the event loop for each row.
+engine's own fastest way to move many rows. Both take a whole batch in one statement: besides the speed, a thread that
+goes back to Python for each row would have to win the interpreter lock from the event loop for each row.
 """
 
 import time
@@ -12,8 +12,9 @@ from functools import cache
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table, UnaryExpression
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.operators import custom_op
 
 from clarion.errors import InvalidRequest
 from clarion.model import Key, Millis
@@ -47,6 +48,10 @@ class Dialect(Protocol):
         """`SELECT columns rest`, where `rest` reads the rows as a relation `batch`; in no particular order."""
         ...
 
+    def large(self, conn: Connection, sql: str, *values: object) -> list[Row]:
+        """Any statement's rows: few, with bytes in them."""
+        ...
+
     def within(self, type_: str) -> str:
         """What follows a column to compare it with a list that is one parameter, made by `listed`."""
         ...
@@ -73,7 +78,7 @@ class Transactions(Protocol):
 
 
 class Database(Transactions, Protocol):
-    """One engine. `key_block`: how many keys of notifications to fetch ahead; `now`: the time where no caller says it."""
+    """One engine. `key_block`: keys of notifications to fetch ahead; `now`: the time where no caller says it."""
 
     key_block: int
     now: Callable[[], Millis]
@@ -101,6 +106,11 @@ def wall_clock() -> Millis:
 def upsert(conn: Connection, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the words of the connection's engine."""
     return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def by_other_index(column: ColumnElement[int]) -> ColumnElement[int]:
+    """A column that must be right, but is not how to find the rows: the project of rows that a person's index finds."""
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 def to_json(value: object) -> str:

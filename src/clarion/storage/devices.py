@@ -58,7 +58,8 @@ def _register(
     values = _values(registration) | {"person": owner, "registered_at": now, "updated_at": now}
     if known:
         key, *others = known
-        _delete(conn, project, device.c.key.in_(others))
+        if others:
+            _delete(conn, project, device.c.key.in_(others))
         conn.execute(update(device).where(device.c.key == key).values(values))
     else:
         added = insert(device).values(values | {"project": project, "id": device_id, "created_at": now})

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 
 from clarion.model import (
     Decision,
+    Delivery,
     DeliveryState,
     DeviceKind,
     DeviceState,
@@ -65,7 +66,7 @@ AND device.registered_at <= batch.registered_at AND device.state IN ('active', '
 """
 _SEND = """
 INSERT INTO sent_content (project, person, hash, at) SELECT project, person, hash, at FROM batch WHERE true
-ON CONFLICT (project, person, hash) DO UPDATE SET at = excluded.at
+ON CONFLICT (person, hash) DO UPDATE SET at = excluded.at
 """
 
 
@@ -176,13 +177,18 @@ def _project_of(conn: Connection, effects: Effects, lease: Lease | None) -> Key 
     """The one project that a step writes for; None when what it names is gone."""
     if lease is not None:
         return lease.project
-    own = [each.project for each in (*effects.notifications[:1], *effects.work[:1])]
+    own = [*(new.project for new in effects.notifications[:1]), *(new.project for new in effects.work[:1])]
     if own:
         return own[0]
-    told = (*effects.decisions[:1], *effects.revised[:1], *effects.deliveries[:1], *effects.outcomes[:1])
-    owners = (
-        [select(notification.c.project).where(notification.c.key == each.notification) for each in told]
-        + [select(device.c.project).where(device.c.key == each.device) for each in effects.device_verdicts[:1]]
-        + [select(person.c.project).where(person.c.key == user) for user, _ in effects.sent_content[:1]]
-    )
+    told: list[Decision | Delivery | Outcome] = [
+        *effects.decisions[:1],
+        *effects.revised[:1],
+        *effects.deliveries[:1],
+        *effects.outcomes[:1],
+    ]
+    owners = [
+        *(select(notification.c.project).where(notification.c.key == each.notification) for each in told),
+        *(select(device.c.project).where(device.c.key == each.device) for each in effects.device_verdicts[:1]),
+        *(select(person.c.project).where(person.c.key == user) for user, _ in effects.sent_content[:1]),
+    ]
     return conn.execute(owners[0]).scalar() if owners else None

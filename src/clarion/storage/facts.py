@@ -1,7 +1,7 @@
 """What deciding and delivering need to know about a batch of people: one statement a table, not one a person.
 
-`+project` keeps the engines from walking a whole project through its other indexes: keys of people and devices are unique,
-the project only has to be right.
+`+project` keeps the engines from walking a whole project through its other indexes: the keys of people and devices are
+unique, the project only has to be right.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import psycopg
 import structlog
@@ -23,7 +23,12 @@ _LARGEST = 7_999  # bytes of one NOTIFY, set by PostgreSQL
 _MOST_WAITING = 10_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _SECONDS_TO_FLUSH = 2.0
-_KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "connect_timeout": 5}
+_LIVELY: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -98,7 +103,7 @@ class PostgresBus:
         pause = _FIRST_PAUSE
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True, **_KEEP_ALIVE) as conn:
+                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True, **_LIVELY) as conn:
                     pause = _FIRST_PAUSE
                     await use(conn)
             except psycopg.Error as error:

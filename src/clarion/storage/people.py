@@ -86,7 +86,7 @@ def _find(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str]) 
 
 
 def _ids(conn: Connection, dialect: Dialect, project: Key, keys: Sequence[Key]) -> dict[Key, str]:
-    rest = f"FROM person WHERE project = ? AND key {dialect.within('bigint')}"
+    rest = f"FROM person WHERE +project = ? AND key {dialect.within('bigint')}"
     return dict(dialect.rows(conn, ("key", "id"), rest, project, dialect.listed(keys)))
 
 

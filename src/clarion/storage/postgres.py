@@ -1,7 +1,7 @@
 """The engine for many processes: a PostgreSQL server, a bounded pool of connections, a thread for each.
 
-A decision holds its users by row locks, in a transaction that stays open while the event loop decides. These transactions
-have connections and threads of their own: however many writers wait for such a lock, its holder can commit.
+A decision holds its users by row locks, in a transaction that stays open while the event loop decides. These
+transactions have connections and threads of their own: however many writers wait for such a lock, its holder commits.
 """
 
 import asyncio
@@ -190,9 +190,7 @@ class _Held:
             conn.invalidate()
 
 
-def _lock(
-    conn: Connection, dialect: Dialect, project: Key, span: tuple[Key, Key] | None, users: Sequence[Key]
-) -> None:
+def _lock(conn: Connection, dialect: Dialect, project: Key, span: tuple[Key, Key] | None, users: Sequence[Key]) -> None:
     keys = "key BETWEEN ? AND ?" if span is not None else f"key {dialect.within('bigint')}"
     values = span if span is not None else (dialect.listed(users),)
     locked = f"(SELECT key FROM person WHERE +project = ? AND {keys} ORDER BY key FOR NO KEY UPDATE)"  # noqa: S608 - ours

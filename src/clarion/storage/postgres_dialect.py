@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from clarion.model import Key
 from clarion.storage.database import Columns, Row
 
-_FEW = 32  # below this, COPY's extra round trips cost more than they save
+_FEW = 32  # below this COPY's extra round trips cost more than they save, but for bytes
 
 
 class JsonText(str):
@@ -43,7 +43,7 @@ class PostgresDialect:
     """See `database.Dialect`."""
 
     def insert(self, conn: Connection, table: str, columns: Columns, rows: Sequence[Row]) -> int:
-        if len(rows) >= _FEW:
+        if len(rows) >= _FEW or "bytea" in columns.values():
             driver = driver_of(conn)
             driver.execute("SAVEPOINT copying")
             try:
@@ -72,6 +72,10 @@ class PostgresDialect:
             return []
         sql = _with_batch(tuple(batch.items()), f"SELECT {', '.join(columns)} {rest}")
         return driver_of(conn).execute(sql, _arrays(batch, rows)).fetchall()
+
+    def large(self, conn: Connection, sql: str, *values: object) -> list[Row]:
+        with driver_of(conn).cursor(binary=True) as cursor:
+            return cursor.execute(_marked(sql), values).fetchall()
 
     def within(self, type_: str) -> str:
         return f"= ANY(CAST(? AS {type_}[]))"

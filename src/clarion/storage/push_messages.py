@@ -1,7 +1,7 @@
 """Messages that wait for devices of our push service: on disk before the sender's answer, gone when acknowledged.
 
-A message that is done with keeps its row, without data, if it has a source and until it would have expired: so accepting
-it again does nothing.
+A message that is done with keeps its row, without data, if it has a source and until it would have expired: accepting
+it again then does nothing.
 """
 
 from collections.abc import Hashable, Sequence
@@ -133,7 +133,7 @@ def _lock_channels(conn: Connection, channels: set[Key]) -> None:
 
 def _end(conn: Connection, dialect: Dialect, which: str, columns: Columns, rows: Sequence[tuple[Any, ...]]) -> None:
     """Be done with the waiting messages `m` that meet a batch: without a source they go, else only their data."""
-    some = f"WHERE key IN (SELECT m.key FROM batch JOIN push_message m ON {which}"
+    some = f"WHERE key IN (SELECT m.key FROM batch JOIN push_message m ON {which}"  # noqa: S608 - our own words
     dialect.apply(conn, f"DELETE FROM push_message {some} AND m.source IS NULL)", columns, rows)  # noqa: S608 - our words
     dialect.apply(conn, f"UPDATE push_message SET data = NULL {some} AND m.source IS NOT NULL)", columns, rows)  # noqa: S608 - our words
 

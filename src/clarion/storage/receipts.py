@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from clarion.model import STATE_OF_RECEIPT, Key, Millis, Receipt
 from clarion.ports import ReceiptRecord
 from clarion.storage.coalesce import Coalescer
-from clarion.storage.database import Columns, Database, Dialect, columns_of
+from clarion.storage.database import Columns, Database, Dialect, by_other_index, columns_of
 from clarion.storage.merging import aliases
 from clarion.storage.schema import decision, delivery, receipt
 
@@ -48,7 +48,8 @@ def receipts_of_user(conn: Connection, project: Key, user: Key, limit: int) -> l
         & (receipt.c.notification == decision.c.notification)
         & (receipt.c.person == decision.c.person)
     )
-    query = select(receipt).join(decision, same).where(decision.c.project == project, decision.c.person == user)
+    told = (by_other_index(decision.c.project) == project) & (decision.c.person == user)
+    query = select(receipt).join(decision, same).where(told)
     rows = conn.execute(query.order_by(receipt.c.at.desc(), receipt.c.notification.desc()).limit(limit))
     return [
         ReceiptRecord(

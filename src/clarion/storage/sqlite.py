@@ -1,7 +1,7 @@
 """The embedded engine: one folder, one writer thread with group commit, a few readers.
 
-All writes of a process run on one connection in one thread. It takes every job that waits, runs them in one transaction,
-each behind a savepoint of its own, and commits once: the more callers wait, the cheaper each of them gets.
+All writes of a process run on one connection in one thread. It takes every job that waits, runs them in one
+transaction, each behind a savepoint of its own, and commits once: the more callers wait, the cheaper each of them gets.
 """
 
 import asyncio

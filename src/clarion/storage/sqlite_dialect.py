@@ -19,7 +19,7 @@ _CHUNK = 256
 _FEW = 16
 _ROWS = "{rows}"
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode  # type: ignore[type-arg]  # of anything
+_decode = msgspec.json.Decoder(list).decode
 
 
 def driver_of(conn: Connection) -> sqlite3.Connection:
@@ -62,6 +62,9 @@ class SqliteDialect:
         for sql, values in _chunks(template, rows, []):
             found += zip(*map(_decode, driver.execute(sql, values).fetchone()), strict=True)
         return found
+
+    def large(self, conn: Connection, sql: str, *values: object) -> list[Row]:
+        return driver_of(conn).execute(sql, values).fetchall()
 
     def within(self, type_: str) -> str:  # noqa: ARG002 - only PostgreSQL needs to be told
         return "IN (SELECT value FROM json_each(?))"

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, sel
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Notification, Reason, Receipt
 from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord
-from clarion.storage.database import Database, Dialect, int_cursor
+from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
 from clarion.storage.requests import decode_request
 from clarion.storage.schema import decision, delivery, device, notification, person, work
@@ -26,7 +26,8 @@ class SqlTrail:
         """See `ports.Trail`; keys are fetched ahead, so that most calls cost nothing."""
         while len(self._spare) < count:
             size = max(count - len(self._spare), self._db.key_block)
-            self._spare += await self._db.write(_reserve, self._db.dialect, size)
+            fetched = await self._db.write(_reserve, self._db.dialect, size)
+            self._spare += fetched  # not before the wait: others take from the list meanwhile
         taken, self._spare = self._spare[:count], self._spare[count:]
         return taken
 
@@ -134,7 +135,7 @@ def _decisions(
         select(decision, notification.c.id.label("notification_id"), person.c.id.label("user_id"))
         .join(notification, notification.c.key == decision.c.notification)
         .join(person, person.c.key == decision.c.person)
-        .where(decision.c.project == project)
+        .where((decision.c.project if of_user is None else by_other_index(decision.c.project)) == project)
     )
     if of_notification is not None:
         query = query.where(decision.c.notification == of_notification)
@@ -142,7 +143,8 @@ def _decisions(
         query = query.where(decision.c.person == of_user)
     if reason is not None:
         query = query.where(decision.c.reason == reason.value)
-    query = _newest_first(query, decision.c.notification, (decision.c.person,), after)
+    keys = (decision.c.notification, decision.c.person)
+    query = _paged(query, keys, after, rising=of_notification is not None)
     rows = conn.execute(query.limit(limit + 1)).all()
     more = len(rows) > limit
     last = rows[limit - 1] if more else None
@@ -161,7 +163,7 @@ def _deliveries(
     after: tuple[int, ...] | None,
     limit: int,
 ) -> Page[DeliveryRecord]:
-    """The newest notification first, in it by person and device."""
+    """Of one notification in order of people, otherwise the newest notification first."""
     same = (
         (decision.c.project == delivery.c.project)
         & (decision.c.notification == delivery.c.notification)
@@ -183,7 +185,8 @@ def _deliveries(
         query = query.where(delivery.c.person == of_user, delivery.c.notification.in_(told))
     if state is not None:
         query = query.where(delivery.c.state == int(state))
-    query = _newest_first(query, delivery.c.notification, (delivery.c.person, delivery.c.device), after)
+    keys = (delivery.c.notification, delivery.c.person, delivery.c.device)
+    query = _paged(query, keys, after, rising=of_notification is not None)
     rows = conn.execute(query.limit(limit + 1)).all()
     more = len(rows) > limit
     last = rows[limit - 1] if more else None
@@ -193,14 +196,14 @@ def _deliveries(
     )
 
 
-def _newest_first(
-    query: Select[Any], newest: ColumnElement[int], then: tuple[ColumnElement[int], ...], after: tuple[int, ...] | None
+def _paged(
+    query: Select[Any], keys: tuple[ColumnElement[int], ...], after: tuple[int, ...] | None, *, rising: bool
 ) -> Select[Any]:
-    """One column down, the others up; beyond the row where the page before ended."""
+    """In the order of the primary key or exactly against it, so that a page costs what it shows."""
     if after is not None:
-        first, *rest = after
-        query = query.where((newest < first) | ((newest == first) & (tuple_(*then) > tuple_(*rest))))
-    return query.order_by(newest.desc(), *then)
+        here = tuple_(*keys)
+        query = query.where(here > tuple_(*after) if rising else here < tuple_(*after))
+    return query.order_by(*(keys if rising else (key.desc() for key in keys)))
 
 
 def _notification(row: Row[Any]) -> Notification:

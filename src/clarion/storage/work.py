@@ -15,6 +15,9 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
 _WORK = columns_of(work, "key", "project", "queue", "due_at", "attempts", "notification")
 _BODY = columns_of(work_body)
+_CLAIMED = (
+    "SELECT w.key, w.project, w.notification, w.attempts, b.body FROM work w JOIN work_body b ON b.work = w.key WHERE"
+)
 
 
 class SqlWork:
@@ -24,7 +27,7 @@ class SqlWork:
         self._db = database
 
     async def claim(self, queue: str, limit: int, now: Millis, lease_ms: int) -> list[Lease]:
-        return await self._db.write(_claim, queue, limit, now, now + lease_ms)
+        return await self._db.write(_claim, self._db.dialect, queue, limit, now, now + lease_ms)
 
     async def renew(self, leases: Sequence[Lease], until: Millis) -> None:
         await self._db.write(_renew, leases, until)
@@ -92,7 +95,7 @@ def without(jobs: Iterable[NewWork], skipped: set[Key]) -> list[NewWork]:
     return kept
 
 
-def _claim(conn: Connection, queue: str, limit: int, now: Millis, until: Millis) -> list[Lease]:
+def _claim(conn: Connection, dialect: Dialect, queue: str, limit: int, now: Millis, until: Millis) -> list[Lease]:
     due = select(work.c.key).where(work.c.queue == queue, work.c.due_at <= now)
     oldest = due.order_by(work.c.due_at, work.c.key).limit(limit).with_for_update(skip_locked=True)
     keys = conn.execute(oldest).scalars().all()
@@ -100,20 +103,12 @@ def _claim(conn: Connection, queue: str, limit: int, now: Millis, until: Millis)
         return []
     token = secrets.randbits(62)
     conn.execute(update(work).where(work.c.key.in_(keys)).values(lease=token, due_at=until))
-    jobs = select(work, work_body.c.body).join(work_body, work_body.c.work == work.c.key)
-    rows = {row.key: row for row in conn.execute(jobs.where(work.c.key.in_(keys)))}
-    return [
-        Lease(
-            key=row.key,
-            token=token,
-            project=row.project,
-            job=_decoder.decode(row.body),
-            notification=row.notification,
-            attempts=row.attempts,
-            until=until,
-        )
-        for row in map(rows.__getitem__, keys)
-    ]
+    claimed = dialect.large(conn, f"{_CLAIMED} w.key {dialect.within('bigint')}", dialect.listed(keys))
+    leases = {
+        key: Lease(key, token, project, _decoder.decode(body), notification, attempts, until)
+        for key, project, notification, attempts, body in claimed
+    }
+    return [leases[key] for key in keys]
 
 
 def _renew(conn: Connection, leases: Sequence[Lease], until: Millis) -> None:

@@ -4,6 +4,8 @@ Revision ID: 0001
 Revises:
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import text
@@ -16,7 +18,12 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 DOCUMENT = sa.JSON().with_variant(JSONB(), "postgresql")
 
 
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 def upgrade() -> None:
+    """From nothing."""
     _projects()
     _people()
     _trail()
@@ -128,12 +135,7 @@ def _people() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
-        "device_address",
-        "device",
-        ["project", "kind", "address"],
-        unique=True,
-        sqlite_where=text("address IS NOT NULL"),
-        postgresql_where=text("address IS NOT NULL"),
+        "device_address", "device", ["project", "kind", "address"], unique=True, **_where("address IS NOT NULL")
     )
     op.create_index("device_id", "device", ["project", "id"], unique=True)
     op.create_index(
@@ -141,8 +143,7 @@ def _people() -> None:
         "device",
         ["project", "kind", "installation"],
         unique=True,
-        sqlite_where=text("installation IS NOT NULL"),
-        postgresql_where=text("installation IS NOT NULL"),
+        **_where("installation IS NOT NULL"),
     )
     op.create_index("device_person", "device", ["person"])
     op.create_table(
@@ -172,14 +173,7 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("key"),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "event_id",
-        "event",
-        ["project", "id"],
-        unique=True,
-        sqlite_where=text("id IS NOT NULL"),
-        postgresql_where=text("id IS NOT NULL"),
-    )
+    op.create_index("event_id", "event", ["project", "id"], unique=True, **_where("id IS NOT NULL"))
     op.create_index("event_person", "event", ["person", "occurred_at"])
 
 
@@ -248,7 +242,7 @@ def _trail() -> None:
         sa.Column("person", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("project", "person", "hash"),
+        sa.PrimaryKeyConstraint("person", "hash"),
         sqlite_with_rowid=False,
     )
 
@@ -268,13 +262,7 @@ def _work() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("work_due", "work", ["queue", "due_at"])
-    op.create_index(
-        "work_notification",
-        "work",
-        ["notification"],
-        sqlite_where=text("notification IS NOT NULL"),
-        postgresql_where=text("notification IS NOT NULL"),
-    )
+    op.create_index("work_notification", "work", ["notification"], **_where("notification IS NOT NULL"))
     op.create_table(
         "work_body",
         sa.Column("work", KEY, autoincrement=False, nullable=False),
@@ -332,26 +320,12 @@ def _push_service() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("push_message_expiry", "push_message", ["expires_at"])
-    op.create_index(
-        "push_message_source",
-        "push_message",
-        ["source"],
-        unique=True,
-        sqlite_where=text("source IS NOT NULL"),
-        postgresql_where=text("source IS NOT NULL"),
-    )
+    op.create_index("push_message_source", "push_message", ["source"], unique=True, **_where("source IS NOT NULL"))
     op.create_index(
         "push_message_topic",
         "push_message",
         ["channel", "topic"],
         unique=True,
-        sqlite_where=text("topic IS NOT NULL AND data IS NOT NULL"),
-        postgresql_where=text("topic IS NOT NULL AND data IS NOT NULL"),
+        **_where("topic IS NOT NULL AND data IS NOT NULL"),
     )
-    op.create_index(
-        "push_message_waiting",
-        "push_message",
-        ["device", "key"],
-        sqlite_where=text("data IS NOT NULL"),
-        postgresql_where=text("data IS NOT NULL"),
-    )
+    op.create_index("push_message_waiting", "push_message", ["device", "key"], **_where("data IS NOT NULL"))
