@@ -64,10 +64,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer, _migrated_postgres: str) -> Iterator[str]:
-    """A migrated database of this test's own."""
-    with postgres_server.database(template=_migrated_postgres) as url:
-        yield url
+def postgres_url(postgres_server: PostgresServer, _migrated_postgres: str) -> str:
+    """A migrated database without a row, whatever the tests before left in it."""
+    return postgres_server.clear(_migrated_postgres)
 
 
 @pytest.fixture

@@ -22,9 +22,15 @@ DURABLE = {
 # What is thrown away in a minute need not reach the disk.
 FAST = {**DURABLE, "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
+CUT_OFF_OTHERS = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+
 
 class PostgresServer:
-    """A running server; every test takes a database of its own, copied from a migrated one."""
+    """A running server and its databases."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -34,17 +40,27 @@ class PostgresServer:
         return f"postgresql://clarion@127.0.0.1:{self.port}/{database}"
 
     @contextmanager
-    def database(self, template: str = "template1") -> Iterator[str]:
-        """A new database; yields its URL and drops it, whoever is still connected."""
+    def database(self) -> Iterator[str]:
+        """A new empty database; yields its URL and drops it, whoever is still connected."""
         self._created += 1
         name = f"test_{self._created}"
-        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
-        yield self.url(name)
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        self.create(name)
+        try:
+            yield self.url(name)
+        finally:
+            self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
     def create(self, name: str) -> str:
         """A new empty database that stays; its URL."""
         self._run("CREATE DATABASE {}", name)
+        return self.url(name)
+
+    def clear(self, name: str) -> str:
+        """Delete every row of a migrated database, whoever is still connected; its URL. Far cheaper than a new one."""
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            connection.execute(CUT_OFF_OTHERS)
+            tables = [sql.Identifier(table) for (table,) in connection.execute(TABLES)]
+            connection.execute(sql.SQL("; ").join(sql.SQL("DELETE FROM {}").format(table) for table in tables))
         return self.url(name)
 
     def _run(self, statement: str, *names: str) -> None:

@@ -18,7 +18,7 @@ from processes.server import Server
 T = TypeVar("T")
 Json = dict[str, Any]
 _SERVER_KEY = re.compile(r"sk_[\w-]{40,}")
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0
 _POLL_S = 0.03
 
 

@@ -1,13 +1,17 @@
 """The whole door in-process: the real app on the real pipeline, called as an HTTP server would call it."""
 
+import asyncio
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
+import uvicorn
 
 from clarion.api.app import create_app
 from clarion.api.http import App
+from clarion.api.protocol import protocol_of
 from clarion.api.services import Services
 from clarion.config import Settings
 from clarion.crypto import base64url
@@ -166,3 +170,22 @@ def subscription(name: str = "u1") -> dict[str, str]:
         "p256dh": base64url.encode(receiver.p256dh),
         "auth": base64url.encode(receiver.auth),
     }
+
+
+class HttpServer(uvicorn.Server):
+    """An app on a free port of this machine."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(
+            uvicorn.Config(app, port=0, http=protocol_of(ORIGIN), ws="none", log_level="critical", access_log=False)
+        )
+        self._listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening.set()
+
+    async def port(self) -> int:
+        await self._listening.wait()
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        return port

@@ -12,7 +12,11 @@ EVENT = {"user_id": "u1", "name": "seen"}
 async def test_the_project_is_read_and_changed(api: ApiWorld) -> None:
     before = (await api.server.get("/v1/project")).json
     assert (before["name"], before["identity"], before["identity_secret_set"]) == ("Shop", "none", False)
-    change = {"name": "New shop", "allowed_origins": ["https://shop.example", "http://[::1]:3000"], "default_timezone": "UTC"}
+    change = {
+        "name": "New shop",
+        "allowed_origins": ["https://shop.example", "http://[::1]:3000"],
+        "default_timezone": "UTC",
+    }
     changed = await api.server.put("/v1/project", {**change, "identity": None})
     assert changed.json == {**before, **change}
     assert (await api.server.get("/v1/project")).json == changed.json
@@ -162,6 +166,8 @@ async def test_no_project_sees_another(api: ApiWorld) -> None:
     for path in (f"/v1/devices/{device['id']}", f"/v1/keys/{key}", "/v1/users/u1", "/v1/categories/orders"):
         assert (await other.server.delete(path)).status == 404
     assert (await other.server.post(f"/v1/notifications/{sent}/cancel")).status == 404
-    assert (await other.server.post("/v1/notifications", {"to": {"devices": [device["id"]]}, "title": "x"})).status == 400
+    assert (
+        await other.server.post("/v1/notifications", {"to": {"devices": [device["id"]]}, "title": "x"})
+    ).status == 400
     assert (await other.server.get(f"/v1/deliveries?notification_id={sent}")).json["items"] == []
     assert (await api.server.get("/v1/users/u1")).status == 200

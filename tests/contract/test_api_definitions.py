@@ -44,7 +44,9 @@ async def test_definitions_are_listed_in_pages(api: ApiWorld, noun: str, body: d
 
 
 async def test_a_category_keeps_what_was_said(api: ApiWorld) -> None:
-    made = await api.server.post("/v1/categories", {"name": "orders", **CATEGORY, "channels": ["push", "push", "email"]})
+    made = await api.server.post(
+        "/v1/categories", {"name": "orders", **CATEGORY, "channels": ["push", "push", "email"]}
+    )
     assert CATEGORY.items() <= made.json.items()
     assert made.json["default"] is None
     plain = await api.server.post("/v1/categories", {"name": "plain"})

@@ -120,7 +120,6 @@ async def test_health_says_what_is_missing(api: ApiWorld) -> None:
     assert "retry-after" in answer.headers
 
 
-
 async def test_health_is_asked_at_most_once_a_second(api: ApiWorld, clock: ManualClock) -> None:
     missing = True
 

@@ -158,7 +158,11 @@ async def test_forged_and_expired_receipts_are_told_apart_from_good_ones(api: Ap
     forged = token[:-2] + ("AA" if token[-2:] != "AA" else "BB")
     alone = await api.anyone.post("/v1/receipts", {"receipt": forged, "kind": "clicked"})
     assert (alone.status, list(alone.fields)) == (400, ["receipt"])
-    batch = [{"receipt": token, "kind": "clicked"}, {"receipt": token, "kind": "seen"}, {"receipt": forged, "kind": "clicked"}]
+    batch = [
+        {"receipt": token, "kind": "clicked"},
+        {"receipt": token, "kind": "seen"},
+        {"receipt": forged, "kind": "clicked"},
+    ]
     taken = await api.anyone.post("/v1/receipts", {"receipts": batch})
     assert (taken.status, taken.json["accepted"]) == (202, 1)
     assert [(one["index"], one["field"]) for one in taken.json["errors"]] == [

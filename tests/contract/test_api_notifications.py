@@ -130,7 +130,9 @@ async def test_deliveries_are_listed_by_user_notification_and_state(api: ApiWorl
     device = await api.subscribe("u1")
     sent = await api.server.post("/v1/notifications", {"to": {"devices": [device["id"]]}, **HELLO})
     await api.world.work()
-    [delivery] = (await api.server.get(f"/v1/deliveries?notification_id={sent.json['id']}&state=accepted")).json["items"]
+    [delivery] = (await api.server.get(f"/v1/deliveries?notification_id={sent.json['id']}&state=accepted")).json[
+        "items"
+    ]
     assert delivery["device_id"] == device["id"]
     assert delivery["user_id"] == "u1"
     assert delivery["id"] == api.world.browser.sent[0].ready.id.hex()

@@ -9,7 +9,12 @@ from contract.api_world import ORIGIN, ApiWorld, subscription
 
 
 async def test_a_user_is_created_then_changed_field_by_field(api: ApiWorld) -> None:
-    body = {"attributes": {"plan": "gold", "age": 7}, "locale": "de-AT", "timezone": "Europe/Vienna", "phone": "+4366012345"}
+    body = {
+        "attributes": {"plan": "gold", "age": 7},
+        "locale": "de-AT",
+        "timezone": "Europe/Vienna",
+        "phone": "+4366012345",
+    }
     made = await api.server.put("/v1/users/u1", body)
     assert made.status == 201
 
@@ -179,7 +184,9 @@ async def test_private_endpoints_are_for_those_who_allow_them_and_our_own_always
 
 
 async def test_consent_is_a_ledger(api: ApiWorld) -> None:
-    await api.world.define("categories", name="offers", **{"class": CategoryClass.MARKETING, "channels": ["push", "email"]})
+    await api.world.define(
+        "categories", name="offers", **{"class": CategoryClass.MARKETING, "channels": ["push", "email"]}
+    )
     yes = {"category": "offers", "channel": "push", "granted": True, "source": "form", "wording": "Send me offers"}
     assert (await api.server.put("/v1/users/u1/consent", yes)).status == 200
     api.world.clock.advance(seconds=1)
@@ -223,7 +230,11 @@ async def test_the_export_holds_everything_and_the_story_tells_it(api: ApiWorld)
     assert [one["notification_id"] for one in export["decisions"]] == [sent.json["id"]]
     assert [one["state"] for one in export["deliveries"]] == ["clicked"]
     [receipt] = export["receipts"]
-    assert (receipt["notification_id"], receipt["device_id"], receipt["action"]) == (sent.json["id"], device["id"], "track")
+    assert (receipt["notification_id"], receipt["device_id"], receipt["action"]) == (
+        sent.json["id"],
+        device["id"],
+        "track",
+    )
 
     story = (await api.server.get(f"/v1/users/u1/story?notification_id={sent.json['id']}")).json
     assert story["user_id"] == "u1"
@@ -231,4 +242,3 @@ async def test_the_export_holds_everything_and_the_story_tells_it(api: ApiWorld)
     assert {"permission", "registration", "trigger", "decide", "deliver", "learn"} <= set(stages)
     assert (await api.server.get("/v1/users/u1/story?notification_id=nope")).status == 404
     assert (await api.server.get("/v1/users/u2/story")).status == 404
-

@@ -102,6 +102,8 @@ async def test_es256_tokens_work_with_an_uploaded_key(api: ApiWorld) -> None:
         jwt.encode({"sub": "u1"}, SECRET, "HS256"),
         jwt.encode({"sub": "u1", "exp": SOON}, None, "none"),
         signed(user_id=""),
+        signed(user_id="u\0"),
+        signed(user_id="u\ud800"),
         "eyJ.eyJ.x",
         "u1",
         "a" * 64,
@@ -209,7 +211,9 @@ async def test_the_body_does_not_say_who_the_caller_is(api: ApiWorld) -> None:
 
 
 async def test_preferences_are_switched_one_by_one_or_together(api: ApiWorld) -> None:
-    await api.world.define("categories", name="offers", title="Offers", **{"class": "marketing", "channels": ["push", "email"]})
+    await api.world.define(
+        "categories", name="offers", title="Offers", **{"class": "marketing", "channels": ["push", "email"]}
+    )
     await api.world.define("categories", name="security", **{"class": "mandatory", "channels": ["push"]})
     await with_identity(api)
     me = as_user(api, signed("u1"))
@@ -219,11 +223,18 @@ async def test_preferences_are_switched_one_by_one_or_together(api: ApiWorld) ->
     one = await me.put("/v1/sdk/preferences", {"category": "offers", "channel": "push", "granted": True})
     assert one.status == 200
     offers = next(entry for entry in one.json["categories"] if entry["category"] == "offers")
-    assert (offers["channels"], offers["locked"], offers["class"]) == ({"push": True, "email": False}, False, "marketing")
+    assert (offers["channels"], offers["locked"], offers["class"]) == (
+        {"push": True, "email": False},
+        False,
+        "marketing",
+    )
     assert {"category": "security", "channel": "push", "granted": True, "locked": True} in one.json["preferences"]
 
     many = {
-        "preferences": [{"category": "offers", "granted": True}, {"category": "general", "channel": "push", "granted": False}],
+        "preferences": [
+            {"category": "offers", "granted": True},
+            {"category": "general", "channel": "push", "granted": False},
+        ],
         "source": "sdk_prompt",
         "wording": "Tell me about offers",
     }
@@ -276,7 +287,11 @@ SDK_PATHS = ("/v1/sdk/config", "/v1/sdk/devices", "/v1/sdk/preferences", "/v1/sd
 
 
 async def preflight(api: ApiWorld, path: str, origin: str) -> dict[str, str]:
-    asked = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization"}
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization",
+    }
     answer = await api.anyone.call("OPTIONS", path, headers=asked)
     assert answer.status == 204
     return answer.headers

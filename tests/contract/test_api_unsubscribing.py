@@ -25,7 +25,7 @@ async def test_reading_the_page_changes_nothing(api: ApiWorld) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert page.headers["referrer-policy"] == "no-referrer"
-    assert b"<form method=\"post\">" in page.body
+    assert b'<form method="post">' in page.body
     assert b"Shop" in page.body
     assert await ledger(api) == []
 
@@ -35,7 +35,9 @@ async def test_one_click_switches_the_category_off(api: ApiWorld, headers: dict)
     done = await api.anyone.post(await link(api), body=b"List-Unsubscribe=One-Click", headers=headers)
     assert done.status == 200
     lines = await ledger(api)
-    assert {(line["category"], line["granted"], line["source"]) for line in lines} == {("general", False, "unsubscribe")}
+    assert {(line["category"], line["granted"], line["source"]) for line in lines} == {
+        ("general", False, "unsubscribe")
+    }
     assert {line["channel"] for line in lines} == {"push", "email", "sms", "inbox"}
 
 

@@ -5,19 +5,18 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import hypothesis
 import pytest
 import schemathesis
-import uvicorn
 from schemathesis.specs.openapi import checks
 
 from clarion.config import Settings
 from clarion.ports import Store
 from clarion.storage.sqlite import SqliteStore
 from clarion.testing import ManualClock, MemoryStore, SeededChance
-from contract.api_world import ApiWorld
+from contract.api_world import ApiWorld, HttpServer
 from story.world import World
 
 EXAMPLES = int(os.environ.get("CLARION_FUZZ_EXAMPLES", "5"))
@@ -47,17 +46,14 @@ class Served:
             "serverKey": api.world.founded.server_key,
             "publicKey": api.world.founded.public_key,
         }
-        config = uvicorn.Config(api.app, port=0, log_level="error", access_log=False, http="httptools", ws="none")
-        self._server = uvicorn.Server(config)
+        self._server = HttpServer(api.app)
         serving = asyncio.create_task(self._server.serve())
-        while not self._server.started:
-            await asyncio.sleep(0.01)
-        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{await self._server.port()}"
         self._ready.set()
         await serving
         await self._store.close()
 
-    def __enter__(self) -> "Served":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(30)
         return self

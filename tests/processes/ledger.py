@@ -1,5 +1,6 @@
 """The account at the end: what was accepted against what was decided, delivered and shown, one by one."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -130,8 +131,13 @@ def _check_notifications(account: Account, traffic: Traffic, notifications: Sequ
 async def _check_decisions(account: Account, api: Api, traffic: Traffic, notifications: Sequence[Any]) -> None:
     """One for each candidate, and all of them to send."""
     users = {ask.answer["id"]: sorted(next(iter(ask.texts.values()))) for ask in traffic.notifications}
-    for item in notifications:
-        decided = [one async for one in api.all(f"/v1/notifications/{item['id']}/decisions")]
+    turns = asyncio.Semaphore(8)
+
+    async def of(item: Any) -> list[Any]:
+        async with turns:
+            return [one async for one in api.all(f"/v1/notifications/{item['id']}/decisions")]
+
+    for item, decided in zip(notifications, await asyncio.gather(*map(of, notifications)), strict=True):
         who = sorted(one["user_id"] for one in decided)
         right = who == users[item["id"]] if item["id"] in users else len(who) == 1
         if not right or any(one["decision"] != "send" for one in decided):

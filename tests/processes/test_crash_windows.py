@@ -57,7 +57,7 @@ async def test_killed_when_the_message_is_at_the_device_and_its_ack_is_not_sent(
     async with new_world([server], names=ALONE) as world:
         world.moments.arm("frame", 1, server.kill)
         world.traffic.ask(world.traffic.notification("once", ALONE))
-        async with world.traffic.flowing(callers=1, asking=False):
+        async with world.traffic.flowing(callers=1):
             await until(lambda: not server.running, "the message is at the device")
             await server.start()
         account = await world.account(1)
@@ -71,7 +71,7 @@ async def test_killed_when_the_ack_has_left_the_device(tmp_path: Path) -> None:
     async with new_world([server], names=ALONE) as world:
         world.moments.arm("acked", 1, server.kill)
         world.traffic.ask(world.traffic.notification("once", ALONE))
-        async with world.traffic.flowing(callers=1, asking=False):
+        async with world.traffic.flowing(callers=1):
             await until(lambda: not server.running, "the ack has left")
             await server.start()
         account = await world.account(1)

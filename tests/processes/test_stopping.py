@@ -36,6 +36,7 @@ async def test_a_second_server_on_the_same_folder_is_refused_and_the_first_goes_
 async def test_a_busy_server_ends_when_asked_to_and_loses_nothing(tmp_path: Path, tell: Tell) -> None:
     server = Server(tmp_path, {"RATE_LIMITS": "off"})
     async with new_world([server]) as world:
+        world.traffic.left = 1_000_000
         for number in range(1, 4):
             async with world.traffic.flowing():
                 await until(lambda: len(world.traffic.answered) > 20 * number, "it is busy")  # noqa: B023 - called at once

@@ -15,6 +15,7 @@ from processes.waiting import PATIENCE_S, until
 
 EVENT = "ordered"
 AUTOMATION = {"name": "thanks", "on": {"event": EVENT}, "notification": {"title": "{{ event.properties.text }}"}}
+_IDLE_S = 0.01
 _TRY_AGAIN_S = 0.05
 _ANSWER_WITHIN_S = 20
 _MOST_UNANSWERED = 20  # past that, callers wait for their answers instead of asking for more
@@ -45,6 +46,7 @@ class Traffic:
     users: Sequence[str]
     chance: random.Random
     told: Callable[[str], None] = lambda _: None
+    left: int = 0  # how many more requests may be thought of
     answered: list[Ask] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _again: deque[Ask] = field(default_factory=deque)
@@ -72,12 +74,11 @@ class Traffic:
         return sum(ask.tries > 1 for ask in self.answered)
 
     @asynccontextmanager
-    async def flowing(self, callers: int = 6, *, asking: bool = True) -> AsyncIterator[None]:
-        """Callers at work, `asking` for something new or only repeating; on leaving, each has an answer or an error."""
+    async def flowing(self, callers: int = 6) -> AsyncIterator[None]:
+        """Callers at work: they ask while anything is `left` to ask for, and repeat what was not answered."""
         self._stopped = False
-        most = _MOST_UNANSWERED if asking else 0
         async with aiohttp.ClientSession() as http:
-            working = [asyncio.create_task(self._call(http, most)) for _ in range(callers)]
+            working = [asyncio.create_task(self._call(http)) for _ in range(callers)]
             try:
                 yield
             finally:
@@ -106,18 +107,27 @@ class Traffic:
 
     async def ask_again(self, asks: Sequence[Ask]) -> list[Any]:
         """The answers to the same requests, sent once more."""
+        turns = asyncio.Semaphore(8)
         async with aiohttp.ClientSession() as http:
-            return [await self._post(http, ask) for ask in asks]
+
+            async def once(ask: Ask) -> Any:
+                async with turns:
+                    return await self._post(http, ask)
+
+            return await asyncio.gather(*map(once, asks))
 
     # --- callers ---
 
-    async def _call(self, http: aiohttp.ClientSession, most: int) -> None:
+    async def _call(self, http: aiohttp.ClientSession) -> None:
         while not self._stopped:
             ask = self._due()
-            if ask is None and len(self._again) >= most:
-                await asyncio.sleep(_TRY_AGAIN_S)
+            if ask is None and self.left > 0 and len(self._again) < _MOST_UNANSWERED:
+                self.left -= 1
+                ask = self._new()
+            if ask is None:
+                await asyncio.sleep(_IDLE_S)
             else:
-                await self._try(http, ask or self._new())
+                await self._try(http, ask)
 
     async def _repeat(self, http: aiohttp.ClientSession) -> None:
         while self._again:

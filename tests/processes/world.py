@@ -24,6 +24,7 @@ DEVICES = ("ann", "ben", "cleo", "cleo")
 SILENT = "ben"
 _STRIKES = ("frame", "acked", "answered", "hello", "later")
 _LONGEST_CALM_S = 0.5
+ASKS_A_ROUND = 60
 COUNTED_EVERY_S = 1.0
 
 
@@ -51,6 +52,7 @@ class World:
 
     async def strike(self, server: Server) -> None:
         """Let it work for a moment, and kill it: at the instant of something, or after a while when nothing comes."""
+        self.traffic.left = ASKS_A_ROUND
         word = self.chance.choice(_STRIKES)
         self.moments.arm(word, self.chance.randint(1, 2 if word == "hello" else 40), server.kill)
         with contextlib.suppress(AssertionError):

@@ -31,8 +31,8 @@ def _call(path: str, method: str, operation: Json, document: Json) -> Json:
         "id": operation["operationId"],
         "path": path,
         "method": method.upper(),
-        "summary": operation["summary"],
-        "description": operation.get("description", ""),
+        "summary": operation["summary"].replace("`", ""),
+        "description": operation.get("description", "").replace("`", ""),
         "access": _access(operation["security"]),
         "parameters": [_parameter(one) for one in operation["parameters"]],
         "bodies": list(_names(body.get("schema"))),
@@ -44,7 +44,7 @@ def _call(path: str, method: str, operation: Json, document: Json) -> Json:
 def _parameter(one: Json) -> Json:
     needed = "required" if one.get("required") else "optional"
     words = one.get("description") or one.get("schema", {}).get("description") or ""
-    return {"name": one["name"], "place": f"{one['in']}, {needed}", "what": words}
+    return {"name": one["name"], "place": f"{one['in']}, {needed}", "what": words.replace("`", "")}
 
 
 def _answer(status: str, response: Json, document: Json) -> Json:

@@ -145,7 +145,7 @@ def readable(scope: Scope) -> Scope:
         if b"%00" in raw or b"%00" in query:
             raise InvalidRequest("the URL must not contain the character U+0000")
         if b"%2f" in raw.lower():
-            text = raw.decode("ascii", "replace").replace("%2F", "%00").replace("%2f", "%00")
+            text = raw.decode("utf-8", "replace").replace("%2F", "%00").replace("%2f", "%00")
             asked["path"] = unquote(text)
     if scope["method"] == "HEAD":
         asked["method"] = "GET"

@@ -74,7 +74,7 @@ class Identity:
             return None
         told = _text(raw)
         if told.count(".") == _JWT_DOTS and told.startswith("ey"):
-            return Person(self._vouched(project, told), None)
+            return Person(_storable(self._vouched(project, told)), None)
         claim = self._anonymous.read(told)
         if claim is not None:
             user = await self._anonymous_user(project, claim.project, claim.user)
@@ -157,6 +157,13 @@ def _plain(told: str) -> str:
     if not 0 < len(told) <= _MAX_USER_ID:
         raise InvalidRequest.field("Clarion-User", f"must be a user id of 1 to {_MAX_USER_ID} characters")
     return told
+
+
+def _storable(user_id: str) -> str:
+    """A signed subject is any JSON text; not every JSON text can be stored."""
+    if "\0" in user_id or any("\ud800" <= character <= "\udfff" for character in user_id):
+        raise Unauthenticated("Clarion-User: user token: sub must be text without U+0000 and lone surrogates")
+    return user_id
 
 
 def _text(raw: bytes) -> str:

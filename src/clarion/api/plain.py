@@ -123,7 +123,7 @@ def plain_routes(services: Services, identity: Identity) -> list[PlainRoute]:
             Described(
                 "ingest_events",
                 "Take one event, or up to 1,000 as a batch. They are on disk before the answer; an id counts once.",
-                "Events",
+                "Sending",
                 (EventBody, EventBatch),
                 {202: BatchAnswer},
             ),

@@ -44,6 +44,15 @@ class _Keys(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode_keys = msgspec.json.Decoder(_Keys).decode
+_NO_KEYS = _Keys("", "", "")
+
+
+def _keys(details: str | bytes) -> _Keys:
+    """A subscription without its keys is one with unusable keys: it is put aside, and the batch goes on."""
+    try:
+        return _decode_keys(details)
+    except msgspec.MsgspecError:
+        return _NO_KEYS
 
 
 class WebPushProvider:
@@ -77,7 +86,7 @@ class WebPushProvider:
     def _requests(
         self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis
     ) -> list[HttpRequest | ProviderOutcome]:
-        keys = [_decode_keys(outgoing.address.details) for outgoing in batch]
+        keys = [_keys(outgoing.address.details) for outgoing in batch]
         bodies = encrypt_many(
             (outgoing.ready.payload, key.p256dh, key.auth) for outgoing, key in zip(batch, keys, strict=True)
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select, update
 
 from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Permission, Registration
@@ -71,24 +71,16 @@ def _register(
 def _known(conn: Connection, project: Key, registration: Registration) -> list[Key]:
     """Rows that are this device, the surest first: by installation, by previous address, by address."""
     marks = (
-        device.c.installation == registration.installation,
-        device.c.address == registration.previous_address,
-        device.c.address == registration.address,
+        (device.c.installation, registration.installation),
+        (device.c.address, registration.previous_address),
+        (device.c.address, registration.address),
     )
-    given = (registration.installation, registration.previous_address, registration.address)
-    conditions = [mark for mark, value in zip(marks, given, strict=True) if value is not None]
-    if not conditions:
-        return []
-    mine = and_(device.c.project == project, device.c.kind == registration.kind.value)
-    columns = (device.c.key, device.c.installation, device.c.address)
-    rows = conn.execute(select(*columns).where(mine, or_(*conditions)).with_for_update()).all()
-
-    def sureness(row: Row[Key, str | None, str | None]) -> int:
-        if row.installation is not None and row.installation == registration.installation:
-            return 0
-        return 1 if row.address == registration.previous_address else 2
-
-    return [row.key for row in sorted(rows, key=sureness)]
+    mine = (device.c.project == project) & (device.c.kind == registration.kind.value)
+    found: list[Key] = []
+    for column, value in marks:
+        if value is not None:
+            found += conn.execute(select(device.c.key).where(mine, column == value).with_for_update()).scalars()
+    return list(dict.fromkeys(found))
 
 
 def _values(registration: Registration) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def of_device(device: Key) -> ColumnElement[bool]:
 
 
 def _add(conn: Connection, dialect: Dialect, messages: Sequence[_New]) -> list[Key | None]:
+    _lock_channels(conn, {message.channel for message, _ in messages if message.topic is not None})
     fresh = _unknown(conn, dialect, [message for message, _ in messages])
     keys = dialect.keys(conn, "push_message", len(fresh))
     latest = {
@@ -93,7 +94,6 @@ def _add(conn: Connection, dialect: Dialect, messages: Sequence[_New]) -> list[K
         if messages[index].message.topic is not None
     }
     if latest:
-        _lock_channels(conn, {channel for channel, _ in latest})
         _end(conn, dialect, _OF_SAME_TOPIC, _TOPIC, sorted(latest))
     rows = []
     for index, key in zip(fresh, keys, strict=True):
@@ -126,7 +126,9 @@ def _unknown(conn: Connection, dialect: Dialect, messages: Sequence[PushMessage]
 
 
 def _lock_channels(conn: Connection, channels: set[Key]) -> None:
-    """Two processes that replace one topic do so one after the other."""
+    """Processes that replace the messages of one topic do so one after the other, knowing what came before."""
+    if not channels:
+        return
     mine = push_channel.c.key.in_(channels)
     conn.execute(select(push_channel.c.key).where(mine).order_by(push_channel.c.key).with_for_update()).all()
 

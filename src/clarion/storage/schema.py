@@ -128,9 +128,8 @@ merged = Table(
     "merged",
     metadata,
     _column("project", BigInteger),
-    _column("former", BigInteger),
+    Column("former", _KEY, primary_key=True, autoincrement=False),
     _column("person", BigInteger),
-    PrimaryKeyConstraint("project", "former"),
     Index("merged_person", "person"),
 )
 

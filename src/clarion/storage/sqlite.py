@@ -169,7 +169,7 @@ class SqliteDatabase:
             )
             driver.execute("PRAGMA journal_mode=WAL" if not reader else "PRAGMA query_only=ON")
             driver.execute("PRAGMA synchronous=FULL")
-            driver.execute("PRAGMA wal_autocheckpoint=4000")
+            driver.execute("PRAGMA wal_autocheckpoint=16000")
             driver.execute("PRAGMA journal_size_limit=67108864")
             driver.execute("PRAGMA cache_size=-16384")
             driver.execute("PRAGMA secure_delete=FAST")

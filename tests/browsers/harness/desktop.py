@@ -99,7 +99,7 @@ class Desktop:
     ) -> None:
         await self._cleanup.aclose()
 
-    async def next_notification(self, within: float = 10) -> Notification:
+    async def next_notification(self, within: float = 30) -> Notification:
         """Wait up to `within` seconds for the next notification that no earlier call has returned.
 
         Raises:

@@ -242,7 +242,7 @@ class Firefox:
 
         await self._call(close)
 
-    async def switch_to(self, url_part: str, within: float = 10) -> str:
+    async def switch_to(self, url_part: str, within: float = 30) -> str:
         """Wait for a tab whose address contains `url_part`, make it the current one and return its address."""
 
         def find(marionette: Marionette) -> str | None:
@@ -279,11 +279,11 @@ class Firefox:
             raise BrowserError(f"{answer['error']}\nin {script.strip()}\n{answer['stack']}")
         return answer["value"]
 
-    async def wait_for(self, expression: str, within: float = 10) -> Any:
+    async def wait_for(self, expression: str, within: float = 30) -> Any:
         """Evaluate in the current page until it is truthy, and return that value. An error counts as not yet."""
         return await self._until(partial(self.run, f"return ({expression})"), expression, within)
 
-    async def click(self, css: str, within: float = 10) -> None:
+    async def click(self, css: str, within: float = 30) -> None:
         """Click as a person does (pages take it as a gesture), as soon as the element can be clicked.
 
         `host >>> button` is a button in the open shadow tree of a host.
@@ -301,7 +301,7 @@ class Firefox:
 
     # What its person answers
 
-    async def answer_prompt(self, *, allow: bool, within: float = 10) -> None:
+    async def answer_prompt(self, *, allow: bool, within: float = 30) -> None:
         """Wait for the browser's own question about notifications and press Allow or Block."""
         press = partial(self._run_as_browser, _PRESS_PROMPT, allow)
         await self._until(press, "the browser's permission prompt", within)

@@ -106,9 +106,9 @@ def _people() -> None:
     op.create_table(
         "merged",
         sa.Column("project", sa.BigInteger(), nullable=False),
-        sa.Column("former", sa.BigInteger(), nullable=False),
+        sa.Column("former", KEY, autoincrement=False, nullable=False),
         sa.Column("person", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("project", "former"),
+        sa.PrimaryKeyConstraint("former"),
     )
     op.create_index("merged_person", "merged", ["person"])
     op.create_table(

@@ -1,0 +1,109 @@
+"""The migrations end in exactly the schema that the code speaks of, on both engines."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from clarion.ports import Store
+from clarion.storage import migrate
+from clarion.storage.postgres import PostgresStore
+from clarion.storage.schema import metadata
+from clarion.storage.sqlite import SqliteStore
+from contract.support import new_project
+
+
+def differences(url: str) -> list[object]:
+    engine = create_engine(url)
+    with engine.connect() as conn:
+        found = compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True}), metadata)
+    engine.dispose()
+    return list(found)
+
+
+def test_sqlite_is_migrated_to_the_schema(sqlite_folder: Path) -> None:
+    assert differences(f"sqlite:///{sqlite_folder / 'clarion.db'}") == []
+
+
+@pytest.mark.postgres
+def test_postgres_is_migrated_to_the_schema(postgres_url: str) -> None:
+    assert differences(postgres_url.replace("postgresql:", "postgresql+psycopg:")) == []
+
+
+def test_sqlite_tables_are_made_as_the_schema_says(sqlite_folder: Path, tmp_path: Path) -> None:
+    """What `compare_metadata` does not see: AUTOINCREMENT, WITHOUT ROWID, the conditions of indexes."""
+    made = tmp_path / "made.db"
+    metadata.create_all(create_engine(f"sqlite:///{made}"))
+    migrated = _definitions(sqlite_folder / "clarion.db")
+    del migrated["alembic_version"]
+    assert migrated == _definitions(made)
+
+
+def test_the_head_that_opens_without_alembic_is_the_last_revision() -> None:
+    folder = Path(migrate.__file__).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+
+
+def test_opening_a_database_at_the_head_runs_no_revision(sqlite_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alembic.command.upgrade", lambda *_: pytest.fail("the schema is up to date"))
+    asyncio.run(_open_and_close(SqliteStore(sqlite_folder)))
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(conn, *_: object) -> None:
+        conn.execute(text("CREATE TABLE half (key INTEGER)"))
+        raise RuntimeError("the machine stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "upgrade", half)
+        with pytest.raises(RuntimeError, match="stopped"):
+            asyncio.run(_open_and_close(SqliteStore(tmp_path)))
+    asyncio.run(_open_and_close(SqliteStore(tmp_path)))
+    assert "half" not in _definitions(tmp_path / "clarion.db")
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Callable[[Store], None]]:
+    """Stores that are closed at the end of the test."""
+    stores: list[Store] = []
+    yield stores.append
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_short_commands_that_start_together_on_a_new_folder_all_open_it(tmp_path: Path, opened) -> None:
+    stores = [SqliteStore(tmp_path / "new", server=False) for _ in range(4)]
+    for store in stores:
+        opened(store)
+    await asyncio.gather(*(store.open() for store in stores))
+    projects = [await new_project(store, f"p{number}") for number, store in enumerate(stores)]
+    assert len({project.key for project in projects}) == 4
+
+
+@pytest.mark.postgres
+async def test_processes_that_start_together_on_a_new_database_all_open_it(postgres_server, opened) -> None:
+    with postgres_server.database() as url:
+        stores = [PostgresStore(url) for _ in range(4)]
+        await asyncio.gather(*(store.open() for store in stores))
+        projects = [await new_project(store, f"p{number}") for number, store in enumerate(stores)]
+        await asyncio.gather(*(store.close() for store in stores))
+    assert len({project.key for project in projects}) == 4
+
+
+async def _open_and_close(store: Store) -> None:
+    await store.open()
+    await store.close()
+
+
+def _definitions(path: Path) -> dict[str, str]:
+    """How each table and index was made, in words that do not depend on spaces and quotes."""
+    found = sqlite3.connect(path).execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: " ".join(sql.replace('"', "").split()) for name, sql in found}

@@ -1,0 +1,180 @@
+"""Web Push as push services see it: what is sent, and what their answers mean."""
+
+import base64
+import json
+from hashlib import sha256
+
+import http_ece
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clarion.crypto import base64url
+from clarion.crypto.p256 import load_public
+from clarion.crypto.webpush import Receiver
+from clarion.ports import (
+    Accepted,
+    BadCredentials,
+    Gone,
+    HttpRequest,
+    HttpResponse,
+    Outgoing,
+    ProviderOutcome,
+    Quarantined,
+    Rejected,
+    RetryAfter,
+    TooLarge,
+)
+from clarion.providers.webpush import WebPushProvider
+from clarion.testing import ManualClock
+from contract.test_providers import SECRETS, VAPID, RecordingTransport, outgoing
+
+NOW = ManualClock().now()
+SUBJECT = "mailto:team@shop.example"
+OWN = "https://own.example"
+
+
+async def sent(message: Outgoing) -> HttpRequest:
+    transport = RecordingTransport()
+    await WebPushProvider(transport, subject=SUBJECT, own_origin=OWN).send([message], SECRETS, NOW)
+    [request] = transport.requests
+    return request
+
+
+async def meaning(answer: HttpResponse) -> ProviderOutcome:
+    transport = RecordingTransport(answer)
+    provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
+    [outcome] = await provider.send([outgoing()], SECRETS, NOW)
+    return outcome
+
+
+async def test_an_outside_library_decrypts_what_is_sent() -> None:
+    receiver = Receiver.generate()
+    request = await sent(outgoing(receiver, payload=b'{"title":"Gr\xc3\xbc\xc3\x9fe"}'))
+    private = ec.derive_private_key(int.from_bytes(receiver.private), ec.SECP256R1())
+    clear = http_ece.decrypt(request.body, private_key=private, auth_secret=receiver.auth, version="aes128gcm")
+    assert json.loads(clear) == {"title": "Grüße"}
+    assert request.headers["content-encoding"] == "aes128gcm"
+    assert request.method == "POST"
+    assert request.url == "https://push.example/s/1"
+
+
+async def test_the_proof_is_made_with_the_key_of_the_subscription() -> None:
+    request = await sent(outgoing(endpoint="https://push.example:8443/s/1"))
+    scheme, _, rest = request.headers["authorization"].partition(" ")
+    parts = dict(part.strip().split("=", 1) for part in rest.split(","))
+    assert scheme == "vapid"
+    assert parts["k"] == VAPID.public_text
+    key = load_public(base64url.decode(parts["k"]))
+    claims = jwt.decode(
+        parts["t"], key, algorithms=["ES256"], audience="https://push.example:8443", options={"verify_exp": False}
+    )
+    assert claims["sub"] == SUBJECT
+    assert NOW / 1000 < claims["exp"] <= NOW / 1000 + 86_400
+
+
+async def test_one_proof_serves_all_messages_to_an_origin() -> None:
+    transport = RecordingTransport()
+    provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
+    await provider.send([outgoing(), outgoing(endpoint="https://push.example/s/2")], SECRETS, NOW)
+    assert len({request.headers["authorization"] for request in transport.requests}) == 1
+
+
+@given(left_ms=st.integers(-5_000, 40 * 86_400_000))
+async def test_the_time_to_live_is_what_is_left_of_it(left_ms: int) -> None:
+    request = await sent(outgoing(expires_at=NOW + left_ms))
+    ttl = int(request.headers["ttl"])
+    assert ttl >= 0
+    assert max(0, left_ms) <= ttl * 1000 < max(0, left_ms) + 1000
+
+
+async def test_a_collapse_key_becomes_a_topic_that_tells_nothing_about_it() -> None:
+    request = await sent(outgoing(collapse_key="order A-17"))
+    expected = base64.urlsafe_b64encode(sha256(b"order A-17").digest()).decode()[:32]
+    assert request.headers["topic"] == expected
+    assert "topic" not in (await sent(outgoing())).headers
+
+
+async def test_on_our_own_service_the_topic_is_the_deliverys_id() -> None:
+    request = await sent(outgoing(endpoint=f"{OWN}/wpush/v2/x"))
+    assert request.headers["topic"] == bytes(range(16)).hex() == (request.id or b"").hex()
+
+
+async def test_apple_always_gets_high_urgency_and_others_what_was_asked() -> None:
+    assert (await sent(outgoing(endpoint="https://web.push.apple.com/x", urgency="low"))).headers["urgency"] == "high"
+    assert (await sent(outgoing(urgency="low"))).headers["urgency"] == "low"
+
+
+async def test_windows_gets_its_own_header_with_a_ttl_of_zero() -> None:
+    windows = "https://db5p.notify.windows.com/w/?token=x"
+    assert (await sent(outgoing(endpoint=windows, expires_at=NOW))).headers["x-wns-cache-policy"] == "no-cache"
+    assert "x-wns-cache-policy" not in (await sent(outgoing(endpoint=windows))).headers
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (201, b"", Accepted),
+        (200, b"", Accepted),
+        (404, b"", Gone),
+        (410, b"", Gone),
+        (413, b"", TooLarge),
+        (400, b'{"errno": 110}', Rejected),
+        (400, b'{"reason":"VapidPkHashMismatch"}', Quarantined),
+        (401, b'{"errno": 109}', Quarantined),
+        (403, b"the key in the authorization header does not correspond", Quarantined),
+        (403, b'{"reason":"BadJwtToken"}', BadCredentials),
+        (301, b"", Rejected),
+        (429, b"", RetryAfter),
+        (500, b"", RetryAfter),
+        (502, b"<html>", RetryAfter),
+        (503, b"", RetryAfter),
+    ],
+)
+async def test_each_answer_has_its_meaning(status: int, body: bytes, outcome: type) -> None:
+    assert isinstance(await meaning(HttpResponse(status, {}, body)), outcome)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("120", 120.0), ("Fri, 15 Jan 2027 08:02:00 GMT", 120.0), ("soon", None), ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0)],
+)
+async def test_retry_after_is_a_number_or_a_date(header: str, seconds: float | None) -> None:
+    outcome = await meaning(HttpResponse(503, {"retry-after": header}))
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.seconds == seconds
+
+
+async def test_no_answer_may_mean_that_it_arrived_unless_it_was_never_sent() -> None:
+    lost = await meaning(HttpResponse(0, error="timed out"))
+    assert isinstance(lost, RetryAfter)
+    assert lost.unknown
+    assert isinstance(await meaning(HttpResponse(0, error="refused: a private address")), Rejected)
+
+
+async def test_the_services_own_name_for_a_message_is_kept() -> None:
+    assert await meaning(HttpResponse(201, {"location": "https://p/m/1"})) == Accepted("https://p/m/1")
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        b'{"p256dh":"AAAA","auth":"AAAA","vapid_public_key":"k"}',
+        b'{"p256dh":"","auth":"","vapid_public_key":""}',
+        b"{}",
+    ],
+)
+async def test_a_subscription_with_unusable_keys_is_put_aside(details: bytes) -> None:
+    transport = RecordingTransport()
+    provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
+    [outcome] = await provider.send([outgoing(details=details)], SECRETS, NOW)
+    assert isinstance(outcome, Quarantined)
+    assert transport.requests == []
+
+
+async def test_a_key_that_the_project_does_not_have_any_more_needs_a_new_subscription() -> None:
+    provider = WebPushProvider(RecordingTransport(), subject=SUBJECT, own_origin=OWN)
+    [outcome] = await provider.send([outgoing()], {}, NOW)
+    assert isinstance(outcome, Quarantined)

@@ -1,0 +1,118 @@
+"""No statement on the way walks a whole table: each is found by the index that was made for it."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clarion.model import DeliveryState
+from clarion.storage.sqlite import SqliteStore
+from contract.support import (
+    NOW,
+    claim_one,
+    event,
+    new_channel,
+    new_project,
+    new_users,
+    pairs_work,
+    push_message,
+    put_work,
+    register,
+)
+from contract.world import new_world, read_all
+
+# What may be walked: what is small by nature, and a project's own list, page by page in the order of its key.
+SMALL = ("sqlite_sequence", "json_each", "batch", "kept", "CONSTANT", "(subquery", "people", "numbered", "anon_")
+LISTS = (
+    "api_key",
+    "credential",
+    "definition",
+    "notification_span",  # a page of notifications
+    "person_span",  # the spans of an audience
+    "work_due",  # the backlog, counted in an index
+)
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Every statement of the connections that are opened from now on, with its values."""
+    seen: set[str] = set()
+    connect = sqlite3.connect
+
+    def listening(*args, **kwargs) -> sqlite3.Connection:
+        connection = connect(*args, **kwargs)
+        connection.set_trace_callback(seen.add)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", listening)
+    return seen
+
+
+async def test_every_statement_finds_its_rows_by_an_index(executed: set[str], sqlite_folder: Path) -> None:
+    store = SqliteStore(sqlite_folder)
+    await store.open()
+    executed.clear()
+    await _everything(store)
+    await store.close()
+    plain = sqlite3.connect(sqlite_folder / "clarion.db")
+    walks = {line: sql for sql in executed for line in _plan(plain, sql) if _walks(line)}
+    assert walks == {}
+
+
+async def _everything(store: SqliteStore) -> None:
+    """What a server does, in one small world."""
+    world = await new_world(store, "shop", people=3)
+    project, (first, second, third) = world.project.key, world.people
+    await read_all(store, project, world, first)
+    many = await new_users(store, await new_project(store, "other"), 40)
+    await store.users.ids(project, many)
+    await store.events.add(project, [event("u1", id=f"e{n}") for n in range(40)], frozenset({"order"}), NOW)
+    device, channel = await new_channel(store)
+    for source in (b"1" * 16, None, b"2" * 16):
+        [key] = await store.push.add([push_message(device, channel, topic="t", source=source)], NOW)
+    await store.push.waiting(device, 0, 10, NOW)
+    await store.push.delete(key or 0, channel)
+    await store.push.acknowledge(device, [key or 0])
+    await store.push.hello("a" * 32, "node-2", NOW)
+    await store.push.gone(device, "node-2")
+    await store.push.sweep(NOW)
+    await store.push.unregister(device, "c1")
+    await store.push.forget(device)
+    await put_work(store, world.project, pairs_work((1, 1)))
+    lease = await claim_one(store)
+    await store.work.renew([lease], NOW + 1)
+    await store.work.release(lease, NOW)
+    await store.work.next_due(["decide", "trigger"])
+    await store.work.backlog()
+    await store.trail.cancel(project, world.notification.key, NOW)
+    for cursor in (None, "9.9.9"):
+        for state in (None, DeliveryState.ACCEPTED):
+            await store.trail.deliveries(project, notification=None, user=None, state=state, cursor=cursor, limit=3)
+    await store.trail.decisions(project, notification=None, user=None, reason=None, cursor="9.9", limit=3)
+    anonymous = await store.users.create_anonymous(project, "anon", NOW)
+    await store.users.merge(project, anonymous.key, second.key, NOW)
+    await register(store, world.project, second.key, "https://new", installation="i", previous_address="https://old")
+    await store.steps.user_span(project, 0, 10, 10)
+    await store.idempotency.begin(project, "k", b"", NOW)
+    await store.idempotency.finish(project, "k", 200, b"")
+    await store.idempotency.abandon(project, "k")
+    await store.users.erase(project, third.user_id)
+    await store.ping()
+
+
+def _plan(connection: sqlite3.Connection, sql: str) -> Iterator[str]:
+    if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", sql):
+        for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"):
+            yield row[3]
+
+
+def _walks(line: str) -> bool:
+    """Whether a line of a plan reads a table from end to end, or all that a project has in it."""
+    if line.startswith("SCAN"):
+        return not any(small in line for small in (*SMALL, *LISTS))
+    whole_project = line.endswith("(project=?)")
+    return whole_project and not any(
+        small in line for small in (*LISTS, "decision USING PRIMARY", "delivery USING PRIMARY")
+    )
