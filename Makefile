@@ -28,6 +28,7 @@ format: .venv/dev ## put the code in the one form that check accepts
 	@$(python) -m ruff format
 
 bench: .venv/dev ## every question in bench/, at a tenth of its size; SCALE=1 for all of it
+	@tools/need.sh postgresql
 	@for question in bench/[a-z]*.py; do echo; echo "$$question"; $(python) $$question --scale $(SCALE) $(ARGS) || exit 1; done
 
 docs: .venv/dev ## writes docs/reference/cli.md and checks that the documents are true

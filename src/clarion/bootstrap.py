@@ -16,6 +16,7 @@ import uvicorn
 from clarion import demo
 from clarion.api.app import create_app
 from clarion.api.http import App
+from clarion.api.protocol import protocol_of
 from clarion.api.services import Services
 from clarion.config import Settings
 from clarion.crypto.endpoints import EndpointTokens
@@ -238,7 +239,7 @@ async def listen(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=protocol_of(settings.http_origin),
         ws="none",
         lifespan="off",
         log_config=None,

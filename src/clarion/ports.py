@@ -152,7 +152,7 @@ class Lease(msgspec.Struct, frozen=True):
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
-    `notifications` must be new by (project, id); a known id is left as it is and the work that names it still stands.
+    A notification whose (project, id) is known is left as it is, and so is all work here that names its key.
     `revised` are decisions that replace an earlier hold. `sent_content` are (user, content hash) reservations.
     """
 
@@ -362,6 +362,10 @@ class Users(Protocol):
 
     async def merge(self, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
         """Devices, events, consents and the trail move to `known`; a refusal of either side stays; `anonymous` ends."""
+        ...
+
+    async def successors(self, project: Key, keys: Sequence[Key]) -> dict[Key, Key]:
+        """Former key → present key, of those who were merged: work that waits still names who they were."""
         ...
 
 

@@ -60,6 +60,18 @@ async def test_every_operation_tells_its_key_its_errors_and_itself(api: ApiWorld
             assert ("401" in operation["responses"]) is not keyless
 
 
+async def test_every_good_answer_has_one_exact_shape(api: ApiWorld) -> None:
+    shapes = {}
+    for item in (await openapi(api))["paths"].values():
+        for operation in item.values():
+            for status, answer in operation["responses"].items():
+                for content in answer.get("content", {}).values() if status != "204" else ():
+                    shapes[operation["operationId"], status] = content["schema"]
+    assert shapes["notify", "200"]["$ref"].endswith("/DryRunAnswer")
+    assert shapes["notify", "202"]["$ref"].endswith("/Created")
+    assert all("$ref" in shape or shape == {"type": "string"} for shape in shapes.values()), shapes
+
+
 async def test_unknown_fields_are_refused_in_the_document_too(api: ApiWorld) -> None:
     schemas = (await openapi(api))["components"]["schemas"]
     for name in ("UserPut", "NotificationBody", "EventBody", "EventBatch", "WebPushDevice", "KeyPost"):

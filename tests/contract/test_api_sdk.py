@@ -328,6 +328,7 @@ async def test_a_site_can_read_its_errors(api: ApiWorld) -> None:
         await api.browser.post("/v1/sdk/events", {"name": 5}, headers={"Origin": SITE}),
         await api.anyone.get("/v1/sdk/config", headers={"Origin": SITE}),
         await api.anyone.post("/v1/sdk/events", {}, headers={"Origin": SITE}),
+        await api.server.post("/v1/sdk/events", {}, headers={"Origin": SITE}),
         await api.browser.get("/v1/sdk/nothing", headers={"Origin": SITE}),
     ):
         assert 400 <= refused.status < 500

@@ -107,9 +107,10 @@ class Shop(NamedTuple):
     def opening(self) -> tuple[str, ...]:
         return "--data", str(self.data)
 
-    def answer(self, path: str) -> Any:
-        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.key}"})
-        with urllib.request.urlopen(request) as answer:
+    def answer(self, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers)) as answer:
             return json.load(answer)
 
     def wait_until_decided(self, notification: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -157,6 +158,15 @@ def test_the_story_is_told_with_the_gates_of_the_decision(clarion: Clarion, shop
     assert "✓ consent    on by default" in story
     assert "✗ device     no active device that we can reach" in story
     assert re.search(r"\d\d:\d\d:\d\d\.\d{3}  decide", story)
+
+
+def test_a_hold_is_told_with_its_end(clarion: Clarion, shop: Shop) -> None:
+    tomorrow = datetime.now().astimezone() + timedelta(days=1)
+    body = {"to": {"users": ["alan"]}, "title": "Hello", "send_at": tomorrow.isoformat()}
+    shop.wait_until_decided(shop.answer("/v1/notifications", body)["id"])
+    story = clarion("explain", "--user", "alan", *shop.asking).out
+    assert "Decided to hold: schedule" in story
+    assert f"until {tomorrow:%Y-%m-%d %H:%M:%S}" in story
 
 
 @pytest.mark.parametrize("way", ["asking", "opening"])

@@ -140,6 +140,46 @@ async def test_an_anonymous_browser_becomes_the_person_and_a_refusal_stays(world
     assert await world.reasons(notification) == {"ada": "opted_out"}
 
 
+async def test_what_was_scheduled_for_an_anonymous_browser_reaches_the_person_it_became(world: World) -> None:
+    device, _, token = await world.pipeline.register_anonymous(world.project, subscription("laptop"))
+    claim = world.anonymous.read(token)
+    assert claim is not None
+    notification = await world.notify(device.user_id, send_at=world.clock.now() + 60_000)
+    await world.work()
+    anonymous = await world.store.users.by_key(world.project.key, claim.user)
+    assert anonymous is not None
+    await world.pipeline.merge(world.project, anonymous, "ada")
+    world.clock.advance(minutes=2)
+    await world.work()
+    assert len(world.browser.sent) == 1
+    assert await world.reasons(notification) == {"ada": "send"}
+
+
+async def test_a_merge_between_decision_and_delivery_does_not_stop_the_message(world: World) -> None:
+    device, _, token = await world.pipeline.register_anonymous(world.project, subscription("laptop"))
+    notification = await world.notify(device.user_id)
+    [lease] = await world.store.work.claim("decide", 1, world.clock.now(), 15_000)
+    await world.pipeline.step(lease)
+    claim = world.anonymous.read(token)
+    assert claim is not None
+    anonymous = await world.store.users.by_key(world.project.key, claim.user)
+    assert anonymous is not None
+    await world.pipeline.merge(world.project, anonymous, "ada")
+    await world.work()
+    assert await world.states(notification) == [DeliveryState.ACCEPTED]
+
+
+async def test_a_device_that_went_to_somebody_else_does_not_show_what_was_meant_for_another(world: World) -> None:
+    await world.subscribe("ada", "shared laptop")
+    notification = await world.notify("ada")
+    [lease] = await world.store.work.claim("decide", 1, world.clock.now(), 15_000)
+    await world.pipeline.step(lease)
+    await world.subscribe("bob", "shared laptop")
+    await world.work()
+    assert world.browser.sent == []
+    assert [one.reason for one in await world.deliveries(notification)] == ["device_gone"]
+
+
 async def test_only_an_anonymous_person_merges(world: World) -> None:
     await world.subscribe("ada")
     ada = await world.store.users.get(world.project.key, "ada")

@@ -1,10 +1,12 @@
 """Which pages may call us from a browser: any for receipts, those that a project lists for its SDK, none elsewhere."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from clarion.api.http import Answer, Header
 from clarion.config import Settings
+from clarion.errors import Unavailable
 from clarion.model import Millis, Project
 from clarion.ports import Clock, Projects
 
@@ -57,6 +59,8 @@ class Cors:
         now = self._clock.now()
         if self._union_at is None or now - self._union_at >= _ALL_ORIGINS_MEMORY_MS:
             self._union_at = now
-            projects = await self._projects.all()
-            self._union = {origin for project in projects for origin in project.settings.allowed_origins}
+            # Without a database the last known list stands: the answer that it goes with says what is wrong.
+            with contextlib.suppress(Unavailable):
+                projects = await self._projects.all()
+                self._union = {origin for project in projects for origin in project.settings.allowed_origins}
         return self._union

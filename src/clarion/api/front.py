@@ -1,7 +1,6 @@
 """The first to see a request: hot routes and other apps at once, everything else to the framework."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from clarion.api.desk import DESK, Desk
@@ -67,9 +66,9 @@ class Front:
             elif path.startswith(SDK_FILES):
                 await write(send, self._files.answer(scope))
             elif path.startswith(SDK_CALLS):
-                await self._sdk_call(scope, receive, sender)
+                await self._sdk_call(scope, receive, send, sender)
             else:
-                await self._ask_framework(scope, receive, sender)
+                await self._ask_framework(readable(scope), receive, sender)
         except Exception as error:
             if sender.status is not None:
                 raise
@@ -83,30 +82,26 @@ class Front:
                 return app
         return None
 
-    async def _sdk_call(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
+    async def _sdk_call(self, scope: Scope, receive: Receive, send: Send, sender: "_Sender") -> None:
         origin = header(scope, b"origin")
         if scope["method"] == "OPTIONS" and origin is not None:
-            await write(sender.plainly, await self._cors.preflight("listed", origin))
+            await write(send, await self._cors.preflight("listed", origin))
             return
-        inner: dict[str, Any] = {}
+        asked = readable(scope)
 
         async def consent() -> Sequence[Header]:
-            caller = inner.get("scope", {}).get(CALLER)
+            # By now the door has noted whose key it is, if it is anybody's.
+            caller = asked.get(CALLER)
             return await self._cors.headers("listed", origin, caller.project if caller else None)
 
         sender.later = consent
-        await self._ask_framework(scope, receive, sender, inner)
+        await self._ask_framework(asked, receive, sender)
 
-    async def _ask_framework(
-        self, scope: Scope, receive: Receive, sender: "_Sender", inner: dict[str, Any] | None = None
-    ) -> None:
-        asked = readable(scope)
+    async def _ask_framework(self, asked: Scope, receive: Receive, sender: "_Sender") -> None:
         asked[DESK] = self._desk
-        if scope["method"] == "OPTIONS":
+        if asked["method"] == "OPTIONS":
             await self._tell_methods(asked, sender)
             return
-        if inner is not None:
-            inner["scope"] = asked
         await self._framework(asked, receive, sender)
         if sender.status is not None:
             self._metrics.count(asked.get("path_template", "unknown"), sender.status)
@@ -158,7 +153,8 @@ class _Sender:
     def __init__(self, send: Send, more: Sequence[Header]) -> None:
         self._send = send
         self.more = list(more)
-        self.later: Any = None
+        self.later: Callable[[], Awaitable[Sequence[Header]]] | None = None
+        """Headers that are known only when the answer begins."""
         self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -169,7 +165,4 @@ class _Sender:
             told = {name for name, _ in message.get("headers", ())}
             more = [pair for pair in self.more if pair[0] not in told]
             message = {**message, "headers": [*message.get("headers", ()), *more]}
-        await self._send(message)
-
-    async def plainly(self, message: Message) -> None:
         await self._send(message)

@@ -9,7 +9,7 @@ from clarion.api.auth import Caller
 from clarion.api.batches import Batches
 from clarion.api.cors import Rule
 from clarion.api.desk import Desk
-from clarion.api.door import Access
+from clarion.api.door import CALLER, Access
 from clarion.api.fields import millis
 from clarion.api.http import (
     MIB,
@@ -71,7 +71,7 @@ class PlainApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        route, headers, caller = self._route, dict(scope["headers"]), None
+        route, headers = self._route, dict(scope["headers"])
         try:
             if scope["method"] == "POST":
                 caller = await self._door.admit(route.access, scope, headers)
@@ -86,6 +86,7 @@ class PlainApp:
         if route.cors_rule is None or scope["method"] == "OPTIONS":
             await write(send, answer)
         else:
+            caller = scope.get(CALLER)
             project = caller.project if caller else None
             await write(send, answer, await self._cors.headers(route.cors_rule, headers.get(b"origin"), project))
 

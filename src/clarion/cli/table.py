@@ -17,7 +17,7 @@ _VERDICTS = {"pass": ("✓", "green"), "send": ("✓", "green"), "hold": ("◷",
 _PIPE_WIDTH = 200
 _BAD = ("failed", "expired")
 # Of a chapter's details, what its sentence does not say already and a person wants to know.
-_SHOWN = ("model", "source", "properties", "attempts", "until")
+_SHOWN = ("model", "source", "properties", "attempts")
 
 
 def print_json(answer: Any) -> None:
@@ -115,6 +115,8 @@ def _gates(gates: Iterable[list[str]]) -> Iterator[Text]:
 
 def _more(detail: Json) -> Iterator[Text]:
     facts = [f"{name} {_plain(detail[name])}" for name in _SHOWN if detail.get(name)]
+    if until := detail.get("until"):
+        facts.append(f"until {datetime.fromtimestamp(until / 1000).astimezone():%Y-%m-%d %H:%M:%S}")
     if notification := detail.get("notification_id"):
         facts.append(f"notification {notification}")
     if facts:

@@ -50,22 +50,25 @@ def sift(
     notifications: Mapping[Key, Notification],
     addresses: Mapping[Key, Address],
     words: Mapping[tuple[Key, str, str], bool],
+    successors: Mapping[Key, Key],
     now: Millis,
 ) -> Sifted:
     """The last look before a message is handed to a provider, which cannot be undone.
 
-    `words` are consents given or withdrawn since the decision: (user, category, channel) → granted.
+    `words` are consents given or withdrawn since the decision: (user, category, channel) → granted. `successors` are
+    people who turned out to be somebody since then; a device that went to anybody else must not show it.
     """
     outgoing: list[Outgoing] = []
     stopped: list[tuple[Ready, Reason]] = []
     for ready in messages:
         address = addresses.get(ready.device)
+        person = successors.get(ready.user, ready.user)
         notification = notifications.get(ready.notification)
         if notification is None or notification.cancelled_at is not None:
             stopped.append((ready, Reason.CANCELLED))
-        elif address is None or address.user != ready.user:
+        elif address is None or address.user != person:
             stopped.append((ready, Reason.DEVICE_GONE))
-        elif words and words.get((ready.user, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
+        elif words and words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
             stopped.append((ready, Reason.OPTED_OUT))
         elif _expired(ready, now):
             stopped.append((ready, Reason.EXPIRED))

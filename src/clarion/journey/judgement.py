@@ -55,8 +55,10 @@ def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:
     ]
 
 
-def effects(judgement: Judgement, project: Key, now: Millis, *, held_before: bool) -> Effects:
-    """What is written of a judgement: decisions, deliveries, and the jobs that carry on."""
+def effects(
+    judgement: Judgement, project: Key, now: Millis, *, held_before: bool, further: Sequence[NewWork] = ()
+) -> Effects:
+    """What is written of a judgement: decisions, deliveries, and the jobs that carry on, `further` ones included."""
     decisions = [
         Decision(one.notification.key, one.recipient.key, one.reason, one.until, one.gates, now)
         for one in judgement.decided
@@ -66,7 +68,7 @@ def effects(judgement: Judgement, project: Key, now: Millis, *, held_before: boo
         revised=decisions if held_before else (),
         deliveries=[Delivery(ready.notification, ready.user, ready.device, kind) for kind, ready in judgement.ready],
         sent_content=_sent_content(judgement.decided),
-        work=[*_deliver_work(judgement, project, now), *_held_work(judgement, project)],
+        work=[*_deliver_work(judgement, project, now), *_held_work(judgement, project), *further],
     )
 
 

@@ -14,6 +14,7 @@ from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
 from clarion.journey import audience, deliver, judgement, learn, permission, registration, trigger
 from clarion.journey.candidate import candidates, facts_query
+from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law
@@ -154,15 +155,19 @@ class Pipeline:
         return new
 
     async def notify(
-        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None
+        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None, id: str | None = None
     ) -> Notification:
-        """Accepted and on disk when it returns. Raises InvalidRequest naming the fields."""
+        """Accepted and on disk when it returns; under an `id` that is known, nothing happens a second time.
+
+        Raises:
+            InvalidRequest: names the fields.
+        """
         await self._check(project, message)
         now = self._clock.now()
         [key] = await self._store.trail.reserve(1)
         notification = Notification(
             key=key,
-            id=self._new_id(),
+            id=id or self._new_id(),
             project=project.key,
             message=message,
             to=to,
@@ -282,7 +287,8 @@ class Pipeline:
             batch = candidates(job, notifications, deciding.facts, only)
             judged = await judgement.judge(batch, deciding.facts, law, scene)
             held = isinstance(job, PairsWork) and job.held
-            effects = judgement.effects(judged, project.key, now, held_before=held)
+            further = await carried_over(self._store, project.key, job, deciding.facts, now)
+            effects = judgement.effects(judged, project.key, now, held_before=held, further=further)
             committed = await deciding.commit(lease, effects)
         if committed:
             await self._wake_for(effects.work)
@@ -293,9 +299,11 @@ class Pipeline:
         notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
         addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
         users = sorted({one.user for one in messages})
+        successors = await self._store.users.successors(project.key, users)
+        users = sorted({successors.get(user, user) for user in users})
         words = await self._store.steps.refused_since(project.key, users, job.decided_at)
         sent_at = self._clock.now()
-        sifted = deliver.sift(messages, notifications, addresses, words, sent_at)
+        sifted = deliver.sift(messages, notifications, addresses, words, successors, sent_at)
         provider = self._providers[job.kind]
         secrets = await self._catalog.secrets(project, job.kind)
         outcomes = await provider.send(sifted.outgoing, secrets, sent_at) if sifted.outgoing else []

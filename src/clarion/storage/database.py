@@ -5,6 +5,7 @@ engine's own fastest way to move many rows. Both take a whole batch in one state
 goes back to Python for each row would have to win the interpreter lock from the event loop for each row.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -131,6 +132,10 @@ def columns_of(table: Table, *names: str) -> Columns:
     return {column.name: column.type.compile(words).lower() for column in chosen}
 
 
+_DIGITS = re.compile(r"[0-9]{1,18}")
+"""What fits an integer column of either engine."""
+
+
 def int_cursor(cursor: str | None, parts: int) -> tuple[int, ...] | None:
     """The keys in a page's cursor.
 
@@ -140,6 +145,6 @@ def int_cursor(cursor: str | None, parts: int) -> tuple[int, ...] | None:
     if cursor is None:
         return None
     numbers = cursor.split(".")
-    if len(numbers) != parts or not all(number.isascii() and number.isdigit() for number in numbers):
+    if len(numbers) != parts or not all(re.fullmatch(r"[0-9]{1,18}", number) for number in numbers):
         raise InvalidRequest.field("cursor", "takes the next_cursor of the page before")
     return tuple(int(number) for number in numbers)

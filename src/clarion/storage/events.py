@@ -1,7 +1,8 @@
 """What happened: stored in the order it came, each id once; events that somebody watches become work."""
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from itertools import compress
+from typing import TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
@@ -21,16 +22,8 @@ _JOB_SIZE = 1_000
 _encode = msgspec.json.Encoder().encode
 
 
-class _New(NamedTuple):
-    """An event on its way in; `watched` when it may start an automation."""
-
-    user_id: str
-    name: str
-    properties: str
-    occurred_at: Millis
-    id: str | None
-    watched: bool
-    now: Millis
+_New: TypeAlias = tuple[str, str, str, Millis, str | None, bool, Millis]
+"""An event on its way in: user id, name, properties, when, id, whether somebody watches, now; a class costs twice."""
 
 
 class SqlEvents:
@@ -57,41 +50,43 @@ class SqlEvents:
 
 def _new(event: Event, watched: frozenset[str], now: Millis) -> _New:
     properties = _encode(event.properties).decode() if event.properties else "{}"
-    return _New(event.user_id, event.name, properties, event.occurred_at, event.id, event.name in watched, now)
+    return (event.user_id, event.name, properties, event.occurred_at, event.id, event.name in watched, now)
 
 
 def _add(conn: Connection, dialect: Dialect, project: Key, events: Sequence[_New]) -> list[bool]:
-    new = _unknown(conn, dialect, project, events)
-    indexes = [index for index, is_new in enumerate(new) if is_new]
-    if not indexes:
+    new = _unknown(conn, dialect, project, [id for _, _, _, _, id, _, _ in events])
+    added = list(compress(events, new))
+    if not added:
         return new
-    people = resolve(conn, dialect, project, (events[index].user_id for index in indexes), events[0].now)
-    keys = dialect.keys(conn, "event", len(indexes))
-    rows: list[Row] = []
-    for key, index in zip(keys, indexes, strict=True):
-        user_id, name, properties, occurred_at, id, _, _ = events[index]
-        rows.append((key, project, people[user_id], name, properties, occurred_at, id))
+    now = added[0][-1]
+    people = resolve(conn, dialect, project, [each[0] for each in added], now)
+    keys = dialect.keys(conn, "event", len(added))
+    rows = [
+        (key, project, people[user_id], name, properties, occurred_at, id)
+        for key, (user_id, name, properties, occurred_at, id, _, _) in zip(keys, added, strict=True)
+    ]
+    stored = set(keys)
     if dialect.insert(conn, "event", _EVENT, rows) < len(rows):  # another process was first with one of the ids
         stored = _stored(conn, dialect, project, keys)
-        for key, index in zip(keys, indexes, strict=True):
-            new[index] = key in stored
-    watched = [key for key, index in zip(keys, indexes, strict=True) if new[index] and events[index].watched]
+        of_added = iter(keys)
+        new = [is_new and next(of_added) in stored for is_new in new]
+    watched = [key for key, each in zip(keys, added, strict=True) if each[5] and key in stored]
     jobs = [EventsWork(watched[start : start + _JOB_SIZE]) for start in range(0, len(watched), _JOB_SIZE)]
-    add_work(conn, dialect, [NewWork(project, job, events[0].now) for job in jobs])
+    add_work(conn, dialect, [NewWork(project, job, now) for job in jobs])
     return new
 
 
-def _unknown(conn: Connection, dialect: Dialect, project: Key, events: Sequence[_New]) -> list[bool]:
-    """Per event whether its id is new: to the store, and among those before it."""
-    ids = [each.id for each in events if each.id is not None]
-    if not ids:
-        return [True] * len(events)
+def _unknown(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str | None]) -> list[bool]:
+    """Per id whether it is new: to the store, and among those before it. No id is always new."""
+    given = [id for id in ids if id is not None]
+    if not given:
+        return [True] * len(ids)
     rest = f"FROM event WHERE project = ? AND id {dialect.within('text')}"
-    seen = {id for (id,) in dialect.rows(conn, ("id",), rest, project, dialect.listed(ids))}
+    seen: set[str | None] = {id for (id,) in dialect.rows(conn, ("id",), rest, project, dialect.listed(given))}
     new = []
-    for each in events:
-        new.append(each.id is None or each.id not in seen)
-        seen.add(each.id)
+    for id in ids:
+        new.append(id is None or id not in seen)
+        seen.add(id)
     return new
 
 

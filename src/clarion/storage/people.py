@@ -10,7 +10,7 @@ from clarion.errors import Conflict, InvalidRequest
 from clarion.model import Json, Key, Millis, User, UserChange
 from clarion.storage.database import Database, Dialect, columns_of, upsert
 from clarion.storage.erasing import erase
-from clarion.storage.merging import merge
+from clarion.storage.merging import aliases, merge
 from clarion.storage.schema import person
 
 _NEW = columns_of(person, "key", "project", "id", "attributes", "anonymous", "created_at", "updated_at")
@@ -61,6 +61,9 @@ class SqlUsers:
         """See `ports.Users`; nothing happens when one of them is not there (any more)."""
         async with self._db.holding(project, None, sorted({anonymous, known})) as held:
             await held.write(merge, project, anonymous, known, now)
+
+    async def successors(self, project: Key, keys: Sequence[Key]) -> dict[Key, Key]:
+        return await self._db.read(aliases, project, keys)
 
 
 def resolve(conn: Connection, dialect: Dialect, project: Key, ids: Iterable[str], now: Millis) -> dict[str, Key]:

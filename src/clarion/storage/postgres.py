@@ -31,6 +31,15 @@ _UNREADABLE = ("22021", "22P05")  # NUL in a text, or in a text inside JSON
 _NOT_NOW = ("08", "25006", "40", "53", "55P03", "57")  # connection, read-only, rolled back, resources, locks, shutdown
 _STARTING = ("starting up", "shutting down", "in recovery mode", "too many", "connection slots")
 _SECONDS_TO_CONNECT = 5
+_CONNECTING = {
+    "application_name": "clarion",
+    "connect_timeout": _SECONDS_TO_CONNECT,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+# A process that stands still must not hold others for ever.
+_LIMITS = "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"
 _SECONDS_FOR_A_CONNECTION = 20
 
 
@@ -209,7 +218,8 @@ def _engine(url: str, pool_size: int) -> Engine:
         pool_timeout=_SECONDS_FOR_A_CONNECTION,
         json_serializer=to_json,
         json_deserializer=from_json,
-        connect_args={"connect_timeout": _SECONDS_TO_CONNECT, "application_name": "clarion"},
+        use_native_hstore=False,
+        connect_args=_CONNECTING,
     )
     event.listen(engine, "connect", _prepare)
     return engine
@@ -217,6 +227,8 @@ def _engine(url: str, pool_size: int) -> Engine:
 
 def _prepare(driver: psycopg.Connection[Any], _: object) -> None:
     driver.adapters.register_dumper(JsonText, JsonTextDumper)
+    driver.execute(_LIMITS)
+    driver.commit()
 
 
 def _watched(engine: Engine, conn: Connection, work: Callable[[Connection], T]) -> T:

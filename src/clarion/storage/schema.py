@@ -246,7 +246,8 @@ decision = Table(
     sqlite_with_rowid=False,
 )
 
-# When it was queued is the time of its decision.
+# When it was queued is the time of its decision. A row changes once or twice soon after it was written: PostgreSQL gets
+# room for that beside it.
 delivery = Table(
     "delivery",
     metadata,
@@ -262,6 +263,7 @@ delivery = Table(
     _column("updated_at", BigInteger),
     PrimaryKeyConstraint("project", "notification", "person", "device"),
     sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 50},
 )
 
 receipt = Table(

@@ -31,9 +31,8 @@ from clarion.storage.work import void_leases
 _READERS = 3
 _BUSY_SECONDS = 10.0
 _JOBS_PER_COMMIT = 1_000
-_CANNOT_NOW = tuple(
-    f"SQLITE_{word}" for word in ("BUSY", "CANTOPEN", "FULL", "IOERR", "LOCKED", "NOMEM", "PROTOCOL", "READONLY")
-)
+_TAKEN = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+_CANNOT_NOW = (*_TAKEN, "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM", "SQLITE_READONLY")
 
 
 class SqliteStore(SqlStore):
@@ -143,6 +142,8 @@ class SqliteDatabase:
                     self._lock.release()
                 raise
         except (OSError, DBAPIError, sqlite3.Error) as error:
+            if _name(error).startswith(_TAKEN):
+                raise _told(error) from error
             raise ConfigurationError(f"the folder {self._folder} cannot hold the database: {error}") from error
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="clarion-reader")
         self._writer = threading.Thread(target=self._write_all, args=(connection,), name="clarion-writer", daemon=True)
@@ -169,7 +170,7 @@ class SqliteDatabase:
             )
             driver.execute("PRAGMA journal_mode=WAL" if not reader else "PRAGMA query_only=ON")
             driver.execute("PRAGMA synchronous=FULL")
-            driver.execute("PRAGMA wal_autocheckpoint=16000")
+            driver.execute("PRAGMA wal_autocheckpoint=4000")
             driver.execute("PRAGMA journal_size_limit=67108864")
             driver.execute("PRAGMA cache_size=-16384")
             driver.execute("PRAGMA secure_delete=FAST")
@@ -246,10 +247,17 @@ def _settle(done: list[_Done]) -> None:
 
 def _told(error: Exception) -> Exception:
     """The error as the callers of a store know it."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", "").startswith(_CANNOT_NOW):
+    if _name(error).startswith(_CANNOT_NOW):
+        cause = error.orig if isinstance(error, DBAPIError) else error
         return Unavailable(f"the database cannot be used now: {cause}", retry_after=1)
     return error
+
+
+def _name(error: Exception) -> str:
+    """SQLite's own name of an error; empty for others'."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    name: str = getattr(cause, "sqlite_errorname", "")
+    return name
 
 
 def _flip(work: Callable[..., T], args: Any, kwargs: Any, connection: Connection) -> T:

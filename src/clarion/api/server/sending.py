@@ -1,9 +1,10 @@
 """Notifications: asked for, tried, looked at, cancelled; and what became of each candidate and delivery."""
 
 import time
+from hashlib import blake2b
 from typing import Annotated, Any
 
-from litestar import Response, get, post
+from litestar import Request, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 
@@ -30,7 +31,7 @@ from clarion.api.http import MIB
 from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody
 from clarion.api.services import Services
-from clarion.model import DeliveryState, Notification, Project, Reason, User
+from clarion.model import DAY_MS, DeliveryState, Millis, Notification, Project, Reason, User
 from clarion.ports import Progress
 
 AUDIENCE_LIMIT = 16 * MIB
@@ -46,10 +47,15 @@ OfState = Annotated[str | None, QueryParameter(name="state", schema_extra={"enum
 @post(
     "/v1/notifications",
     status_code=202,
-    responses={200: ResponseSpec(DryRunAnswer, description="A dry run: nothing was sent")},
+    responses={
+        200: ResponseSpec(DryRunAnswer, description="A dry run: nothing was sent"),
+        202: ResponseSpec(Created, description="Accepted, and on disk"),
+    },
     **server("send", limit=AUDIENCE_LIMIT, creates=True, bounded=True),
 )
-async def notify(services: FromServices, caller: FromCaller, data: JSONBody[NotificationBody]) -> Response[Any]:
+async def notify(
+    services: FromServices, caller: FromCaller, request: Request[Any, Any, Any], data: JSONBody[NotificationBody]
+) -> Response[DryRunAnswer] | Response[Created]:
     """Send a notification, at once or at `send_at`; with `dry_run`, tell what would be decided."""
     send_at = messages.send_at(data)
     to = messages.audience(data.to)
@@ -62,8 +68,19 @@ async def notify(services: FromServices, caller: FromCaller, data: JSONBody[Noti
             DryRunAnswer(counts=trial.counts, decisions=[_trial(one) for one in trial.decisions], took_ms=took_ms),
             status_code=200,
         )
-    notification = await services.pipeline.notify(caller.project, message, to, send_at=send_at)
+    id = _repeatable_id(request.headers.get("idempotency-key"), caller.key.kind, services.clock.now())
+    notification = await services.pipeline.notify(caller.project, message, to, send_at=send_at, id=id)
     return Response(Created(id=notification.id), status_code=202)
+
+
+def _repeatable_id(key: str | None, kind: str, now: Millis) -> str | None:
+    """The same id for the same Idempotency-Key, so that a repetition after a crash finds the notification there.
+
+    Answers are kept for a day; the day in it lets the key make something new after that.
+    """
+    if key is None:
+        return None
+    return blake2b(f"{kind}:{key}:{now // DAY_MS}".encode(), digest_size=16).hexdigest()
 
 
 @get("/v1/notifications", **server("read"))

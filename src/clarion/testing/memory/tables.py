@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from clarion.errors import InvalidRequest
 from clarion.model import (
     ApiKey,
     Consent,
@@ -95,6 +96,7 @@ class Tables:
     credentials: dict[tuple[Key, DeviceKind, str], Credential] = field(default_factory=dict)
     definitions: dict[tuple[Key, str, str], Json] = field(default_factory=dict)
     users: dict[Key, User] = field(default_factory=dict)
+    successors: dict[tuple[Key, Key], Key] = field(default_factory=dict)
     user_keys: dict[tuple[Key, str], Key] = field(default_factory=dict)
     devices: dict[Key, Device] = field(default_factory=dict)
     device_ids: dict[Key, str] = field(default_factory=dict)  # of deleted ones too: the trail still names them
@@ -140,6 +142,8 @@ def stored(value: T, type: type[T]) -> T:
 
 def page(items: list[T], cursor: str | None, limit: int) -> Page[T]:
     """The slice after `cursor`, which is how many items came before. Lists here do not change while a test pages."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+        raise InvalidRequest.field("cursor", "takes the next_cursor of the page before")
     start = int(cursor or 0)
     more = start + limit < len(items)
     return Page(items[start : start + limit], str(start + limit) if more else None)

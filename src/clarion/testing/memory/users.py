@@ -76,6 +76,14 @@ class MemoryUsers:
         self._move_trail(old.key, new.key)
         self._move_consents(old.key, new.key, refused, now)
         del self._tables.user_keys[project, old.user_id], self._tables.users[old.key]
+        successors = self._tables.successors
+        for former in [each for each, present in successors.items() if present == old.key]:
+            successors[former] = new.key
+        successors[project, old.key] = new.key
+
+    async def successors(self, project: Key, keys: Sequence[Key]) -> dict[Key, Key]:
+        known = self._tables.successors
+        return {key: known[project, key] for key in keys if (project, key) in known}
 
     def _create(self, project: Key, user_id: str, now: Millis, *, anonymous: bool = False) -> User:
         user = User(

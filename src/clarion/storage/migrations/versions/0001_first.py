@@ -222,6 +222,7 @@ def _trail() -> None:
         sa.Column("attempts", sa.SmallInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "notification", "person", "device"),
+        postgresql_with={"fillfactor": 50},
         sqlite_with_rowid=False,
     )
     op.create_table(
