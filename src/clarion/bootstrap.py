@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -106,6 +106,7 @@ class Platform:
         )
         webpush = WebPushProvider(self.transport, subject=settings.push_subject, own_origin=settings.endpoint_origin)
         self.providers = {webpush.kind: webpush}
+        self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.pipeline = Pipeline(
             store=self.store,
             catalog=self.catalog,
@@ -170,6 +171,7 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
         if "worker" in roles:
             workers = platform.workers()
             workers.start(WAKE)
+            platform.checks["workers"] = workers.check
             stack.push_async_callback(workers.stop)
         if "scheduler" in roles:
             scheduler = platform.scheduler()
@@ -193,6 +195,7 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
         anonymous=platform.anonymous,
         unsubscribes=UnsubscribeTokens(platform.signer),
         mounts={**(endpoint if "gateway" in roles else {}), **(mounts or {})},
+        checks=platform.checks,
     )
     return create_app(services)
 

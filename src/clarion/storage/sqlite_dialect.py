@@ -1,4 +1,4 @@
-"""SQLite's way with many rows: one statement for up to 256 of them, one row of columns for a whole result.
+"""SQLite's way with many rows: one statement for up to 1,024 of them, one row of columns for a whole result.
 
 `executemany` and `fetchall` leave and re-enter the interpreter for every row, which beside a busy event loop takes
 milliseconds a row. So rows go in as the values of one statement and come out as one JSON array a column.
@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from clarion.model import Key
 from clarion.storage.database import Columns, Row
 
-_CHUNK = 256
+_CHUNK = 1_024
+_VALUES = 30_000  # SQLite takes 32,766 in one statement
 _FEW = 16
 _ROWS = "{rows}"
 _encode = msgspec.json.Encoder().encode
@@ -94,10 +95,12 @@ def _run(conn: Connection, template: str, rows: Sequence[Row], shared: Sequence[
 def _chunks(template: str, rows: Sequence[Row], shared: Sequence[object]) -> Iterator[tuple[str, list[object]]]:
     """Statements with their values. Sizes are powers of two: few shapes, all of them in the driver's cache."""
     start, left = 0, len(rows)
+    width = len(rows[0]) if rows else 1
+    most = min(_CHUNK, _VALUES // width)
     while left:
-        size = min(_CHUNK, 1 << (left.bit_length() - 1))
+        size = 1 << (min(left, most).bit_length() - 1)
         values = list(chain(shared, chain.from_iterable(rows[start : start + size])))
-        yield _filled(template, len(rows[0]), size), values
+        yield _filled(template, width, size), values
         start, left = start + size, left - size
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from prometheus_client import Counter, Histogram
 
+from clarion.errors import Unavailable
 from clarion.model import Millis
 from clarion.ports import Bus, Clock, Lease, Work
 
@@ -141,6 +142,12 @@ class Workers:
         """Begin; `topic` is where the names of queues with something to do are told."""
         self._unsubscribe = self._bus.subscribe(topic, self._told)
         self._tasks = [asyncio.create_task(worker.run(), name=name) for name, worker in self._workers.items()]
+
+    async def check(self) -> None:
+        """Raises Unavailable when a queue is not served any more."""
+        for task in self._tasks:
+            if task.done():
+                raise Unavailable(f"the worker of the queue {task.get_name()} has ended")
 
     async def stop(self) -> None:
         """End at once; what is unfinished comes back."""
