@@ -45,6 +45,12 @@ class Sifted(msgspec.Struct, frozen=True):
     stopped: list[tuple[Ready, Reason]]
 
 
+def strangers(messages: Sequence[Ready], addresses: Mapping[Key, Address]) -> list[Key]:
+    """People whose device belongs to somebody else by now: to themselves under another key, or to a stranger."""
+    found = {one.user for one in messages if one.device in addresses and addresses[one.device].user != one.user}
+    return sorted(found)
+
+
 def sift(
     messages: Sequence[Ready],
     notifications: Mapping[Key, Notification],

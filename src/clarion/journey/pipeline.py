@@ -298,9 +298,9 @@ class Pipeline:
         messages = job.messages
         notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
         addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
-        users = sorted({one.user for one in messages})
-        successors = await self._store.users.successors(project.key, users)
-        users = sorted({successors.get(user, user) for user in users})
+        strangers = deliver.strangers(messages, addresses)
+        successors = await self._store.users.successors(project.key, strangers) if strangers else {}
+        users = sorted({successors.get(one.user, one.user) for one in messages})
         words = await self._store.steps.refused_since(project.key, users, job.decided_at)
         sent_at = self._clock.now()
         sifted = deliver.sift(messages, notifications, addresses, words, successors, sent_at)

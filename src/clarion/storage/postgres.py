@@ -7,7 +7,7 @@ transactions have connections and threads of their own: however many writers wai
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Concatenate
 
@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from clarion.errors import ConfigurationError, InvalidRequest, Unavailable
 from clarion.model import Key, Millis
 from clarion.storage import migrate
-from clarion.storage.database import Dialect, P, T, Transactions, from_json, to_json, wall_clock
+from clarion.storage.database import Dialect, P, Row, T, Transactions, from_json, to_json, wall_clock
 from clarion.storage.postgres_dialect import JsonText, JsonTextDumper, PostgresDialect, driver_of
 from clarion.storage.store import SqlStore
 
@@ -41,6 +41,7 @@ _CONNECTING = {
 # A process that stands still must not hold others for ever.
 _LIMITS = "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"
 _SECONDS_FOR_A_CONNECTION = 20
+_SECONDS_BETWEEN_CANCELS = 0.2
 
 
 class PostgresStore(SqlStore):
@@ -92,11 +93,11 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See `database.Database`: each statement sees what is committed when it starts."""
-        return await self._run(self._read, partial(_flip, work, args, kwargs))
+        return await self._run(self._read, lambda conn: work(conn, *args, **kwargs))
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See `database.Database`; `work` runs again when it lost a race."""
-        return await self._run(self._write, partial(_flip, work, args, kwargs))
+        return await self._run(self._write, lambda conn: work(conn, *args, **kwargs))
 
     @asynccontextmanager
     async def holding(
@@ -156,19 +157,20 @@ class _Held:
         self._engine = engine
         self._threads = threads
         self._conn: Connection | None = None
+        self._driver: psycopg.Connection[Row] | None = None
         self._running: asyncio.Future[Any] | None = None
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(partial(_flip, work, args, kwargs), commit=False)
+        return await self._run(lambda conn: work(conn, *args, **kwargs), commit=False)
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(partial(_flip, work, args, kwargs), commit=True)
+        return await self._run(lambda conn: work(conn, *args, **kwargs), commit=True)
 
     async def let_go(self) -> None:
         """Undo what is not committed and give the connection back, whatever still runs on it."""
-        if self._running is not None and not self._running.done():
-            self._cancel()
-            await asyncio.wait([self._running])
+        while self._running is not None and not self._running.done():
+            await asyncio.to_thread(self._cancel)
+            await asyncio.wait([self._running], timeout=_SECONDS_BETWEEN_CANCELS)
         if self._conn is not None:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._close, self._conn)
 
@@ -181,6 +183,7 @@ class _Held:
         try:
             if self._conn is None:
                 self._conn = self._engine.connect()
+                self._driver = driver_of(self._conn)
             result = _watched(self._engine, self._conn, work)
             if commit:
                 self._conn.commit()
@@ -189,8 +192,9 @@ class _Held:
         return result
 
     def _cancel(self) -> None:
-        if self._conn is not None and not self._conn.invalidated:
-            driver_of(self._conn).cancel_safe(timeout=_SECONDS_TO_CONNECT)
+        if self._driver is not None:
+            with suppress(psycopg.Error):
+                self._driver.cancel_safe(timeout=_SECONDS_TO_CONNECT)
 
     def _close(self, conn: Connection) -> None:
         try:
@@ -232,7 +236,7 @@ def _prepare(driver: psycopg.Connection[Any], _: object) -> None:
 
 
 def _watched(engine: Engine, conn: Connection, work: Callable[[Connection], T]) -> T:
-    """Run it; a connection that broke under it takes the others with it, which are as dead as likely."""
+    """Run it; a connection that breaks takes the idle ones with it: they are likely to be dead too."""
     try:
         return work(conn)
     except psycopg.Error:
@@ -258,7 +262,3 @@ def _told(error: Exception) -> Exception:
     if lost or state.startswith(_NOT_NOW) or isinstance(error, PoolTimeoutError):
         return Unavailable(f"the database cannot be used now: {cause}", retry_after=1)
     return error
-
-
-def _flip(work: Callable[..., T], args: Any, kwargs: Any, conn: Connection) -> T:
-    return work(conn, *args, **kwargs)

@@ -16,6 +16,7 @@ _HELLO = columns_of(push_device, "uaid", "node", "seen_at")
 _HOLD = (
     "UPDATE push_device SET node = batch.node, seen_at = batch.seen_at FROM batch WHERE push_device.uaid = batch.uaid"
 )
+_SWEEP = 2_000  # rows
 _PAIR = {"uaid": "text", "channel_id": "text"}
 _CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node")
 _CHANNELS = (
@@ -74,7 +75,13 @@ class SqlPushStore:
         return await self._db.write(delete_message, key, channel)
 
     async def sweep(self, now: Millis) -> int:
-        return await self._db.write(sweep, now)
+        """See `ports.PushStore`; in small steps, so that others can write in between."""
+        removed = 0
+        while True:
+            gone, waited = await self._db.write(sweep, now, _SWEEP)
+            removed += waited
+            if gone < _SWEEP:
+                return removed
 
     async def _write_hellos(self, _: Hashable, hellos: Sequence[_Hello]) -> list[Key | None]:
         return await self._db.write(_hello, self._db.dialect, hellos)

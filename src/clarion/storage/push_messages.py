@@ -71,12 +71,12 @@ def delete_message(conn: Connection, key: Key, channel: Key) -> bool:
     return sourceless.rowcount + conn.execute(update(push_message).where(mine).values(data=None)).rowcount > 0
 
 
-def sweep(conn: Connection, now: Millis) -> int:
-    """Remove what has expired; how many of it were still waiting."""
-    expired = push_message.c.expires_at <= now
-    waited = conn.execute(delete(push_message).where(expired, push_message.c.data.is_not(None))).rowcount
-    conn.execute(delete(push_message).where(expired))
-    return waited
+def sweep(conn: Connection, now: Millis, most: int) -> tuple[int, int]:
+    """Remove up to `most` of what has expired: how many rows went, and how many of them were still waiting."""
+    expired = select(push_message.c.key, push_message.c.data.is_not(None).label("waited"))
+    rows = conn.execute(expired.where(push_message.c.expires_at <= now).limit(most)).all()
+    conn.execute(delete(push_message).where(push_message.c.key.in_([row.key for row in rows])))
+    return len(rows), sum(row.waited for row in rows)
 
 
 def of_device(device: Key) -> ColumnElement[bool]:
@@ -107,7 +107,8 @@ def _add(conn: Connection, dialect: Dialect, messages: Sequence[_New]) -> list[K
     if dialect.insert(conn, "push_message", _MESSAGE, rows) == len(rows):
         return answers
     stored = set(conn.execute(select(push_message.c.key).where(push_message.c.key.in_(keys))).scalars())
-    return [key if key in stored else None for key in answers]  # another process was first with a source
+    lost = {key for key, *_ in rows} - stored  # another process was first with a source
+    return [None if key in lost else key for key in answers]
 
 
 def _unknown(conn: Connection, dialect: Dialect, messages: Sequence[PushMessage]) -> list[int]:

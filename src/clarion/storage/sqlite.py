@@ -10,7 +10,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, NamedTuple
@@ -112,13 +111,13 @@ class SqliteDatabase:
     async def read(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See `database.Database`: one snapshot for all of `work`."""
         readers = self._opened()
-        return await self._loop.run_in_executor(readers, self._read, partial(_flip, work, args, kwargs))
+        return await self._loop.run_in_executor(readers, self._read, lambda conn: work(conn, *args, **kwargs))
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See `database.Database`. A caller that is cancelled may find its work done or not."""
         self._opened()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(partial(_flip, work, args, kwargs), future))
+        self._jobs.put(_Job(lambda conn: work(conn, *args, **kwargs), future))
         return await future
 
     @asynccontextmanager
@@ -267,7 +266,3 @@ def _name(error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     name: str = getattr(cause, "sqlite_errorname", "")
     return name
-
-
-def _flip(work: Callable[..., T], args: Any, kwargs: Any, connection: Connection) -> T:
-    return work(connection, *args, **kwargs)
