@@ -196,6 +196,7 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
         unsubscribes=UnsubscribeTokens(platform.signer),
         mounts={**(endpoint if "gateway" in roles else {}), **(mounts or {})},
         checks=platform.checks,
+        serves_api="api" in roles,
     )
     return create_app(services)
 

@@ -132,6 +132,8 @@ def _one(value: Any, type_: Any) -> Any:
             return [item.strip() for item in value.split(",") if item.strip()]
         if type_ is bool:
             return _boolean(value)
+        if type_ is int and not value.strip().isdecimal():
+            raise ValueError("takes a whole number")
     if isinstance(value, Path):
         return value
     return msgspec.convert(value, type_, strict=False, dec_hook=lambda kind, raw: kind(raw))

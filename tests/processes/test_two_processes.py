@@ -3,16 +3,17 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from postgres_server import PostgresServer, find_binaries, running_server
+from processes.ledger import Api
 from processes.server import Server
-from processes.waiting import until
+from processes.waiting import PATIENCE_S, until
 from processes.world import ROUNDS, Tell, new_world, seed
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres]
@@ -23,13 +24,11 @@ SHARED_ROUNDS = max(3, ROUNDS // 4)
 
 def two_servers(folder: Path, url: str) -> Sequence[Server]:
     """On one database, with one address for push endpoints, as behind a load balancer."""
-    settings = {
-        "DATABASE_URL": url,
-        "PUBLIC_ENDPOINT_URL": "http://push.example",
-        "PUSH_MESSAGE_LIMIT": "100000",
-        "RATE_LIMITS": "off",
-    }
-    return [Server(folder / name, settings) for name in ("one", "other")]
+    settings = {"PUBLIC_ENDPOINT_URL": "http://push.example", "PUSH_MESSAGE_LIMIT": "100000", "RATE_LIMITS": "off"}
+    return [
+        Server(folder / name, {**settings, "DATABASE_URL": f"{url}?application_name={name}"})
+        for name in ("one", "other")
+    ]
 
 
 @pytest.fixture
@@ -106,6 +105,58 @@ async def test_what_one_server_accepts_reaches_a_device_that_the_other_holds(
     assert not account.wrong, str(account)
 
 
+async def test_a_wake_up_that_gets_lost_delays_a_message_and_does_not_lose_it(
+    tmp_path: Path, empty_database: str
+) -> None:
+    accepting, holding = servers = two_servers(tmp_path, empty_database)
+    async with new_world(servers, names=("ben",)) as world:
+        [device] = world.devices
+        await device.move_to(holding.push_url)
+        world.traffic.urls = [accepting.url]
+        await world.send("heard")
+        async with deaf(empty_database, holding.data.parent.name):
+            world.traffic.ask(world.traffic.notification("not heard", world.traffic.users))
+            await world.traffic.settle()
+            async with world.api as api:
+                await until_accepted(api, 2)
+        await until(lambda: len(device.received) == 2, "the message reaches the device all the same")
+        account = await world.account(0)
+    assert not account.wrong, str(account)
+
+
+@asynccontextmanager
+async def deaf(url: str, server: str) -> AsyncIterator[None]:
+    """That server listens to nobody: its connection breaks as soon as it listens."""
+    cut = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name = %s AND query LIKE 'LISTEN%%'"
+    )
+    count = 0
+
+    async def keep_cutting(connection: psycopg.AsyncConnection) -> None:
+        nonlocal count
+        while True:
+            [number] = await (await connection.execute(cut, (server,))).fetchone() or (0,)
+            count += number
+            await asyncio.sleep(0.002)
+
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        cutting = asyncio.create_task(keep_cutting(connection))
+        await until(lambda: count > 0, "it is deaf")
+        yield
+        cutting.cancel()
+        await asyncio.wait([cutting])
+
+
+async def until_accepted(api: Api, number: int) -> None:
+    """Until the push service has so many messages."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    while [item["state"] async for item in api.all("/v1/deliveries")].count("accepted") < number:
+        assert asyncio.get_running_loop().time() < deadline, "the push service does not get the message"
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("postgres_server")  # which says what to do where there is none
 async def test_both_recover_when_postgresql_goes_away_and_comes_back(tmp_path: Path, tell: Tell) -> None:
     with restartable() as postgres:
         servers = two_servers(tmp_path, durable(postgres))

@@ -21,11 +21,12 @@ from clarion.api.http import (
 from clarion.api.plain import PlainApp, PlainRoute
 from clarion.api.sdk_files import PREFIX as SDK_FILES
 from clarion.api.sdk_files import SdkFiles
-from clarion.errors import InvalidRequest
+from clarion.errors import InvalidRequest, NotFound
 
 SDK_CALLS = "/v1/sdk/"
 _OURS = ("/v1/", "/sdk/", "/errors/", "/unsubscribe/")
 _OURS_EXACT = frozenset({"/healthz", "/metrics", "/openapi.json", "/docs"})
+_EVERYWHERE = frozenset({"/healthz", "/metrics"})
 _ELSEWHERE = "/"
 _NO_METHOD = "TRACE"
 
@@ -41,11 +42,15 @@ class Front:
         self._mounts = sorted(mounts.items(), key=lambda mount: -len(mount[0]))
         self._files = files
         self._desk = desk
+        self._only_health = not desk.services.serves_api
         self._cors, self._problems, self._metrics = desk.cors, desk.problems, desk.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. There is nothing to do at start and end: who made us opens and closes."""
         if scope["type"] == "http":
+            if self._only_health and scope["path"] not in _EVERYWHERE and self._mounted(scope["path"]) is None:
+                await write(send, self._problems.answer(NotFound("this process does not have the role api")))
+                return
             plain = self._plain.get(scope["path"])
             if plain is not None:
                 await plain(scope, receive, send)

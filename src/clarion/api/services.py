@@ -34,3 +34,5 @@ class Services:
     checks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     """What `/healthz` asks beside the store; each raises when its part cannot work."""
     backlog_bound: int = BACKLOG_BOUND
+    serves_api: bool = True
+    """False in a process without the role `api`: health, metrics and the mounts are all that it answers."""

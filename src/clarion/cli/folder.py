@@ -13,7 +13,6 @@ from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.sending import Created
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.decoding import Reader
-from clarion.api.fields import told
 from clarion.api.schemas import KeyPost, NotificationBody
 from clarion.bootstrap import Platform
 from clarion.cli import settings
@@ -59,8 +58,7 @@ class Folder:
 
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         chapters = await self._platform.pipeline.story(self._project, user_id, notification_id)
-        shown = [ChapterAnswer(at=told(one.at), stage=one.stage, what=one.what, detail=one.detail) for one in chapters]
-        return _json(StoryAnswer(user_id=user_id, chapters=shown))
+        return _json(StoryAnswer(user_id=user_id, chapters=[ChapterAnswer.of(chapter) for chapter in chapters]))
 
     async def keys(self) -> Json:
         keys = await self._platform.store.projects.keys(self._project.key)

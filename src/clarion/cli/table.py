@@ -116,7 +116,7 @@ def _gates(gates: Iterable[list[str]]) -> Iterator[Text]:
 def _more(detail: Json) -> Iterator[Text]:
     facts = [f"{name} {_plain(detail[name])}" for name in _SHOWN if detail.get(name)]
     if until := detail.get("until"):
-        facts.append(f"until {datetime.fromtimestamp(until / 1000).astimezone():%Y-%m-%d %H:%M:%S}")
+        facts.append(f"until {_local(until):%Y-%m-%d %H:%M:%S}")
     if notification := detail.get("notification_id"):
         facts.append(f"notification {notification}")
     if facts:

@@ -50,16 +50,22 @@ def current(ledger: Iterable[Consent]) -> dict[tuple[str, str], bool]:
 def preferences(
     categories: Iterable[Category], settings: ProjectSettings, ledger: Iterable[Consent]
 ) -> list[Preference]:
-    """What is on and off for one person, silence meaning the category's default."""
+    """What is on and off for one person, silence meaning the category's default; what can be chosen comes first."""
     words = current(ledger)
     found = []
-    for category in categories:
+    for category in sorted(categories, key=lambda each: _order(each, settings)):
         fixed = locked(category, settings)
         default = on_by_default(category, settings)
         on = {channel.value: fixed or words.get((category.name, channel), default) for channel in category.channels}
         title = category.title or category.name
         found.append(Preference(category.name, title, category.description, category.class_, fixed, on))
     return found
+
+
+def _order(category: Category, settings: ProjectSettings) -> tuple[bool, bool, bool, str]:
+    """Informational before marketing before what is locked; the category of a new project, `general`, after its own."""
+    general = category.name == "general"
+    return locked(category, settings), general, category.class_ is CategoryClass.MARKETING, category.name
 
 
 def answered(categories: Mapping[str, Category], category: str, channel: Channel | None) -> Sequence[Channel]:

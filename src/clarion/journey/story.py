@@ -48,17 +48,20 @@ def tell(records: Records) -> list[Chapter]:
 def _registrations(devices: Iterable[Device]) -> Iterator[Chapter]:
     for device in devices:
         facts = {"device_id": device.id, "kind": device.kind, "model": device.model}
+        if device.registered_at != device.created_at:
+            # What it answered at first is not kept, only that it was there.
+            yield Chapter(device.created_at, "registration", f"The {device.kind} device came for the first time", facts)
         yield Chapter(
-            device.created_at,
+            device.registered_at,
             "permission",
-            f"The {device.kind} device answered: {device.permission}",
+            f"The {device.kind} device told: permission {device.permission}",
             {**facts, "permission": device.permission},
         )
         if device.address is not None:
             yield Chapter(
                 device.registered_at,
                 "registration",
-                f"The {CHANNEL_OF_KIND[device.kind]} device got an address",
+                f"The {CHANNEL_OF_KIND[device.kind]} device told its address",
                 {**facts, "state": device.state},
             )
         if device.state is not DeviceState.ACTIVE:
@@ -107,7 +110,8 @@ def _deliveries(deliveries: Iterable[DeliveryRecord]) -> Iterator[Chapter]:
     for delivery in deliveries:
         # Receipts tell the rest; the outcome itself is not dated apart from the last change.
         failed = delivery.state in (DeliveryState.FAILED, DeliveryState.EXPIRED)
-        words = f"Delivery {delivery.state.name.lower()}"
+        state = delivery.state.name.lower()
+        words = f"Delivery {state}" if failed else f"Delivery queued, now {state}"
         yield Chapter(
             delivery.updated_at if failed else delivery.created_at,
             "deliver",
@@ -116,7 +120,7 @@ def _deliveries(deliveries: Iterable[DeliveryRecord]) -> Iterator[Chapter]:
                 "notification_id": delivery.notification_id,
                 "device_id": delivery.device_id,
                 "kind": delivery.kind,
-                "state": delivery.state.name.lower(),
+                "state": state,
                 "reason": delivery.reason,
                 "attempts": delivery.attempts,
             },

@@ -4,6 +4,7 @@ from clarion.api.answers.base import Answer
 from clarion.api.answers.people import ConsentLine, DeviceAnswer, UserAnswer
 from clarion.api.answers.sending import DecisionAnswer, DeliveryAnswer
 from clarion.api.fields import Told, told
+from clarion.journey.story import Chapter
 from clarion.model import Event, Json
 from clarion.ports import DeliveryRecord, ReceiptRecord
 
@@ -63,6 +64,13 @@ class ChapterAnswer(Answer, frozen=True, kw_only=True):
     stage: str
     what: str
     detail: Json
+
+    @classmethod
+    def of(cls, chapter: Chapter) -> "ChapterAnswer":
+        """As the API shows it, the time in its detail too."""
+        until = chapter.detail.get("until")
+        detail = chapter.detail if until is None else {**chapter.detail, "until": told(until)}
+        return cls(at=told(chapter.at), stage=chapter.stage, what=chapter.what, detail=detail)
 
 
 class StoryAnswer(Answer, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from clarion.api.answers.people import ConsentAnswer, ConsentLine, DeviceAnswer,
 from clarion.api.answers.sending import DecisionAnswer, DeliveryAnswer
 from clarion.api.answers.story import ChapterAnswer, EventAnswer, ExportAnswer, ReceiptAnswer, StoryAnswer
 from clarion.api.door import server
-from clarion.api.fields import check_zone, told
+from clarion.api.fields import check_zone
 from clarion.api.framework import FromCaller, FromServices, IdInPath, UserIdInPath
 from clarion.api.problems import not_found
 from clarion.api.registering import registration
@@ -87,9 +87,7 @@ async def tell_story(
     chapters = await services.pipeline.story(caller.project, user_id, notification_id)
     return StoryAnswer(
         user_id=user_id,
-        chapters=[
-            ChapterAnswer(at=told(one.at), stage=one.stage, what=one.what, detail=one.detail) for one in chapters
-        ],
+        chapters=[ChapterAnswer.of(chapter) for chapter in chapters],
     )
 
 
