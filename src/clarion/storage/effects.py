@@ -1,6 +1,7 @@
 """Everything that one step wants written, in the caller's transaction: whoever lost the lease writes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -22,11 +23,12 @@ from clarion.ports import Effects, Lease
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
-from clarion.storage.schema import decision, delivery, device, notification, person, sent_content
+from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
 from clarion.storage.work import add_work, finish, without
 
 _NOTIFICATION = columns_of(notification)
 _DECISION = columns_of(decision)
+_GATES = columns_of(gate_record)
 _DELIVERY = columns_of(delivery)
 _SENT = columns_of(sent_content)
 _OUTCOME = columns_of(
@@ -83,10 +85,11 @@ def write(conn: Connection, dialect: Dialect, effects: Effects, lease: Lease | N
 
 
 def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effects, at: Millis) -> None:
+    gates = _keep_gates(conn, dialect, project, (*effects.decisions, *effects.revised))
     if effects.decisions:
-        dialect.insert(conn, "decision", _DECISION, _decisions(project, effects.decisions))
+        dialect.insert(conn, "decision", _DECISION, _decisions(project, effects.decisions, gates))
     if effects.revised:
-        dialect.apply(conn, _REVISE, _DECISION, _decisions(project, effects.revised))
+        dialect.apply(conn, _REVISE, _DECISION, _decisions(project, effects.revised, gates))
     if effects.deliveries:
         queued = [
             (project, each.notification, each.user, each.device, _WORDS[each.kind], 0, None, None, 0, at)
@@ -118,9 +121,22 @@ def _notification(new: Notification) -> Row:
     return (new.key, new.project, new.id, request, *times, new.automation, new.event)
 
 
-def _decisions(project: Key, decisions: Sequence[Decision]) -> list[Row]:
+def _keep_gates(conn: Connection, dialect: Dialect, project: Key, decisions: Sequence[Decision]) -> dict[str, int]:
+    """The hash of each text, which is stored once; in order of hashes, so that no two writers wait for each other."""
+    hashes = {text: gates_hash(text) for text in {each.gates for each in decisions}}
+    if hashes:
+        dialect.insert(conn, "gate_record", _GATES, sorted((project, key, text) for text, key in hashes.items()))
+    return hashes
+
+
+def gates_hash(text: str) -> int:
+    """63 bits, which every engine indexes cheaply."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def _decisions(project: Key, decisions: Sequence[Decision], gates: Mapping[str, int]) -> list[Row]:
     return [
-        (project, each.notification, each.user, _WORDS[each.reason], each.until, each.gates, each.at, 0)
+        (project, each.notification, each.user, _WORDS[each.reason], each.until, gates[each.gates], each.at, 0)
         for each in decisions
     ]
 

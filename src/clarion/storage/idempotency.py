@@ -27,6 +27,11 @@ class SqlIdempotency:
         await self._db.write(_abandon, project, key)
 
 
+def void_unanswered(conn: Connection) -> None:
+    """Forget requests that were in progress: whoever did them is gone, and a repetition may try at once."""
+    conn.execute(delete(idempotency).where(idempotency.c.status == 0))
+
+
 def touch(conn: Connection, now: Millis) -> None:
     """Write one row that nobody reads, to see that the database takes it."""
     statement = upsert(conn, idempotency).values(**_HEALTH, created_at=now)

@@ -229,6 +229,17 @@ notification = Table(
     sqlite_autoincrement=True,
 )
 
+# What the gates of a decision said. Thousands of decisions share the same words, so each text stands here once, under
+# its hash: written out in every decision it costs as much as all the rest of it together.
+gate_record = Table(
+    "gate_record",
+    metadata,
+    _column("project", BigInteger),
+    _column("hash", BigInteger),
+    _column("gates", Text),
+    PrimaryKeyConstraint("project", "hash"),
+)
+
 # The verdict follows from the reason. A notification is written in order of people, so that the key grows at its end.
 decision = Table(
     "decision",
@@ -238,7 +249,7 @@ decision = Table(
     _column("person", BigInteger),
     _column("reason", Text),
     _column("until", BigInteger, null=True),
-    _column("gates", Text),
+    _column("gates", BigInteger),  # the hash of its gate_record
     _column("at", BigInteger),
     _column("revision", SmallInteger),
     PrimaryKeyConstraint("project", "notification", "person"),

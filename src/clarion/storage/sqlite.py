@@ -22,6 +22,7 @@ from clarion.model import Key, Millis
 from clarion.storage import migrate
 from clarion.storage.database import Dialect, P, T, Transactions, from_json, to_json, wall_clock
 from clarion.storage.folderlock import FolderLock
+from clarion.storage.idempotency import void_unanswered
 from clarion.storage.sqlite_dialect import SqliteDialect, driver_of
 from clarion.storage.store import SqlStore
 from clarion.storage.userlocks import UserLocks
@@ -167,6 +168,7 @@ class SqliteDatabase:
             migrate.upgrade(connection)
             if self._server:
                 void_leases(connection)
+                void_unanswered(connection)
 
     def _connect(self, *, reader: bool = False) -> Connection:
         path = (self._folder / "clarion.db").resolve()

@@ -10,7 +10,7 @@ from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, Receip
 from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
 from clarion.storage.requests import decode_request
-from clarion.storage.schema import decision, delivery, device, notification, person, work
+from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, work
 from clarion.storage.work import hasten
 
 
@@ -132,8 +132,14 @@ def _decisions(
 ) -> Page[DecisionRecord]:
     """Of one notification in order of people, otherwise the newest notification first."""
     query = (
-        select(decision, notification.c.id.label("notification_id"), person.c.id.label("user_id"))
+        select(
+            decision,
+            gate_record.c.gates.label("written"),
+            notification.c.id.label("notification_id"),
+            person.c.id.label("user_id"),
+        )
         .join(notification, notification.c.key == decision.c.notification)
+        .join(gate_record, (gate_record.c.project == project) & (gate_record.c.hash == decision.c.gates))
         .join(person, person.c.key == decision.c.person)
         .where((decision.c.project if of_user is None else by_other_index(decision.c.project)) == project)
     )
@@ -228,7 +234,7 @@ def _decision(row: Row[Any]) -> DecisionRecord:
         user_id=row.user_id,
         reason=Reason(row.reason),
         until=row.until,
-        gates=row.gates,
+        gates=row.written,
         at=row.at,
         revision=row.revision,
     )

@@ -196,13 +196,20 @@ def _trail() -> None:
     op.create_index("notification_id", "notification", ["project", "id"], unique=True)
     op.create_index("notification_span", "notification", ["project", "key"])
     op.create_table(
+        "gate_record",
+        sa.Column("project", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.BigInteger(), nullable=False),
+        sa.Column("gates", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "hash"),
+    )
+    op.create_table(
         "decision",
         sa.Column("project", sa.BigInteger(), nullable=False),
         sa.Column("notification", sa.BigInteger(), nullable=False),
         sa.Column("person", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=True),
-        sa.Column("gates", sa.Text(), nullable=False),
+        sa.Column("gates", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "notification", "person"),
