@@ -54,14 +54,14 @@ def _registrations(devices: Iterable[Device]) -> Iterator[Chapter]:
         yield Chapter(
             device.registered_at,
             "permission",
-            f"The {device.kind} device told: permission {device.permission}",
+            f"The {device.kind} device answered: {device.permission}",
             {**facts, "permission": device.permission},
         )
         if device.address is not None:
             yield Chapter(
                 device.registered_at,
                 "registration",
-                f"The {CHANNEL_OF_KIND[device.kind]} device told its address",
+                f"The {CHANNEL_OF_KIND[device.kind]} device got an address",
                 {**facts, "state": device.state},
             )
         if device.state is not DeviceState.ACTIVE:
