@@ -657,7 +657,10 @@ class Store(Protocol):
 
 
 class Bus(Protocol):
-    """A wake-up between processes; may lose messages, the database is the truth."""
+    """A wake-up between processes; may lose messages, the database is the truth.
+
+    A subscriber gets an empty payload when messages to it may have been lost: it looks for itself.
+    """
 
     async def publish(self, topic: str, payload: bytes = b"") -> None: ...
     def subscribe(self, topic: str, handler: Callable[[bytes], Awaitable[None]]) -> Callable[[], None]:

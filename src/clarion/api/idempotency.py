@@ -1,14 +1,18 @@
 """Idempotency-Key: who repeats a request for want of an answer gets the first one's answer, and no second effect."""
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable
 
 from clarion.api.auth import Caller
 from clarion.api.http import Answer, Header
 from clarion.crypto.sealing import SealBroken, Sealer
-from clarion.errors import Conflict, IdempotencyInProgress, IdempotencyMismatch, InvalidRequest
+from clarion.errors import Conflict, IdempotencyInProgress, IdempotencyMismatch, InvalidRequest, Unavailable
+from clarion.model import Key
 from clarion.ports import Clock, SavedAnswer
 from clarion.ports import Idempotency as SavedAnswers
+
+log = logging.getLogger(__name__)
 
 HEADER = b"idempotency-key"
 REPLAYED: Header = (b"idempotency-replayed", b"true")
@@ -55,9 +59,16 @@ class Idempotency:
         if answer.status >= _FAILED:
             await self._answers.abandon(project, name)
         else:
-            sealed = self._sealer.seal(answer.body, f"idempotency/{project}/{name}")
-            await self._answers.finish(project, name, answer.status, sealed)
+            await self._keep(project, name, answer)
         return answer
+
+    async def _keep(self, project: Key, name: str, answer: Answer) -> None:
+        sealed = self._sealer.seal(answer.body, f"idempotency/{project}/{name}")
+        try:
+            await self._answers.finish(project, name, answer.status, sealed)
+        except Unavailable:
+            # What was asked for is done, and the caller is told so; only a repetition will have to find out by itself.
+            log.warning("an answer could not be kept for repetitions", exc_info=True)
 
     def _replay(self, known: SavedAnswer, digest: bytes, context: str) -> Answer:
         if known.request_hash != digest:

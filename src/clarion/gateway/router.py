@@ -162,7 +162,11 @@ class Router:
             log.warning("node_not_told", node=node, error=repr(error))
 
     async def on_bus(self, payload: bytes) -> None:
-        """What another node tells this one."""
+        """What another node tells this one; nothing at all means that something may have been missed."""
+        if not payload:
+            for connected in list(self._node.registry):
+                connected.poke()
+            return
         try:
             note = _decoder.decode(payload)
         except msgspec.DecodeError as error:

@@ -115,6 +115,9 @@ class PostgresBus:
         await conn.execute(f"LISTEN {_CHANNEL}")
         if not listening.done():
             listening.set_result(None)
+        else:  # nobody knows what was said while we did not listen
+            for missed in list(self._handlers):
+                self._call_handlers(missed, b"")
         async for told in conn.notifies():
             for frame in told.payload.split(","):
                 topic, payload = map(b64decode, frame.split(":"))

@@ -159,6 +159,6 @@ class Workers:
         self._tasks = []
 
     async def _told(self, payload: bytes) -> None:
-        worker = self._workers.get(payload.decode())
-        if worker is not None:
-            worker.wake()
+        for name, worker in self._workers.items():
+            if not payload or name == payload.decode():
+                worker.wake()
