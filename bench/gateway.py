@@ -44,7 +44,7 @@ PUSHES = 300_000
 POSTS = 60_000
 POST_RATE = 3_000
 AWAY, STORED_EACH = 5_000, 20
-PROCESSES = 5
+PROCESSES, ADDRESSED = 5, 1_000
 _QUIET = 0.05  # share of a core
 _LOOK_S = 0.3
 
@@ -242,7 +242,6 @@ def peer(bench: Bench) -> None:
 
 def several_processes(bench: Bench, url: str) -> None:
     """Five processes on PostgreSQL; messages are posted at the first, the devices are on the others."""
-    count = bench.sizes.of(POSTS) // 2
     with ExitStack() as stack:
         nodes = [stack.enter_context(clarion(bench.folder / f"node-{n}", DATABASE_URL=url)) for n in range(PROCESSES)]
         fleets = [stack.enter_context(bench.fleet_of(node)) for node in nodes]
@@ -259,11 +258,12 @@ def several_processes(bench: Bench, url: str) -> None:
             "pg_registered_per_s": round(total / (time.monotonic() - begun)),
             "pg_register_cpu_us": round((sum(node.child.cpu() for node in nodes) - cpu) / total * 1e6, 1),
         }
-        addressed = min(1_000, bench.sizes.devices)
+        addressed = min(ADDRESSED, bench.sizes.devices)
         files = [Path(bench.endpoints(fleet, addressed)) for fleet in fleets[1:]]
         endpoints = bench.folder / "endpoints-of-others"
         endpoints.write_text("\n".join(path.read_text("ascii") for path in files), "ascii")
-        count -= count % (len(files) * addressed)
+        everyone = addressed * len(files)
+        count = everyone * max(1, bench.sizes.of(POSTS) // 2 // everyone)
         devices = [(fleet, count // len(files)) for fleet in fleets[1:]]
         for label, rate in (("at_1000", 1_000), ("at_limit", None)):
             cpu = sum(node.child.cpu() for node in nodes)
