@@ -6,6 +6,7 @@ from itertools import islice
 
 import structlog
 
+from clarion.errors import Unavailable
 from clarion.gateway.tasks import Tasks
 from clarion.model import Key
 from clarion.ports import PushStore
@@ -40,17 +41,18 @@ class Acknowledgements:
     async def _write(self) -> None:
         while self._round_done is not None:
             self._writing = {device: self._waiting.pop(device) for device in list(islice(self._waiting, _ROUND))}
-            results = await asyncio.gather(
-                *(self._store.acknowledge(device, keys) for device, keys in self._writing.items()),
-                return_exceptions=True,
-            )
+            own = [(device, key) for device, keys in self._writing.items() for key in keys]
+            try:
+                await self._acknowledge(own)
+            except Exception as error:  # noqa: BLE001 - the devices get the messages again
+                log.error("acks_not_written", count=len(own), error=repr(error))  # noqa: TRY400 - one line
             self._writing = {}
-            _report([result for result in results if isinstance(result, BaseException)])
             done = self._round_done
             self._round_done = asyncio.get_running_loop().create_future() if self._waiting else None
             done.set_result(None)
 
-
-def _report(failures: list[BaseException]) -> None:
-    if failures:
-        log.error("acks_not_written", devices=len(failures), error=str(failures[0]))
+    async def _acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        try:
+            await self._store.acknowledge(own)
+        except Unavailable:  # of a connection that broke: the store's next one is new
+            await self._store.acknowledge(own)

@@ -38,6 +38,7 @@ class SqlPushStore:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._hellos = Coalescer(self._write_hellos)
+        self._look_ups = Coalescer(self._read_channels)
         self._messages = MessageWriter(database)
 
     async def hello(self, uaid: str, node: str, now: Millis) -> Key | None:
@@ -58,7 +59,8 @@ class SqlPushStore:
         await self._db.write(_forget, device)
 
     async def channels(self, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
-        return await self._db.read(_channels, self._db.dialect, pairs)
+        """See `ports.PushStore`; senders who come one by one are looked up together."""
+        return await self._look_ups(None, pairs)
 
     async def known_devices(self, uaids: Sequence[str]) -> set[str]:
         return set(await self._db.read(_devices, self._db.dialect, uaids))
@@ -71,8 +73,8 @@ class SqlPushStore:
     ) -> list[PushMessage]:
         return await self._db.read(waiting, device, after, limit, now, least)
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
-        await self._messages.acknowledge(device, keys)
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        await self._messages.acknowledge(own)
 
     async def delete(self, key: Key, channel: Key) -> bool:
         return await self._db.write(delete_message, key, channel)
@@ -101,6 +103,9 @@ class SqlPushStore:
 
     async def broadcasts(self) -> dict[str, str]:
         return await self._db.read(_broadcasts)
+
+    async def _read_channels(self, _: Hashable, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
+        return await self._db.read(_channels, self._db.dialect, pairs)
 
     async def _write_hellos(self, _: Hashable, hellos: Sequence[_Hello]) -> list[Key | None]:
         return await self._db.write(_hello, self._db.dialect, hellos)

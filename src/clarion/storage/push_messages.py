@@ -31,27 +31,22 @@ class _New(NamedTuple):
 
 
 class MessageWriter:
-    """Writes the messages and the acknowledgements of concurrent callers, each in one batch."""
+    """Writes the messages of concurrent callers in one batch, and acknowledgements."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._additions = Coalescer(self._add, limit=1_000)
-        self._acknowledgements = Coalescer(self._acknowledge)
 
     async def add(self, messages: Sequence[PushMessage], now: Millis) -> list[Key | None]:  # noqa: ARG002 - the port's
         """See `ports.PushStore`."""
         return await self._additions(None, [_New(message, to_json(message.headers)) for message in messages])
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
         """See `ports.PushStore`."""
-        await self._acknowledgements(None, [(device, key) for key in keys])
+        await self._db.write(_end, self._db.dialect, _OWN_WAITING, _OWN, own)
 
     async def _add(self, _: Hashable, messages: Sequence[_New]) -> list[Key | None]:
         return await self._db.write(_add, self._db.dialect, messages)
-
-    async def _acknowledge(self, _: Hashable, own: Sequence[tuple[Key, Key]]) -> list[None]:
-        await self._db.write(_end, self._db.dialect, _OWN_WAITING, _OWN, own)
-        return [None] * len(own)
 
 
 def waiting(conn: Connection, device: Key, after: Key, limit: int, now: Millis, least: Urgency) -> list[PushMessage]:
@@ -139,7 +134,9 @@ def _lock_channels(conn: Connection, channels: set[Key]) -> None:
 def _end(conn: Connection, dialect: Dialect, which: str, columns: Columns, rows: Sequence[tuple[Any, ...]]) -> None:
     """Be done with the waiting messages `m` that meet a batch: without a source they go, else only their data."""
     some = f"WHERE key IN (SELECT m.key FROM batch JOIN push_message m ON {which}"  # noqa: S608 - our own words
-    dialect.apply(conn, f"DELETE FROM push_message {some} AND m.source IS NULL)", columns, rows)  # noqa: S608 - our words
+    ended = dialect.apply(conn, f"DELETE FROM push_message {some} AND m.source IS NULL)", columns, rows)  # noqa: S608 - our words
+    if ended == len(rows):
+        return
     dialect.apply(conn, f"UPDATE push_message SET data = NULL {some} AND m.source IS NOT NULL)", columns, rows)  # noqa: S608 - our words
 
 
