@@ -10,6 +10,7 @@ import structlog
 from clarion.errors import RateLimited, Unavailable
 from clarion.gateway import metrics
 from clarion.gateway.extract import Cancel, Discovery, Extractor, Push
+from clarion.gateway.gathering import Gathering
 from clarion.gateway.node import Node
 from clarion.gateway.refusal import Errno, Refused, answer, not_stored, too_often
 from clarion.gateway.router import Envelope, NotStored, Outcome, Router, Stored
@@ -38,6 +39,7 @@ class PushEndpoint:
         self._extractor = extractor
         self._router = router
         self._limits = limits
+        self._gathering = Gathering(self._push, node.tasks)
 
     async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
         """Each is answered 201 only when its message is on disk, or needs none (TTL 0).
@@ -47,18 +49,13 @@ class PushEndpoint:
         now = self._node.clock.now()
         valid = [self._admit(request, now, address) for request in requests]
         pushes = [each for each in valid if isinstance(each, Push)]
-        answers = iter(await self._push(pushes, now) if pushes else [])
-        responses = []
-        for each in valid:
-            if isinstance(each, Push):
-                responses.append(next(answers))
-            elif isinstance(each, Cancel):
-                responses.append(await self._cancel(each))
-            elif isinstance(each, Discovery):
-                responses.append(_DISCOVERED)
-            else:
-                responses.append(answer(each))
-        return responses
+        answers = iter(await self._push(pushes) if pushes else [])
+        return [next(answers) if isinstance(each, Push) else await self._answer(each) for each in valid]
+
+    async def accept_one(self, request: HttpRequest, address: str | None) -> HttpResponse:
+        """The same for requests that come one by one; those of one moment share the way to the store."""
+        valid = self._admit(request, self._node.clock.now(), address)
+        return await (self._gathering.join(valid) if isinstance(valid, Push) else self._answer(valid))
 
     def _admit(self, request: HttpRequest, now: Millis, address: str | None) -> Push | Cancel | Discovery | Refused:
         limits = None if address is None else self._limits
@@ -75,12 +72,18 @@ class PushEndpoint:
             return too_often(limited)
         return valid
 
+    async def _answer(self, valid: Cancel | Discovery | Refused) -> HttpResponse:
+        if isinstance(valid, Cancel):
+            return await self._cancel(valid)
+        return _DISCOVERED if isinstance(valid, Discovery) else answer(valid)
+
     async def _cancel(self, cancel: Cancel) -> HttpResponse:
         """204 also when it is not there any more: delivered, expired or replaced."""
         deleted = await _guarded(lambda: self._node.store.delete(cancel.key, cancel.channel))
         return answer(deleted) if isinstance(deleted, Refused) else _NO_CONTENT
 
-    async def _push(self, pushes: Sequence[Push], now: Millis) -> list[HttpResponse]:
+    async def _push(self, pushes: Sequence[Push]) -> list[HttpResponse]:
+        now = self._node.clock.now()
         addressed = await _guarded(lambda: self._address(pushes, now))
         if isinstance(addressed, Refused):
             return [answer(addressed)] * len(pushes)
