@@ -14,6 +14,7 @@ from clarion.ports import PushStore
 log = structlog.get_logger(__name__)
 
 _ROUND = 1_000  # devices; what comes while one round is written goes into the next
+_PAUSE_S = 0.005  # between rounds that are not full: a few large ones cost less than many small ones
 
 
 class Acknowledgements:
@@ -47,9 +48,12 @@ class Acknowledgements:
             except Exception as error:  # noqa: BLE001 - the devices get the messages again
                 log.error("acks_not_written", count=len(own), error=repr(error))  # noqa: TRY400 - one line
             self._writing = {}
-            done = self._round_done
-            self._round_done = asyncio.get_running_loop().create_future() if self._waiting else None
+            done, self._round_done = self._round_done, asyncio.get_running_loop().create_future()
             done.set_result(None)
+            if len(self._waiting) < _ROUND:
+                await asyncio.sleep(_PAUSE_S)
+            if not self._waiting:
+                self._round_done = None
 
     async def _acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
         try:

@@ -20,6 +20,7 @@ from clarion.ports import HttpRequest, HttpResponse, Limiter, PushChannel, PushM
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+_PAUSE_S = 0.002  # between batches of what senders bring one by one
 _DISCOVERED = HttpResponse(HTTPStatus.OK.value, {"content-type": "application/json"}, b'{"unifiedpush":{"version":1}}')
 _NO_CONTENT = HttpResponse(HTTPStatus.NO_CONTENT.value)
 
@@ -39,7 +40,7 @@ class PushEndpoint:
         self._extractor = extractor
         self._router = router
         self._limits = limits
-        self._gathering = Gathering(self._push, node.tasks)
+        self._gathering = Gathering(self._push, node.tasks, _PAUSE_S)
 
     async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
         """Each is answered 201 only when its message is on disk, or needs none (TTL 0).
