@@ -180,6 +180,16 @@ async def test_a_device_that_went_to_somebody_else_does_not_show_what_was_meant_
     assert [one.reason for one in await world.deliveries(notification)] == ["device_gone"]
 
 
+async def test_however_many_devices_are_named_each_gets_its_message(world: World) -> None:
+    devices = [await world.subscribe(f"user-{number}") for number in range(1_001)]
+    notification = await world.pipeline.notify(
+        world.project, Message(title="Hi"), Audience(devices=[device.id for device in devices])
+    )
+    await world.work()
+    assert set((await world.reasons(notification)).values()) == {"send"}
+    assert len(world.browser.sent) == 1_001
+
+
 async def test_only_an_anonymous_person_merges(world: World) -> None:
     await world.subscribe("ada")
     ada = await world.store.users.get(world.project.key, "ada")

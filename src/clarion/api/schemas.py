@@ -38,6 +38,8 @@ from clarion.model import (
 )
 
 MAX_BATCH = 1_000
+MAX_DEVICES = 10_000
+"""That one notification may name; they are all looked up while the caller waits."""
 NOT_YET = "Not in this version yet: anything but null is refused."
 
 
@@ -226,7 +228,7 @@ class AudienceBody(Body, frozen=True, kw_only=True):
     """Who: exactly one of them."""
 
     users: Annotated[list[UserId], Meta(min_length=1)] | None = None
-    devices: Annotated[list[PublicId], Meta(min_length=1)] | None = None
+    devices: Annotated[list[PublicId], Meta(min_length=1, max_length=MAX_DEVICES)] | None = None
     everyone: Literal[True] | None = None
     segment: Annotated[Any, Meta(description=NOT_YET)] = None
     topic: Annotated[Any, Meta(description=NOT_YET)] = None

@@ -187,9 +187,9 @@ class Pipeline:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 
     async def _first_work(self, notification: Notification, now: Millis) -> list[NewWork]:
-        """Few named people become candidates at once; a large audience is cut into batches by a worker."""
+        """Named devices and few named people become candidates at once; a large audience is cut by a worker."""
         to = notification.to
-        if not audience.fits_one_batch(to):
+        if audience.is_cut_later(to):
             due = notification.send_at if to.everyone and notification.send_at else now
             return [audience.further(notification, 0, due)]
         if to.devices is not None:
@@ -202,9 +202,9 @@ class Pipeline:
     async def _named_devices(self, notification: Notification) -> list[Device]:
         names = notification.to.devices or []
         devices = await self._store.devices.find(notification.project, names)
-        missing = set(names) - {device.id for device in devices}
-        if missing:
-            where = min(names.index(name) for name in missing)
+        known = {device.id for device in devices}
+        where = next((index for index, name in enumerate(names) if name not in known), None)
+        if where is not None:
             raise InvalidRequest.field(f"to.devices[{where}]", "there is no such device")
         return devices
 
