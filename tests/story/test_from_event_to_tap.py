@@ -1,6 +1,8 @@
 """The main story: something happens on a server, a person hears of it, taps, and we learn."""
 
-from clarion.model import Audience, DeliveryState, DeviceState, Message, Permission, ReceiptKind
+import pytest
+
+from clarion.model import Action, Audience, DeliveryState, DeviceState, Message, Permission, ReceiptKind, UserChange
 from clarion.ports import Gone, Quarantined, RetryAfter, TooLarge
 from story.world import World, payload, subscription, titles
 
@@ -258,3 +260,29 @@ async def test_a_receipt_proves_what_the_push_service_left_open(world: World) ->
     await world.device_tells(message, ReceiptKind.DISPLAYED)
     assert await world.states(notification) == [DeliveryState.DISPLAYED]
     assert await world.device_tells(message, ReceiptKind.DISPLAYED) == [False]
+
+
+async def test_every_link_of_a_message_may_be_a_text(world: World) -> None:
+    await world.subscribe("ada")
+    field = "https://shop.example/{{ user.user_id }}/"
+    links = {name: f"{field}{name}" for name in ("url", "icon", "image", "badge")}
+    await world.notify("ada", **links, actions=[Action(id="a", title="A", url=f"{field}a", icon=f"{field}a.png")])
+    await world.work()
+    shown = payload(world.browser.sent[0])
+    assert {name: shown[name] for name in links} == {name: f"https://shop.example/ada/{name}" for name in links}
+    [action] = shown["actions"]
+    assert (action["url"], action["icon"]) == ("https://shop.example/ada/a", "https://shop.example/ada/a.png")
+
+
+@pytest.mark.parametrize(
+    ("home", "reason"), [("javascript:x()", "template_error"), ("https://a.example", "send"), ("", "send")]
+)
+async def test_a_link_that_becomes_none_is_not_sent(world: World, home: str, reason: str) -> None:
+    await world.subscribe("ada")
+    await world.store.users.put(world.project.key, "ada", UserChange(attributes={"home": home}), world.clock.now())
+    notification = await world.notify("ada", url="{{ user.home }}")
+    await world.work()
+    [decision] = await world.decisions(notification)
+    assert decision.reason == reason
+    if reason == "template_error":
+        assert "url: must render to an http:// or https:// URL" in decision.gates

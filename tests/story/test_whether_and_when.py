@@ -218,6 +218,9 @@ async def test_a_dry_run_tells_all_and_does_nothing(world: World) -> None:
         ({"title": "x", "category": "nope"}, ["category"]),
         ({"title": "x", "template": "nope"}, ["template"]),
         ({"title": "{% for i in range(100000) %}x{% endfor %}", "body": "{{ data.no }}"}, ["title", "body"]),
+        ({"title": "{% for i in range(10000000) %}x{% endfor %}", "body": "{{ 1 / 0 }}"}, ["title", "body"]),
+        ({"title": "x", "image": "{{ data.picture }}", "data": {"picture": "javascript:x()"}}, ["image"]),
+        ({"title": "x", "actions": [{"id": "a", "title": "A", "icon": "{{ data.no }}"}]}, ["actions[0].icon"]),
     ],
 )
 async def test_a_message_that_fits_nobody_is_refused_by_its_fields(world: World, message: dict, fields: list) -> None:
