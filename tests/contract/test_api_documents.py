@@ -81,6 +81,7 @@ async def test_unknown_fields_are_refused_in_the_document_too(api: ApiWorld) -> 
 
 async def test_every_example_works(api: ApiWorld) -> None:
     await api.server.put("/v1/project", {"allow_plain_users": True})
+    key = (await api.server.post("/v1/keys", {})).json["id"]
     await api.world.define("templates", name="t", default_locale="en", locales={"en": {"title": "x"}})
     document = await openapi(api)
     names = set()
@@ -95,7 +96,11 @@ async def test_every_example_works(api: ApiWorld) -> None:
                 continue  # its token is signed
             caller = api.browser.with_headers(Clarion_User="u1") if "/sdk/" in path else api.server
             made = {"categories": "orders", "templates": "shipped", "automations": "order%20shipped"}
-            real = path.replace("{user_id}", "u1").replace("{name}", made.get(path.split("/")[2], ""))
+            real = (
+                path.replace("{user_id}", "u1")
+                .replace("{key_id}", key)
+                .replace("{name}", made.get(path.split("/")[2], ""))
+            )
             answer = await caller.call(method.upper(), real, body)
             assert answer.status in (200, 201, 202), (name, answer)
     assert names == set(BODIES)

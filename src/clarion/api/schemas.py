@@ -331,18 +331,23 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     mandatory_can_be_switched_off: bool | None = None
 
 
-class KeyPost(Body, frozen=True, kw_only=True):
-    """A new key; its text is in the answer and never shown again."""
+class KeyPut(Body, frozen=True, kw_only=True):
+    """What is given is replaced."""
 
-    kind: Literal["server", "public"] = "server"
     name: Word | None = None
     scopes: (
         Annotated[
             list[Literal["*", "read", "send", "write", "admin"]],
-            Meta(min_length=1, max_length=5, description="Of a server key; default: all that the calling key has."),
+            Meta(min_length=1, max_length=5, description="Of a server key; new ones have all of the calling key's."),
         ]
         | None
     ) = None
+
+
+class KeyPost(KeyPut, frozen=True, kw_only=True):
+    """A new key; its text is in the answer and never shown again."""
+
+    kind: Literal["server", "public"] = "server"
 
 
 # --- the device side -------------------------------------------------------------------------------------------------
