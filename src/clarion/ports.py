@@ -335,8 +335,12 @@ class Definitions(Protocol):
     Bodies are the JSON form of the model's struct; the store does not look inside.
     """
 
+    async def add(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
+        """False, and nothing changed, when there is one of that name."""
+        ...
+
     async def put(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
-        """True when it is new."""
+        """Add or replace; True when it is new."""
         ...
 
     async def get(self, project: Key, kind: str, name: str) -> Json | None: ...

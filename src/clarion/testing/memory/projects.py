@@ -84,6 +84,9 @@ class MemoryDefinitions:
     def __init__(self, tables: Tables) -> None:
         self._definitions = tables.definitions
 
+    async def add(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
+        return (project, kind, name) not in self._definitions and await self.put(project, kind, name, body, now)
+
     async def put(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:  # noqa: ARG002 - the port's
         new = (project, kind, name) not in self._definitions
         self._definitions[project, kind, name] = stored(body, Json)
