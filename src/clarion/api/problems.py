@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import msgspec
 from litestar.exceptions import HTTPException
 
+from clarion.api.decoding import plainly
 from clarion.api.http import PLAIN_HEADERS, Answer, Header, MethodNotAllowed, UnsupportedMediaType
 from clarion.errors import (
     ClarionError,
@@ -127,8 +128,7 @@ def _of_framework(error: HTTPException) -> ClarionError:
 
 
 def _parameter(item: dict[str, Any]) -> tuple[str, str]:
-    words = str(item.get("message", "is not valid")).replace("`", "").replace("Expected", "must be", 1)
-    return str(item.get("key", "")), words
+    return str(item.get("key", "")), plainly(str(item.get("message", "is not valid")))
 
 
 def not_found() -> NoReturn:
