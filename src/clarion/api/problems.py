@@ -116,8 +116,7 @@ def _of_framework(error: HTTPException) -> ClarionError:
         case 404:
             return NotFound("there is nothing at this path")
         case 405:
-            allow = (error.headers or {}).get("allow", "")
-            return MethodNotAllowed(", ".join(sorted(set(allow.split(", ")) - {"OPTIONS"})))
+            return MethodNotAllowed(_allowed((error.headers or {}).get("allow", "")))
         case 400:
             errors = [FieldError(*_parameter(item)) for item in error.extra or [] if isinstance(item, dict)]
             words = "; ".join(f"{field}: {message}" for field, message in errors)
@@ -125,6 +124,12 @@ def _of_framework(error: HTTPException) -> ClarionError:
         case _:
             log.error("unexpected refusal of the framework", exc_info=error)
             return _UNEXPECTED
+
+
+def _allowed(told: str) -> str:
+    """The methods of a path; whoever answers GET answers HEAD, which the framework does not know of."""
+    methods = set(told.split(", ")) - {"OPTIONS"}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _parameter(item: dict[str, Any]) -> tuple[str, str]:
