@@ -178,3 +178,21 @@ async def test_a_key_that_the_project_does_not_have_any_more_needs_a_new_subscri
     provider = WebPushProvider(RecordingTransport(), subject=SUBJECT, own_origin=OWN)
     [outcome] = await provider.send([outgoing()], {}, NOW)
     assert isinstance(outcome, Quarantined)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            b'{"code": 410, "errno": 106, "message": "the channel is gone", "more_info": "https://a.example"}',
+            "the channel is gone",
+        ),
+        (b'{"reason": "Unregistered"}', "Unregistered"),
+        (b"push subscription has unsubscribed or expired.\n", "push subscription has unsubscribed or expired."),
+        (b'{"message": 5}', '{"message": 5}'),
+        (b'{"message": "\xff"}', '{"message": "\ufffd"}'),
+    ],
+)
+async def test_a_refusal_is_told_in_the_services_own_words(body: bytes, words: str) -> None:
+    provider = WebPushProvider(RecordingTransport(HttpResponse(410, body=body)), subject=SUBJECT, own_origin=OWN)
+    assert await provider.send([outgoing()], SECRETS, NOW) == [Gone(f"410 {words}")]

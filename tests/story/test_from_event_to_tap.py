@@ -188,6 +188,19 @@ async def test_a_device_that_is_gone_is_retired_and_comes_back_when_it_registers
     assert await world.states(third) == [DeliveryState.ACCEPTED]
 
 
+async def test_a_story_keeps_the_order_of_the_way_within_a_millisecond(world: World) -> None:
+    await world.subscribe("ada")
+    world.browser.then(Gone("410 unsubscribed"))
+    await world.happens("ada", "seen")
+    await world.notify("ada")
+    await world.work()
+    chapters = await world.pipeline.story(world.project, "ada")
+    assert len({chapter.at for chapter in chapters}) == 1
+    assert [chapter.stage for chapter in chapters] == [
+        *("permission", "registration", "trigger", "decide", "deliver", "learn"),
+    ]
+
+
 async def test_a_refusal_older_than_the_registration_proves_nothing(world: World) -> None:
     await world.subscribe("ada", "laptop")
     world.browser.then(Gone("410", since=world.clock.now() - 1000))

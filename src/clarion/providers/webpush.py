@@ -43,6 +43,14 @@ class _Keys(msgspec.Struct, frozen=True, gc=False):
     vapid_public_key: str
 
 
+class _Refusal(msgspec.Struct, frozen=True, gc=False):
+    """The part of a push service's refusal that says why: `message` at Mozilla's and ours, `reason` at Apple's."""
+
+    message: str | None = None
+    reason: str | None = None
+
+
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
 _decode_keys = msgspec.json.Decoder(_Keys).decode
 _NO_KEYS = _Keys("", "", "")
 
@@ -158,8 +166,17 @@ def _refusal(status: int, detail: str) -> ProviderOutcome:
 def _detail(response: HttpResponse) -> str:
     if response.error:
         return response.error
-    words = response.headers.get("x-wns-error-description") or response.body[:300].decode("utf-8", "replace")
+    words = response.headers.get("x-wns-error-description") or _words(response.body)
     return f"{response.status} {words}".strip()
+
+
+def _words(body: bytes) -> str:
+    """What a refusal says: the sentence in the JSON of Mozilla and Apple, the text of the others."""
+    try:
+        told = _decode_refusal(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _Refusal()
+    return told.message or told.reason or body[:300].decode("utf-8", "replace")
 
 
 def _seconds(header: str | None, now: Millis) -> float | None:
