@@ -350,6 +350,12 @@ class KeyPost(KeyPut, frozen=True, kw_only=True):
     kind: Literal["server", "public"] = "server"
 
 
+class BroadcastPut(Body, frozen=True, kw_only=True):
+    """Devices are told when it differs from what they have."""
+
+    version: Word
+
+
 # --- the device side -------------------------------------------------------------------------------------------------
 
 
