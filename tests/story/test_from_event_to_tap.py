@@ -299,3 +299,24 @@ async def test_a_link_that_becomes_none_is_not_sent(world: World, home: str, rea
     assert decision.reason == reason
     if reason == "template_error":
         assert "url: must render to an http:// or https:// URL" in decision.gates
+
+
+@pytest.mark.parametrize(
+    ("locale", "title"),
+    [
+        ("zh-Hant-TW", "traditional"),
+        ("zh_hant", "traditional"),
+        ("zh-Hant-x-private", "traditional"),
+        ("zh-TW", "Chinese"),
+        ("zh", "Chinese"),
+        ("zho", "English"),
+    ],
+)
+async def test_a_language_becomes_more_general_until_there_are_words(world: World, locale: str, title: str) -> None:
+    names = {"zh-Hant": "traditional", "zh": "Chinese", "en": "English"}
+    locales = {name: {"title": words} for name, words in names.items()}
+    await world.define("templates", name="t", default_locale="en", locales=locales)
+    await world.subscribe("ada", locale=locale)
+    await world.notify("ada", title=None, template="t")
+    await world.work()
+    assert titles(world.browser.sent) == [title]

@@ -39,7 +39,7 @@ class TextError(Exception):
 
 
 def content(message: Message, template: Template | None, locale: str | None) -> Content:
-    """The texts of a message in the best language: exact, then the language alone, then the template's default.
+    """The texts of a message in the best language: exact, then ever more general, then the template's default.
 
     What the message says itself goes before what its template says.
     """
@@ -52,12 +52,16 @@ def content(message: Message, template: Template | None, locale: str | None) -> 
 
 
 def _localised(template: Template, locale: str | None) -> Content | None:
-    by_name = {name.lower().replace("_", "-"): text for name, text in template.locales.items()}
-    wanted = (locale or "").lower().replace("_", "-")
-    for name in (wanted, wanted.split("-")[0], template.default_locale.lower().replace("_", "-")):
-        if name in by_name:
-            return by_name[name]
-    return next(iter(by_name.values()), None)
+    by_name = {_tag(name): text for name, text in template.locales.items()}
+    wanted = _tag(locale or "")
+    while wanted and wanted not in by_name:
+        # RFC 4647 section 3.4: the last subtag goes, and with it a single letter or digit that led to it.
+        wanted = re.sub(r"(-\w)?-?[^-]*$", "", wanted)
+    return by_name.get(wanted) or by_name.get(_tag(template.default_locale)) or next(iter(by_name.values()), None)
+
+
+def _tag(locale: str) -> str:
+    return locale.lower().replace("_", "-")
 
 
 def environment() -> Environment:
