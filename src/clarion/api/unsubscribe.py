@@ -15,6 +15,7 @@ from clarion.api.pages import Pages, as_response
 from clarion.api.services import Services
 from clarion.crypto.unsubscribe import UnsubscribeExpired, UnsubscribeForged
 from clarion.errors import InvalidRequest, NotFound
+from clarion.journey.permission import Said
 from clarion.journey.rules.consent import locked
 from clarion.model import Project, User
 
@@ -64,9 +65,8 @@ async def unsubscribe(services: FromServices, request: Request[Any, Any, Any], t
         return _always(link)
     # A category that does not exist any more cannot be sent either.
     with contextlib.suppress(InvalidRequest):
-        await services.pipeline.consent(
-            link.project, link.user.user_id, category=link.category, channel=None, granted=False, source="unsubscribe"
-        )
+        said = [Said(link.category, None, granted=False)]
+        await services.pipeline.consent(link.project, link.user.user_id, said, source="unsubscribe")
     return as_response(
         _PAGES.render(
             "small.html",

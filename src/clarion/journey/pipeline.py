@@ -23,7 +23,6 @@ from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.story import MOST, Chapter, Records, tell
 from clarion.model import (
     Audience,
-    Channel,
     Consent,
     Device,
     DeviceKind,
@@ -119,21 +118,28 @@ class Pipeline:
         self,
         project: Project,
         user_id: str,
+        said: Sequence[permission.Said],
         *,
-        category: str,
-        channel: Channel | None,
-        granted: bool,
         source: str,
         wording: str | None = None,
     ) -> None:
-        """A new line in the ledger; without a channel, one for each channel of the category."""
+        """New lines in the ledger, all or none; without a channel, one for each channel of the category."""
         categories = await self._catalog.categories(project.key)
-        channels = permission.answered(categories, category, channel)
+        answers = [(one, permission.answered(categories, one.category, one.channel)) for one in said]
         now = self._clock.now()
         user = (await self._store.users.resolve(project.key, [user_id], now, create=True))[user_id]
         lines = [
-            Consent(user=user, category=category, channel=one, granted=granted, source=source, wording=wording, at=now)
-            for one in channels
+            Consent(
+                user=user,
+                category=one.category,
+                channel=channel,
+                granted=one.granted,
+                source=source,
+                wording=wording,
+                at=now,
+            )
+            for one, channels in answers
+            for channel in channels
         ]
         await self._store.consents.append(project.key, lines)
 
