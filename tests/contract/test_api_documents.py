@@ -125,7 +125,7 @@ async def test_health_says_what_is_missing(api: ApiWorld) -> None:
     assert (await api.anyone.get("/healthz")).json == {"status": "ok"}
 
     async def ping() -> None:
-        raise Unavailable("the database is read-only")
+        raise Unavailable("the database is read-only", why="by order of postgresql://user:hunter2@db")
 
     async def secretive() -> None:
         raise OSError("cannot reach postgresql://user:hunter2@db")
@@ -135,6 +135,7 @@ async def test_health_says_what_is_missing(api: ApiWorld) -> None:
     assert (answer.status, answer.json["code"]) == (503, "unavailable")
     assert answer.fields == {"workers": "the database is read-only", "bus": "does not work"}
     assert "retry-after" in answer.headers
+    assert b"hunter2" not in answer.body
 
 
 async def test_health_is_asked_at_most_once_a_second(api: ApiWorld, clock: ManualClock) -> None:
