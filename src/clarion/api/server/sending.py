@@ -32,7 +32,7 @@ from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody
 from clarion.api.services import Services
-from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
+from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User, Verdict, verdict_of
 from clarion.ports import Progress
 
 AUDIENCE_LIMIT = 16 * MIB
@@ -191,7 +191,14 @@ def _state(notification: Notification, progress: Progress, now: int) -> str:
         return "cancelled"
     if notification.send_at is not None and notification.send_at > now:
         return "scheduled"
-    return "running" if progress.working else "done"
+    return "running" if progress.working or _is_open(notification, progress) else "done"
+
+
+def _is_open(notification: Notification, progress: Progress) -> bool:
+    """Whether something of it is to come. A job that several notifications share is counted for none of them."""
+    held = any(verdict_of(Reason(reason)) is Verdict.HOLD for reason in progress.reasons)
+    undecided = notification.automation is not None and bool(notification.to.users) and not progress.reasons
+    return held or undecided or progress.deliveries.get(DeliveryState.QUEUED, 0) > 0
 
 
 def _trial(one: Any) -> TrialDecision:
