@@ -151,6 +151,8 @@ WRONG_DEVICES = [
     ({"address": "https://10.1.2.3/"}, "address", "private"),
     ({"address": "https://169.254.169.254/latest"}, "address", "private"),
     ({"address": "https://localhost/"}, "address", "private"),
+    ({"address": "https://localhost./"}, "address", "private"),
+    ({"address": "https://127.0.0.1./"}, "address", "private"),
     ({"address": "https://example.com:99999/"}, "address", "port"),
     ({"address": "https:///nothing"}, "address", "host"),
     ({"address": "https://example.com/ü"}, "address", "ASCII"),
