@@ -320,3 +320,21 @@ async def test_a_language_becomes_more_general_until_there_are_words(world: Worl
     await world.notify("ada", title=None, template="t")
     await world.work()
     assert titles(world.browser.sent) == [title]
+
+
+async def test_a_text_that_looks_like_a_place_to_fill_in_is_only_a_text(world: World) -> None:
+    odd = (
+        "\x01nothing\x01",
+        "\x01title",
+        "\x01\x01title",
+        "\x01title\x01\x01\x01",
+        "\\u0001title",
+        '"\x01title"',
+        "\x01id",
+    )
+    data = {"values": list(odd), **dict.fromkeys(odd, "")}
+    await world.subscribe("ada")
+    await world.notify("ada", title="{{ user.user_id }}", body="plain \x01url\x01", data=data)
+    await world.work()
+    shown = payload(world.browser.sent[0])
+    assert (shown["title"], shown["body"], shown["data"]) == ("ada", "plain \x01url\x01", data)
