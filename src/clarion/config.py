@@ -24,9 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8700
     push_port: int = 8701
     public_url: str | None = None
-    """How the world reaches the HTTP port; default `http://host:port`."""
+    """How the world reaches the HTTP port; default `http://host:port`, with TLS `https://…`."""
     public_push_url: str | None = None
-    """How devices reach the socket port; default `ws://host:push_port/`."""
+    """How devices reach the socket port; default `ws://host:push_port/`, with TLS `wss://…`."""
     public_endpoint_url: str | None = None
     """Where senders reach the push endpoint, when it is not `public_url`; VAPID `aud`."""
     secret_key: list[str] = []
@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def http_origin(self) -> str:
         """The origin under which links to the HTTP port are made, without a trailing slash."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or f"{self._scheme('http')}://{self._host}:{self.port}").rstrip("/")
 
     @property
     def endpoint_origin(self) -> str:
@@ -71,7 +71,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def push_url(self) -> str:
         """What a browser's `dom.push.serverURL` is set to."""
-        return self.public_push_url or f"ws://{self.host}:{self.push_port}/"
+        return self.public_push_url or f"{self._scheme('ws')}://{self._host}:{self.push_port}/"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def _scheme(self, plain: str) -> str:
+        return f"{plain}s" if self.tls_cert else plain
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))

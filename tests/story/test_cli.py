@@ -285,6 +285,14 @@ def test_a_wrong_setting_is_named(clarion: Clarion, name: str, value: str) -> No
     assert "Traceback" not in ended.err
 
 
+def test_where_we_are_is_said_as_others_reach_it(tmp_path: Path) -> None:
+    file = tmp_path / "any.pem"
+    file.touch()
+    settings = load({"CLARION_HOST": "::1", "CLARION_TLS_CERT": str(file), "CLARION_TLS_KEY": str(file)})
+    assert (settings.http_origin, settings.push_url) == ("https://[::1]:8700", "wss://[::1]:8701/")
+    assert (load({}).http_origin, load({}).push_url) == ("http://127.0.0.1:8700", "ws://127.0.0.1:8701/")
+
+
 def test_good_settings_are_believed() -> None:
     told = {
         "PUBLIC_URL": "https://push.example/",
