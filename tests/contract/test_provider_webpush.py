@@ -218,3 +218,10 @@ async def test_no_answer_of_a_stranger_fails_the_batch(status: int, headers: dic
     words.encode()
     seconds = getattr(outcome, "seconds", None)
     assert seconds is None or 0 <= seconds <= 2_592_000
+
+
+async def test_the_message_at_the_push_service_is_remembered_whole() -> None:
+    location = f"https://push.example/m/{'a' * 500}"
+    transport = RecordingTransport(HttpResponse(201, {"location": location}))
+    provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
+    assert await provider.send([outgoing()], SECRETS, NOW) == [Accepted(location)]

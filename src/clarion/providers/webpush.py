@@ -33,6 +33,7 @@ _SLICE = 40
 _APPLE = "web.push.apple.com"
 _WINDOWS = ".notify.windows.com"
 _MOST_WORDS = 300
+_LONGEST_URL = 2_048
 
 
 class _Keys(msgspec.Struct, frozen=True, gc=False):
@@ -141,7 +142,7 @@ def _outcome(response: HttpResponse, now: Millis) -> ProviderOutcome:
     """What an answer means (protocols of Mozilla, Google, Apple and Microsoft differ in the refusals only)."""
     status, detail = response.status, _detail(response)
     if 200 <= status < 300:  # noqa: PLR2004 - success by RFC 9110 section 15.3
-        return Accepted(_clean(response.headers.get("location", "")) or None)
+        return Accepted(_clean(response.headers.get("location", ""), _LONGEST_URL) or None)
     if status == 0:
         # A guarded address was never asked; anything else that broke may have arrived.
         guarded = (response.error or "").startswith("refused")
@@ -179,12 +180,12 @@ def _words(body: bytes) -> str:
     return told.message or told.reason or body[:_MOST_WORDS].decode("utf-8", "replace")
 
 
-def _clean(text: str) -> str:
+def _clean(text: str, most: int = _MOST_WORDS) -> str:
     """A stranger's words as every store takes them: no U+0000, no half characters, and not many of them.
 
     Endpoints are chosen by anybody, so an answer may be made to fail whoever writes it down, and its batch with it.
     """
-    return "".join(each if each.isprintable() else " " for each in text[:_MOST_WORDS]).strip()
+    return "".join(each if each.isprintable() else " " for each in text[:most]).strip()
 
 
 def _seconds(header: str | None, now: Millis) -> float | None:
