@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8700
     push_port: int = 8701
     public_url: str | None = None
-    """How the world reaches the HTTP port; default `http://host:port`."""
+    """How the world reaches the HTTP port; default `http://host:port`, with a certificate https."""
     public_push_url: str | None = None
-    """How devices reach the socket port; default `ws://host:push_port/`."""
+    """How devices reach the socket port; default `ws://host:push_port/`, with a certificate wss."""
     public_endpoint_url: str | None = None
     """Where senders reach the push endpoint, when it is not `public_url`; VAPID `aud`."""
     secret_key: list[str] = []
@@ -39,8 +40,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vapid_subject: str | None = None
     """Contact that push services see (RFC 8292), `mailto:…` or `https://…`; default: `public_url` if that is https."""
     rate_limits: bool = True
+    trusted_proxies: list[str] = []
+    """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     tls_cert: Path | None = None
+    """Certificate chain in PEM, for both ports; taken up again when it is renewed."""
     tls_key: Path | None = None
+    """Its private key in PEM, not encrypted."""
     push_message_limit: int = 150
     """Stored messages drained to one connection before the device is reset."""
     push_ping_interval: float = 300.0
@@ -53,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def http_origin(self) -> str:
         """The origin under which links to the HTTP port are made, without a trailing slash."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or f"http{self._s}://{self.host}:{self.port}").rstrip("/")
 
     @property
     def endpoint_origin(self) -> str:
@@ -70,7 +75,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def push_url(self) -> str:
         """What a browser's `dom.push.serverURL` is set to."""
-        return self.public_push_url or f"ws://{self.host}:{self.push_port}/"
+        return self.public_push_url or f"ws{self._s}://{self.host}:{self.push_port}/"
+
+    @property
+    def _s(self) -> str:
+        """What TLS adds to the name of a scheme."""
+        return "s" if self.tls_cert else ""
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
@@ -146,6 +156,14 @@ def _boolean(text: str) -> bool:
     raise ValueError("takes on or off")
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _contradictions(settings: Settings) -> list[FieldError]:
     found = []
     if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgres://")):
@@ -158,6 +176,11 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         found.append(FieldError("CLARION_VAPID_SUBJECT", "takes mailto:… or https://…"))
     if bool(settings.tls_cert) != bool(settings.tls_key):
         found.append(FieldError("CLARION_TLS_KEY", "certificate and key go together"))
+    found += [
+        FieldError("CLARION_TRUSTED_PROXIES", f"{proxy} is neither an address nor a network such as 10.0.0.0/8")
+        for proxy in settings.trusted_proxies
+        if not _is_network(proxy)
+    ]
     if settings.log_format not in {"console", "json"}:
         found.append(FieldError("CLARION_LOG_FORMAT", "takes console or json"))
     if settings.log_level.lower() not in {"debug", "info", "warning", "error"}:
