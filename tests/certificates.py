@@ -1,5 +1,6 @@
 """A throw-away certificate authority, as files, for servers that tests start."""
 
+import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -74,6 +75,15 @@ class Authority:
         pair.cert.write_bytes(certificate.public_bytes(Encoding.PEM))
         pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed))
         return certificate.serial_number
+
+
+async def shown_at(port: int, trust: ssl.SSLContext) -> int:
+    """The serial number of the certificate that a new connection to this machine sees."""
+    _, writer = await asyncio.open_connection("localhost", port, ssl=trust)
+    try:
+        return serial_of(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+    finally:
+        writer.close()
 
 
 def serial_of(der: bytes | None) -> int:
