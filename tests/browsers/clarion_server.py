@@ -39,10 +39,15 @@ class Demo(Server):
         return self._process
 
     @property
+    def banner(self) -> str:
+        """What the terminal shows, of all starts."""
+        return self._banner.read_text()
+
+    @property
     def server_key(self) -> str:
         """As the banner of the first start shows it."""
-        found = _SERVER_KEY.search(self._banner.read_text())
-        assert found, f"no server key in the banner:\n{self._banner.read_text()}"
+        found = _SERVER_KEY.search(self.banner)
+        assert found, f"no server key in the banner:\n{self.banner}"
         return found[0]
 
     async def start_over(self) -> None:

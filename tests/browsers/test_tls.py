@@ -56,6 +56,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 async def test_a_push_over_tls_and_a_renewal_while_connected(shop: Shop, desktop: Desktop, tmp_path: Path) -> None:
     demo = shop.demo
     assert (demo.url[:8], demo.push_url[:6]) == ("https://", "wss://")
+    assert f"{demo.url}/shop " in demo.banner
+    assert f"{demo.push_url} " in demo.banner
     firefox = Firefox(tmp_path / "profile", demo.push_url, desktop.address, authority=shop.authority.path)
     async with firefox:
         visitor = Visitor(firefox, demo)

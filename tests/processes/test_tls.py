@@ -1,7 +1,10 @@
 """A server with a certificate: what it says at start, what it tells, and that it is renewed and ended in order."""
 
 import asyncio
+import os
 import ssl
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +79,18 @@ async def _shows(serial: int, port: int, trust: ssl.SSLContext) -> None:
             if await shown_at(port, trust) == serial:
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_commands_ask_it_when_the_authority_is_named(world: World) -> None:
+    keys = world.server.create_project("shop")
+    await world.server.start()
+    command = [sys.executable, "-m", "clarion", "keys", "list", "--server", world.server.url, "--key", keys.server]
+    for trusted, code in ((world.authority.path, 0), (None, 1)):
+        environment = os.environ | ({"SSL_CERT_FILE": str(trusted)} if trusted else {})
+        asked = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=STDOUT)
+        words, _ = await asked.communicate()
+        assert asked.returncode == code, words.decode()
+    assert b"Traceback" not in words
 
 
 async def test_who_does_not_speak_tls_is_no_trouble(world: World) -> None:
