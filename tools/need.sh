@@ -7,21 +7,24 @@ set -eu
 is_there() {
     case $1 in
         postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
-        firefox) command -v firefox-esr && command -v dbus-daemon && /sbin/ldconfig -p | grep libnotify.so ;;
+        firefox) command -v firefox-esr && command -v dbus-daemon && command -v certutil && /sbin/ldconfig -p | grep libnotify.so ;;
+        proxies) PATH=$PATH:/usr/sbin command -v nginx && command -v caddy ;;
     esac >/dev/null 2>&1
 }
 
 packages_of() {
     case $1 in
         postgresql) echo postgresql ;;
-        firefox) echo firefox-esr dbus-daemon libnotify4 ;; # Firefox loads libnotify, but only suggests it
+        firefox) echo firefox-esr dbus-daemon libnss3-tools libnotify4 ;; # Firefox loads libnotify, but only suggests it
+        proxies) echo nginx caddy ;;
     esac
 }
 
 left_out() {
     case $1 in
         postgresql) echo "PostgreSQL, so the tests on it" ;;
-        firefox) echo "firefox-esr, dbus-daemon or libnotify, so the tests in a real browser" ;;
+        firefox) echo "firefox-esr, dbus-daemon, certutil or libnotify, so the tests in a real browser" ;;
+        proxies) echo "nginx or Caddy, so the tests behind a reverse proxy" ;;
     esac
 }
 

@@ -6,8 +6,9 @@ A hundred thousand of these live in a process, so a connection is a `Listener` w
 import asyncio
 import logging
 import math
-import ssl
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from multidict import CIMultiDict
@@ -237,18 +238,18 @@ class SocketServer:
         self._server: asyncio.Server | None = None
         self._turning: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen; the port, which the system chooses when 0 is given."""
+    async def start(self, host: str, port: int, tls: Mapping[str, Any]) -> int:
+        """Listen; the port, which the system chooses when 0 is given. `tls`: what `create_server` takes for TLS."""
         self._server = await ws_create_server(
             self._accept,
             host,
             port,
-            ssl=tls,
             logger_name=_picows_logger(),
             max_frame_size=MAX_MESSAGE,
             read_buffer_init_size=_READ_BUFFER,
             use_aiofastnet=False,  # five kilobytes less a connection
             backlog=4096,
+            **tls,
         )
         self._turning = asyncio.get_running_loop().create_task(self._turn())
         return int(self._server.sockets[0].getsockname()[1])
