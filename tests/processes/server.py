@@ -50,14 +50,14 @@ class Keys(NamedTuple):
 class Server:
     """One process, or none while it is dead. `settings` are `CLARION_…` names without the prefix."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], *, command: str = "serve") -> None:
-        """`folder`: where its log is written, and its data unless `settings` say `DATABASE_URL`."""
+    def __init__(self, folder: Path, settings: Mapping[str, str], *, command: str = "serve", role: str = "") -> None:
+        """`folder`: where its log is written, and its data unless `settings` say `DATABASE_URL`. No `role`: all."""
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.push_port = free_port(), free_port()
         self.log = folder / f"server-{self.port}.log"
         self.data = folder / "data"
         self.started_in: list[float] = []
-        self._command = command
+        self._command = [command, "--role", role] if role else [command]
         self._settings = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -87,7 +87,7 @@ class Server:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Begin a process without waiting until it serves."""
         assert not self.running
-        command = [sys.executable, "-m", "clarion", self._command, "--data", str(self.data)]
+        command = [sys.executable, "-m", "clarion", *self._command, "--data", str(self.data)]
         command += ["--port", str(self.port), "--push-port", str(self.push_port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
