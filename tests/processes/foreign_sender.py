@@ -136,7 +136,9 @@ class Mail:
         self.write(device, self.chance.choice([None, None, None, "inbox", "score"]))
         return self._next()
 
-    async def _try(self, letter: Letter, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _try(
+        self, letter: Letter, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         key = (letter.device, letter.topic or "")
         self._busy += 1
         if letter.topic is not None:

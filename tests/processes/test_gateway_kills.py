@@ -97,9 +97,9 @@ class World:
 
     def _blow(self) -> tuple[str, Callable[[], object]]:
         """One server, all of them, or the database's connections."""
-        if self.chance.random() < 0.15:  # noqa: PLR2004
+        if self.chance.random() < 0.15:
             return "cut", self.cut
-        if self.chance.random() < 0.2:  # noqa: PLR2004
+        if self.chance.random() < 0.2:
             return "all", lambda: [server.kill() for server in self.servers]
         return "one", self.chance.choice(self.servers).kill
 
@@ -134,7 +134,9 @@ class World:
         wrong += [f"version {version} at {count} devices" for version, count in versions.items() if count > 1]
         copies = Counter(number for device in self.devices for number in device.versions.values())
         tries = {letter.number: letter.tries for letter in self.mail.letters}
-        wrong += [f"letter {n}: {count} versions of {tries[n]} tries" for n, count in copies.items() if count > tries[n]]
+        wrong += [
+            f"letter {n}: {count} versions of {tries[n]} tries" for n, count in copies.items() if count > tries[n]
+        ]
         locations = Counter(place for letter in self.mail.letters for place in letter.locations)
         wrong += [f"{place} names {count} messages" for place, count in locations.items() if count > 1]
         return wrong

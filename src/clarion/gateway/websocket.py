@@ -75,7 +75,7 @@ class Listener(WSListener):
 
     def __init__(self, server: "SocketServer") -> None:
         self._server = server
-        self._session = Session(server.node, self)
+        self._session: Session  # from the handshake on: the two know each other, so one without it would not go away
         self._transport: WSTransport | None = None
         self._fragments: bytearray | None = None
         self._connected_at = self._heard_at = 0
@@ -104,6 +104,7 @@ class Listener(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self._session = Session(self._server.node, self)
         # Kilobytes a connection that nobody reads again.
         transport.request.headers = transport.response.headers = _NO_HEADERS
         self._connected_at = self._heard_at = self._server.wheel.now
@@ -118,7 +119,7 @@ class Listener(WSListener):
             transport.disconnect()
         elif self._closed_at is None:
             try:
-                self._on_data(frame)
+                self._on_data(transport, frame)
             except Exception:
                 log.exception("frame_failed")
                 self._session.close(CloseCode.ERROR, "the server could not do this; come back later")
@@ -131,24 +132,31 @@ class Listener(WSListener):
         del self._session
 
     def pause_writing(self) -> None:
+        # Who does not listen is not listened to: else its commands and pings would fill our memory with answers.
         self._paused = True
+        if self._transport is not None:
+            self._transport.underlying_transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._session.poke()
+        if self._transport is not None:
+            self._transport.underlying_transport.resume_reading()
+            self._session.poke()
 
     # --- messages ---
 
-    def _on_data(self, frame: WSFrame) -> None:
+    def _on_data(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind == WSMsgType.PONG:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._session.close(CloseCode.PROTOCOL, "no extension was agreed on")
+        elif kind == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.PONG:
             return
-        if kind == WSMsgType.BINARY:
+        elif kind == WSMsgType.BINARY:
             self._session.close(CloseCode.BINARY, "text frames only")
         elif (kind == WSMsgType.CONTINUATION) is (self._fragments is None):
             self._session.close(CloseCode.PROTOCOL, "fragments out of order")
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._session.close(CloseCode.PROTOCOL, "no extension was agreed on")
         else:
             whole = self._assemble(frame)
             if whole is not None:
@@ -247,6 +255,9 @@ class SocketServer:
             logger_name=_picows_logger(),
             max_frame_size=MAX_MESSAGE,
             read_buffer_init_size=_READ_BUFFER,
+            websocket_handshake_timeout=HELLO_TIMEOUT_S,
+            ssl_handshake_timeout=HELLO_TIMEOUT_S if tls is not None else None,
+            enable_auto_pong=False,  # it would answer whatever its reserved bits say
             use_aiofastnet=False,  # five kilobytes less a connection
             backlog=4096,
         )
