@@ -16,6 +16,7 @@ import uvicorn
 from clarion import demo
 from clarion.api.app import create_app
 from clarion.api.http import App
+from clarion.api.limits import Buckets
 from clarion.api.protocol import protocol_of
 from clarion.api.services import Services
 from clarion.config import Settings
@@ -26,12 +27,12 @@ from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.errors import ConfigurationError
-from clarion.gateway import Gateway
+from clarion.gateway import Gateway, Limits
 from clarion.journey.catalog import Catalog
 from clarion.journey.founding import add_key, found
 from clarion.journey.pipeline import WAKE, Pipeline
 from clarion.model import Key, Millis, Project
-from clarion.ports import Bus, Store
+from clarion.ports import Bus, Clock, Store
 from clarion.providers.webpush import WebPushProvider
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.bus import LocalBus
@@ -48,6 +49,9 @@ SWEEP_SECONDS = 30.0
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
 DELIVERIES_AT_ONCE = 4
 COLLECT_AFTER = 20_000
+# Of the push endpoint. A sender may be a whole shop; nobody wants to hear of one thing ten times a second.
+SENDER_PER_S_AND_BURST = (1_000, 10_000)
+TOKEN_PER_S_AND_BURST = (10, 1_000)
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +102,15 @@ class Platform:
         self.anonymous = AnonymousTokens(self.signer)
         self.store, self.bus = _engine(settings, server=server)
         self.catalog = Catalog(self.store, self.sealer, self.clock, self.bus)
-        self.gateway = Gateway(settings, self.store.push, self.bus, self.clock, EndpointTokens(keys), self.signer)
+        self.gateway = Gateway(
+            settings,
+            self.store.push,
+            self.bus,
+            self.clock,
+            EndpointTokens(keys),
+            self.signer,
+            limits=_push_limits(self.clock) if settings.rate_limits else None,
+        )
         self.transport = LocalTransport(
             settings.endpoint_origin,
             self.gateway.accept,
@@ -140,6 +152,10 @@ class Platform:
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
         return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
+
+
+def _push_limits(clock: Clock) -> Limits:
+    return Limits(by_address=Buckets(clock, *SENDER_PER_S_AND_BURST), by_token=Buckets(clock, *TOKEN_PER_S_AND_BURST))
 
 
 def _engine(settings: Settings, *, server: bool) -> tuple[Store, Bus]:
@@ -194,6 +210,7 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
         receipts=platform.receipts,
         anonymous=platform.anonymous,
         unsubscribes=UnsubscribeTokens(platform.signer),
+        push_service=platform.gateway,
         mounts={**(endpoint if "gateway" in roles else {}), **(mounts or {})},
         checks=platform.checks,
         serves_api="api" in roles,

@@ -40,7 +40,7 @@ class EndpointApp:
         if body is None:
             return
         try:
-            [response] = await self._endpoint.accept([_request(scope, body)])
+            [response] = await self._endpoint.accept([_request(scope, body)], _address(scope))
         except Exception:
             log.exception("push_endpoint_failed")
             response = answer(not_stored(None))
@@ -55,6 +55,11 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
         key, text = name.decode("latin-1"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return HttpRequest(method=scope["method"], url=path.decode("latin-1"), headers=headers, body=body)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes | None:
