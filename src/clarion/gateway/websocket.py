@@ -47,6 +47,7 @@ _READ_BUFFER = 2048  # picows' least; it grows for who sends more
 _FRAME_HEADER = 14  # room that picows asks for before a payload to be sent without a copy
 _SHORTEST_TICK_S = 0.01
 _AT_ONCE = 500  # timers handled before the loop may do something else
+_NEVER_ON_THE_WIRE = (WSCloseCode.NO_INFO, WSCloseCode.ABNORMAL_CLOSURE)  # RFC 6455 section 7.4.1
 _NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 
 
@@ -114,9 +115,7 @@ class Listener(WSListener):
         self._heard_at = self._server.wheel.now
         self._pinged = False
         if frame.msg_type == WSMsgType.CLOSE:
-            code = frame.get_close_code()
-            transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
-            transport.disconnect()
+            self._on_close(transport, frame)
         elif self._closed_at is None:
             try:
                 self._on_data(transport, frame)
@@ -142,6 +141,12 @@ class Listener(WSListener):
         if self._transport is not None:
             self._transport.underlying_transport.resume_reading()
             self._session.poke()
+
+    def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        """RFC 6455 section 5.5.1: answered with its own code."""
+        code = frame.get_close_code() if frame.payload_size else WSCloseCode.OK
+        transport.send_close(WSCloseCode.PROTOCOL_ERROR if code in _NEVER_ON_THE_WIRE else code)
+        transport.disconnect()
 
     # --- messages ---
 
