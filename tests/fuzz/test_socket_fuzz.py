@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import structlog
 import uvloop
-from contract.raw_socket import CLOSE, PING, PONG, UPGRADE, RawSocket
-from contract.support_gateway import Device, PushService, data_of, push_service, random_body
 from frames import Frame, all_codes, conversations, first_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarion.gateway.session import Session
+from contract.raw_socket import CLOSE, PING, PONG, UPGRADE, RawSocket
+from contract.support_gateway import Device, PushService, data_of, push_service, random_body
 
 
 class Town:
@@ -52,7 +52,7 @@ class Town:
         assert data_of(notification) == body
         await self.device.ack(notification)
         async with asyncio.timeout(10):
-            while self.left != (1, 1, 0):
+            while self.left != (1, 1, 0):  # noqa: ASYNC110 - seen from outside only
                 await asyncio.sleep(0.001)
 
     @property
@@ -79,7 +79,7 @@ async def step_by_step(town: Town, frames: Sequence[Frame]) -> int | None:
             code = await _until_pong(raw, b"%d" % number)
             if code is not None:
                 return code
-            while len(town.service.gateway._node.tasks):
+            while len(town.service.gateway._node.tasks):  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0)
         raw.send(PING, b"end")
         return await _until_pong(raw, b"end")

@@ -1,4 +1,4 @@
-"""Senders that are not ours: HTTP by hand to push endpoints of servers that may die, each message until it is accepted."""
+"""Senders that are not ours: HTTP by hand to servers that may die, each message until it is accepted."""
 
 import asyncio
 import contextlib
