@@ -69,19 +69,15 @@ class Judge:
         """RFC 6455 section 5.5.1 and 7.4.1: a goodbye is answered with its own code."""
         if frame.opcode != CLOSE:
             return None
-        if self._goodbye:
-            return PROTOCOL
-        self._goodbye = True
-        if not frame.payload:
-            return GOODBYE
-        code = int.from_bytes(frame.payload[:2])
+        again, self._goodbye = self._goodbye, True
+        code = int.from_bytes(frame.payload[:2]) if frame.payload else GOODBYE
         if len(frame.payload) == 1 or not (3000 <= code < 5000 or code in (1000, 1001, 1002, 1003, *range(1007, 1015))):
             return PROTOCOL
         try:
             frame.payload[2:].decode()
         except UnicodeDecodeError:
             return NOT_UTF8
-        return code
+        return PROTOCOL if again else code
 
     def _data(self, frame: Frame) -> int | None:
         """RFC 6455 section 5.4."""
@@ -151,6 +147,7 @@ BAD = (
 texts = st.sampled_from(GOOD) | st.sampled_from(GOOD) | st.sampled_from(BAD)
 _codes = st.sampled_from([999, 1000, 1001, 1004, 1005, 1006, 1008, 1014, 1015, 2999, 3000, 4774, 4999])
 _bits = (st.booleans(), st.sampled_from([0, 0, 16, 32, 64, 112]), st.booleans(), st.none())
+_opcodes = st.integers(0, 15).filter(lambda opcode: opcode != CLOSE)
 _right = (st.just(True), st.just(0), st.just(True), st.none())
 _lengths = st.sampled_from([0, 1, 125, 65_535, 65_537, 2**31, 2**32 + 5, 2**62, 2**63, 2**64 - 1])
 
@@ -169,7 +166,7 @@ def _of_one(frames: st.SearchStrategy[Frame]) -> st.SearchStrategy[list[Frame]]:
 
 messages = st.builds(_split, texts, st.lists(st.floats(0, 1), max_size=3))
 odd = st.one_of(
-    _of_one(st.builds(Frame, st.integers(0, 15), st.binary(max_size=140), *_bits)),
+    _of_one(st.builds(Frame, _opcodes, st.binary(max_size=140), *_bits)),
     _of_one(st.builds(Frame, st.sampled_from([PING, PONG]), st.binary(max_size=125), *_right)),
     _of_one(st.builds(Frame, st.just(TEXT), texts, *_bits)),
     _of_one(st.builds(lambda n: Frame(TEXT, announced=n), _lengths)),

@@ -256,7 +256,6 @@ class Identified:
 
     async def _reset(self, device: Key) -> None:
         metrics.RESETS.inc()
-        log.info("device_reset", device=device, limit=self._node.message_limit)
         self._device = None
         await self._node.store.forget(device)
         raise Disconnect(CloseCode.UAID_RESET, "too many messages were waiting")

@@ -6,6 +6,7 @@ A hundred thousand of these live in a process, so a connection is a `Listener` w
 import asyncio
 import logging
 import math
+import socket
 import ssl
 from contextlib import suppress
 
@@ -44,10 +45,14 @@ MAX_MESSAGE = 64 * 1024
 CLOSE_GRACE_S = 2.0
 """For the device's half of the closing handshake."""
 _READ_BUFFER = 2048  # picows' least; it grows for who sends more
+_RECEIVE_WINDOW = (
+    32 * 1024
+)  # bytes in the kernel, which doubles it: picows' buffer becomes as large as what waits there
 _FRAME_HEADER = 14  # room that picows asks for before a payload to be sent without a copy
 _SHORTEST_TICK_S = 0.01
+_CLOSE_CODES = range(1_000, 5_000)
+_CUT_OFF = 1006  # how a program is told that there was no close frame
 _AT_ONCE = 500  # timers handled before the loop may do something else
-_NEVER_ON_THE_WIRE = (WSCloseCode.NO_INFO, WSCloseCode.ABNORMAL_CLOSURE)  # RFC 6455 section 7.4.1
 _NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 
 
@@ -108,6 +113,9 @@ class Listener(WSListener):
         self._session = Session(self._server.node, self)
         # Kilobytes a connection that nobody reads again.
         transport.request.headers = transport.response.headers = _NO_HEADERS
+        transport.underlying_transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_WINDOW
+        )
         self._connected_at = self._heard_at = self._server.wheel.now
         self._server.connected(self)
 
@@ -123,7 +131,11 @@ class Listener(WSListener):
                 log.exception("frame_failed")
                 self._session.close(CloseCode.ERROR, "the server could not do this; come back later")
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows' signature
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        handshake = transport.close_handshake
+        if self._closed_at is None and handshake is not None and handshake.sent and not handshake.recv_then_sent:
+            # A frame that picows could not read, and answered by itself.
+            log.info("device_refused", code=handshake.sent.code, reason=handshake.sent.reason)
         self._transport = None
         self._fragments = None
         self._server.disconnected(self._session)
@@ -144,8 +156,13 @@ class Listener(WSListener):
 
     def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
         """RFC 6455 section 5.5.1: answered with its own code."""
-        code = frame.get_close_code() if frame.payload_size else WSCloseCode.OK
-        transport.send_close(WSCloseCode.PROTOCOL_ERROR if code in _NEVER_ON_THE_WIRE else code)
+        payload = frame.get_payload_as_bytes()
+        if not payload:
+            transport.send_close(WSCloseCode.OK)
+        elif not _may_be_sent(int.from_bytes(payload[:2])):
+            transport.send_close(WSCloseCode.PROTOCOL_ERROR)
+        else:
+            transport.send_close(frame.get_close_code())
         transport.disconnect()
 
     # --- messages ---
@@ -153,15 +170,15 @@ class Listener(WSListener):
     def _on_data(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._session.close(CloseCode.PROTOCOL, "no extension was agreed on")
+            self._session.refuse(CloseCode.PROTOCOL, "no extension was agreed on")
         elif kind == WSMsgType.PING:
             transport.send_pong(frame.get_payload_as_bytes())
         elif kind == WSMsgType.PONG:
             return
         elif kind == WSMsgType.BINARY:
-            self._session.close(CloseCode.BINARY, "text frames only")
+            self._session.refuse(CloseCode.BINARY, "text frames only")
         elif (kind == WSMsgType.CONTINUATION) is (self._fragments is None):
-            self._session.close(CloseCode.PROTOCOL, "fragments out of order")
+            self._session.refuse(CloseCode.PROTOCOL, "fragments out of order")
         else:
             whole = self._assemble(frame)
             if whole is not None:
@@ -175,7 +192,7 @@ class Listener(WSListener):
         fragments = self._fragments = self._fragments if self._fragments is not None else bytearray()
         fragments += payload
         if len(fragments) > MAX_MESSAGE:
-            self._session.close(CloseCode.TOO_BIG, f"a message has at most {MAX_MESSAGE} bytes")
+            self._session.refuse(CloseCode.TOO_BIG, f"a message has at most {MAX_MESSAGE} bytes")
             return None
         if not frame.fin:
             return None
@@ -186,7 +203,7 @@ class Listener(WSListener):
         try:
             message = parse_client(text)
         except NotAMessage as error:
-            self._session.close(CloseCode.ERROR, str(error)[:100])
+            self._session.refuse(CloseCode.ERROR, str(error)[:100])
         else:
             self._session.receive(message)
 
@@ -214,7 +231,7 @@ class Listener(WSListener):
     def _await_hello(self, waited: float) -> float | None:
         if waited < HELLO_TIMEOUT_S:
             return HELLO_TIMEOUT_S - waited
-        self._session.close(CloseCode.ERROR, f"no hello within {HELLO_TIMEOUT_S} s")
+        self._session.refuse(CloseCode.ERROR, f"no hello within {HELLO_TIMEOUT_S} s")
         return None
 
     def _await_close(self, waited: float) -> float | None:
@@ -337,6 +354,11 @@ class SocketServer:
                     self.in_seconds(wait, listener)
                 if count % _AT_ONCE == 0:
                     await asyncio.sleep(0)
+
+
+def _may_be_sent(code: int) -> bool:
+    """What picows does not check of the close codes of RFC 6455 section 7.4."""
+    return code in _CLOSE_CODES and code != _CUT_OFF
 
 
 def _tokens(request: WSUpgradeRequest, name: str) -> set[str]:

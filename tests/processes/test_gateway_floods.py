@@ -1,0 +1,194 @@
+"""Floods and slow sockets against a real push service: memory stays flat, the log stays short, others are served."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from contract.raw_socket import CLOSE, CONTINUATION, PING, TEXT, UPGRADE, RawSocket, frame
+from contract.support_gateway import Device, data_of
+from processes.server import HOST, Server
+from processes.world import Tell
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc to see a process's memory"),
+]
+
+MEGABYTE = 1024 * 1024
+FLOOD = 48 * MEGABYTE  # of bytes that each attacker would send, if all were taken
+ATTACKERS = 4
+MAY_GROW = 40 * MEGABYTE  # for all attackers of all floods together, where one flood of one would fill more
+STUCK_S = 0.5  # a socket that takes nothing for so long is taken to be full
+SETTINGS = {"RATE_LIMITS": "off", "PUBLIC_ENDPOINT_URL": "http://push.example", "PUSH_MESSAGE_LIMIT": "100000"}
+
+Attack: TypeAlias = Callable[[Server], Coroutine[Any, Any, None]]
+
+
+@dataclass
+class Bystander:
+    """A server, and a device that gets its messages whatever the others do."""
+
+    server: Server
+    device: Device
+    path: str
+    http: aiohttp.ClientSession
+    served: int = 0
+
+    async def push(self, path: str | None = None, body: bytes | None = None) -> None:
+        """A message, on disk when this returns."""
+        headers = {"TTL": "60", "Content-Encoding": "aes128gcm"}
+        url = self.server.url + (path or self.path)
+        async with self.http.post(url, data=body or uuid4().bytes, headers=headers) as answer:
+            assert answer.status == 201, await answer.text()
+
+    async def is_served(self) -> None:
+        """One message, until it is acknowledged."""
+        body = uuid4().bytes
+        await self.push(body=body)
+        notification = await self.device.hear(30)
+        assert data_of(notification) == body
+        await self.device.ack(notification)
+        self.served += 1
+
+    @asynccontextmanager
+    async def being_served(self) -> AsyncIterator[None]:
+        """One message after the other meanwhile."""
+        over = False
+
+        async def on_and_on() -> None:
+            while not over:
+                await self.is_served()
+                await asyncio.sleep(0.01)
+
+        going = asyncio.create_task(on_and_on())
+        yield
+        over = True
+        await going
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes of the server."""
+        assert self.server._process is not None
+        pages = Path(f"/proc/{self.server._process.pid}/statm").read_text("ascii").split()[1]
+        return int(pages) * 4096
+
+    async def connections(self) -> int:
+        """Devices' sockets that the server has open, by its own count."""
+        async with self.http.get(f"{self.server.url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return int(float(next(line.split()[1] for line in lines if line.startswith("clarion_push_connections "))))
+
+
+@asynccontextmanager
+async def bystander(folder: Path, **settings: str) -> AsyncIterator[Bystander]:
+    server = Server(folder, {**SETTINGS, **settings}, role="gateway")
+    try:
+        await server.start()
+        device = await Device(server.push_url).connect()
+        async with aiohttp.ClientSession() as http:
+            await device.hello()
+            endpoint = await device.register()
+            yield Bystander(server, device, endpoint.removeprefix("http://push.example"), http)
+            await device.leave()
+        await server.stop()
+    finally:
+        server.kill()
+
+
+async def pour(writer: asyncio.StreamWriter, chunks: Iterator[bytes]) -> None:
+    """Until the flood is over, the server cuts the connection, or takes no more."""
+    poured = 0
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        while poured < FLOOD and not writer.is_closing():
+            chunk = next(chunks)
+            writer.write(chunk)
+            poured += len(chunk)
+            await asyncio.wait_for(writer.drain(), STUCK_S)
+
+
+def over_and_over(chunk: bytes) -> Iterator[bytes]:
+    while True:
+        yield chunk
+
+
+def by_a_device(chunk: bytes) -> Attack:
+    """Said by a device that never reads an answer."""
+
+    async def attack(server: Server) -> None:
+        raw = await RawSocket.open(server.push_port, receive_buffer=1_024)
+        await raw.hello()
+        await pour(raw.writer, over_and_over(chunk))
+        raw.leave()
+
+    return attack
+
+
+def by_anyone(begin: bytes, chunk: bytes, port: Callable[[Server], int] = lambda server: server.push_port) -> Attack:
+    """Sent from the first byte on."""
+
+    async def attack(server: Server) -> None:
+        _, writer = await asyncio.open_connection(HOST, port(server), limit=1)
+        writer.write(begin)
+        await pour(writer, over_and_over(chunk))
+        writer.transport.abort()
+
+    return attack
+
+
+def _said(message_type: str, **more: Any) -> bytes:
+    return frame(TEXT, json.dumps({"messageType": message_type, **more}).encode())
+
+
+ZEROS = bytes(256 * 1024)
+POST = b"POST /wpush/v1/x HTTP/1.1\r\nHost: x\r\n"
+FLOODS = {
+    "pings": by_a_device(frame(PING, bytes(125)) * 500),
+    "small pings": by_a_device(frame(PING, b"") * 5_000),
+    "registers": by_a_device(_said("register", channelID=str(uuid4())) * 100),
+    "bad keys": by_a_device(_said("register", channelID=str(uuid4()), key="x") * 100),
+    "protocol pings": by_a_device(_said("ping") * 500),
+    "broadcasts": by_a_device(_said("broadcast_subscribe", broadcasts={str(n): "" for n in range(4_000)})),
+    "acks": by_a_device(_said("ack", updates=[{"channelID": "", "version": str(n)} for n in range(1_000)])),
+    "deep JSON": by_a_device(frame(TEXT, b"[" * 60_000)),
+    "fragments": by_a_device(frame(CONTINUATION, bytes(60_000), fin=False)),
+    "a giant frame": by_anyone(UPGRADE + frame(TEXT, b"", size=2**40), ZEROS),
+    "broken frames": by_anyone(UPGRADE, frame(3, bytes(120)) * 100),
+    "closes": by_anyone(UPGRADE, frame(CLOSE, b"") * 1_000),
+    "an endless upgrade": by_anyone(b"GET / HTTP/1.1\r\n", b"X: y\r\n" * 10_000),
+    "an endless line": by_anyone(b"GET /", b"y" * 65_536),
+    "an endless head": by_anyone(POST, b"X: y\r\n" * 10_000, lambda server: server.port),
+    "an endless header": by_anyone(POST + b"X: ", b"y" * 65_536, lambda server: server.port),
+    "an endless body": by_anyone(POST + b"Content-Length: 99999999999\r\n\r\n", ZEROS, lambda server: server.port),
+    "endless chunks": by_anyone(
+        POST + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + bytes(65_536) + b"\r\n", lambda server: server.port
+    ),
+}
+
+
+async def test_floods_fill_neither_memory_nor_log_and_hold_nobody_back(tmp_path: Path, tell: Tell) -> None:
+    async with bystander(tmp_path) as world:
+        for name in FLOODS:  # once for what every process needs once
+            await FLOODS[name](world.server)
+        before, told = world.memory, len(world.server.log.read_bytes())
+        for name, attack in FLOODS.items():
+            at = world.memory
+            async with world.being_served():
+                await asyncio.gather(*(attack(world.server) for _ in range(ATTACKERS)))
+            await world.is_served()
+            tell(f"{name}: {(world.memory - at) / MEGABYTE:+.1f} MB")
+            assert world.memory - before < MAY_GROW, name
+        assert await world.connections() == 1
+        assert not world.server.complaints(), "\n".join(world.server.complaints()[:20])
+        lines = world.server.log.read_bytes()[told:].splitlines()
+        assert len(lines) <= ATTACKERS * len(FLOODS), b"\n".join(lines[:20])
+        tell(f"{world.served} messages to the bystander, {len(lines)} lines in the log")
