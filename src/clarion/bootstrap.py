@@ -198,7 +198,6 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
 
 def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, App] | None = None) -> App:
     """What answers on the HTTP port: the API, the push endpoint where the gateway is, and what else is mounted."""
-    endpoint = {"/wpush/": platform.gateway.endpoint_app, "/m/": platform.gateway.endpoint_app}
     services = Services(
         settings=platform.settings,
         store=platform.store,
@@ -211,7 +210,7 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
         anonymous=platform.anonymous,
         unsubscribes=UnsubscribeTokens(platform.signer),
         push_service=platform.gateway,
-        mounts={**(endpoint if "gateway" in roles else {}), **(mounts or {})},
+        mounts={**(platform.gateway.mounts if "gateway" in roles else {}), **(mounts or {})},
         checks=platform.checks,
         serves_api="api" in roles,
     )

@@ -142,8 +142,7 @@ class ApiWorld:
             receipts=world.receipts,
             anonymous=world.anonymous,
             unsubscribes=self.unsubscribes,
-            push_service=new_gateway(world.store.push, world.clock, self.settings),
-            **more,
+            **{"push_service": new_gateway(world.store.push, world.clock, self.settings), **more},
         )
         self.app = create_app(self.services)
         self.anyone = Api(self.app)

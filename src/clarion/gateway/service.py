@@ -7,11 +7,13 @@ from clarion.config import Settings
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
+from clarion.gateway import matrix
 from clarion.gateway.acks import Acknowledgements
-from clarion.gateway.asgi import EndpointApp
+from clarion.gateway.asgi import App, EndpointApp
 from clarion.gateway.broadcasts import Broadcasts
 from clarion.gateway.endpoint import Limits, PushEndpoint
 from clarion.gateway.extract import Extractor
+from clarion.gateway.matrix import MatrixApp
 from clarion.gateway.node import Node
 from clarion.gateway.presence import Presence
 from clarion.gateway.registry import Registry
@@ -64,6 +66,11 @@ class Gateway:
         self._sockets = SocketServer(self._node, capacity, settings.push_ping_interval, settings.push_ping_timeout)
         self._subscriptions: list[Callable[[], None]] = []
         self.endpoint_app = EndpointApp(self._endpoint)
+        self.mounts: dict[str, App] = {
+            "/wpush/": self.endpoint_app,
+            "/m/": self.endpoint_app,
+            matrix.PATH: MatrixApp(self._endpoint, settings.endpoint_origin),
+        }
         self.port: int | None = None
 
     async def start(self, host: str | None = None, port: int | None = None) -> int:
@@ -75,9 +82,9 @@ class Gateway:
         self.port = await self._sockets.start(host or self._settings.host, wanted, _tls(self._settings))
         return self.port
 
-    async def accept(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        """Requests to the push endpoint, answered in order without HTTP: for the local transport."""
-        return await self._endpoint.accept(requests)
+    async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
+        """Requests to the push endpoint, answered in order without HTTP; without an address from our own sender."""
+        return await self._endpoint.accept(requests, address)
 
     def connected(self, uaid: str) -> bool:
         """Whether this node holds the device's socket."""
