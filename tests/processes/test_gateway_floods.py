@@ -28,6 +28,9 @@ MEGABYTE = 1024 * 1024
 FLOOD = 48 * MEGABYTE  # of bytes that each attacker would send, if all were taken
 ATTACKERS = 4
 MAY_GROW = 40 * MEGABYTE  # for all attackers of all floods together, where one flood of one would fill more
+SLOW_MESSAGES = 3_000  # of four kilobytes
+UNACKNOWLEDGED = 110  # that a device may have at once: a hundred, and the batch that makes them more
+CONNECTIONS, DELIVERED = "clarion_push_connections ", "clarion_push_messages_delivered_total{"
 STUCK_S = 0.5  # a socket that takes nothing for so long is taken to be full
 SETTINGS = {"RATE_LIMITS": "off", "PUBLIC_ENDPOINT_URL": "http://push.example", "PUSH_MESSAGE_LIMIT": "100000"}
 
@@ -82,11 +85,11 @@ class Bystander:
         pages = Path(f"/proc/{self.server._process.pid}/statm").read_text("ascii").split()[1]
         return int(pages) * 4096
 
-    async def connections(self) -> int:
-        """Devices' sockets that the server has open, by its own count."""
+    async def counted(self, name: str) -> int:
+        """A metric of the server, all labels together."""
         async with self.http.get(f"{self.server.url}/metrics") as answer:
             lines = (await answer.text()).splitlines()
-        return int(float(next(line.split()[1] for line in lines if line.startswith("clarion_push_connections "))))
+        return sum(int(float(line.split()[1])) for line in lines if line.startswith(name))
 
 
 @asynccontextmanager
@@ -149,6 +152,7 @@ def _said(message_type: str, **more: Any) -> bytes:
     return frame(TEXT, json.dumps({"messageType": message_type, **more}).encode())
 
 
+SPACE = frame(CONTINUATION, b" ", fin=False)
 ZEROS = bytes(256 * 1024)
 POST = b"POST /wpush/v1/x HTTP/1.1\r\nHost: x\r\n"
 FLOODS = {
@@ -177,18 +181,91 @@ FLOODS = {
 
 async def test_floods_fill_neither_memory_nor_log_and_hold_nobody_back(tmp_path: Path, tell: Tell) -> None:
     async with bystander(tmp_path) as world:
-        for name in FLOODS:  # once for what every process needs once
-            await FLOODS[name](world.server)
+        for attack in FLOODS.values():  # once for what every process needs once
+            await attack(world.server)
         before, told = world.memory, len(world.server.log.read_bytes())
         for name, attack in FLOODS.items():
             at = world.memory
             async with world.being_served():
                 await asyncio.gather(*(attack(world.server) for _ in range(ATTACKERS)))
             await world.is_served()
-            tell(f"{name}: {(world.memory - at) / MEGABYTE:+.1f} MB")
+            tell(f"{name}: {_grown(world, at)}")
             assert world.memory - before < MAY_GROW, name
-        assert await world.connections() == 1
+        assert await world.counted(CONNECTIONS) == 1
         assert not world.server.complaints(), "\n".join(world.server.complaints()[:20])
         lines = world.server.log.read_bytes()[told:].splitlines()
-        assert len(lines) <= ATTACKERS * len(FLOODS), b"\n".join(lines[:20])
+        assert 0 < len(lines) <= ATTACKERS * len(FLOODS), b"\n".join(lines[:20])
         tell(f"{world.served} messages to the bystander, {len(lines)} lines in the log")
+
+
+LORISES: dict[str, tuple[Callable[[Server], int], bytes, bytes]] = {
+    "says nothing": (lambda server: server.push_port, b"", b""),
+    "dribbles an upgrade": (lambda server: server.push_port, b"GET / HTTP/1.1\r\n", b"X: y\r\n"),
+    "upgrades and says nothing": (lambda server: server.push_port, UPGRADE, b""),
+    "dribbles a hello": (lambda server: server.push_port, UPGRADE, frame(TEXT, bytes(60_000))),
+    "sends fragments of a hello": (lambda server: server.push_port, UPGRADE + frame(TEXT, b"{", fin=False), SPACE),
+    "pings instead of a hello": (lambda server: server.push_port, UPGRADE, frame(PING, b"")),
+}
+
+
+async def dribble(server: Server, name: str) -> None:
+    """Until the server cuts the connection, a few bytes at a time."""
+    port, begin, rest = LORISES[name]
+    raw = await RawSocket.connect(port(server))
+    raw.writer.write(begin)
+    going = asyncio.create_task(raw.is_cut())
+    place = 0
+    while not going.done():
+        if rest and not raw.writer.is_closing():
+            place = (place + 1) % len(rest)
+            raw.writer.write(rest[place - 1 : place] if place else rest[-1:])
+        await asyncio.wait([going], timeout=0.01)
+    await going
+    raw.leave()
+
+
+async def test_sockets_that_take_their_time_are_cut_off(tmp_path: Path) -> None:
+    async with bystander(tmp_path) as world:
+        async with world.being_served(), asyncio.timeout(60):
+            await asyncio.gather(*(dribble(world.server, name) for name in LORISES for _ in range(ATTACKERS)))
+        await world.is_served()
+        assert await world.counted(CONNECTIONS) == 1
+        assert not world.server.complaints(), "\n".join(world.server.complaints()[:20])
+
+
+async def test_a_device_that_does_not_read_waits_for_its_messages_alone(tmp_path: Path, tell: Tell) -> None:
+    """Its messages wait in the store, not in memory; it gets each once, in order, when it reads again."""
+    async with bystander(tmp_path) as world:
+        slow = await RawSocket.open(world.server.push_port, receive_buffer=65_536)
+        name = await slow.hello()
+        slow.say({"messageType": "register", "channelID": str(uuid4())})
+        path = (await slow.message())["pushEndpoint"].removeprefix("http://push.example")
+        before = world.memory
+        bodies = [number.to_bytes(4) * 1_000 for number in range(SLOW_MESSAGES)]
+        async with world.being_served():
+            for body in bodies:
+                await world.push(path, body)
+        handed_over = await world.counted(DELIVERED) - world.served
+        tell(f"{world.served} messages to the bystander, {handed_over} to the other, {_grown(world, before)}")
+        assert handed_over <= UNACKNOWLEDGED
+        assert world.memory - before < MAY_GROW
+        heard = [await _acknowledged(slow) for _ in bodies]
+        assert [data_of(each) for each in heard] == bodies
+        assert len({each["version"] for each in heard}) == len(bodies)
+        slow.leave()
+        again = await RawSocket.open(world.server.push_port)
+        again.say({"messageType": "hello", "use_webpush": True, "uaid": name})
+        assert (await again.message())["uaid"] == name
+        await world.push(path, b"last" * 10)
+        assert data_of(await again.message()) == b"last" * 10
+        again.leave()
+
+
+def _grown(world: Bystander, since: int) -> str:
+    return f"{(world.memory - since) / MEGABYTE:+.1f} MB"
+
+
+async def _acknowledged(raw: RawSocket) -> Any:
+    notification = await raw.message()
+    raw.say({"messageType": "ack", "updates": [{key: notification[key] for key in ("channelID", "version")}]})
+    return notification
