@@ -5,10 +5,11 @@ import base64
 import json
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import aiohttp
@@ -222,6 +223,27 @@ async def http_server(app: Any, listening: socket.socket) -> AsyncIterator[None]
     finally:
         server.should_exit = True
         await serving
+
+
+class Http(NamedTuple):
+    """A push service whose endpoint is on a port of this machine, and a client to it. The clock shows the real time."""
+
+    service: PushService
+    client: aiohttp.ClientSession
+
+
+@asynccontextmanager
+async def push_service_over_http(store: PushStore | None = None, **options: Any) -> AsyncIterator[Http]:
+    """`options`: see `push_service`."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        clock = ManualClock(int(time.time() * 1000))
+        async with (
+            push_service(store, clock, origin=origin, **options) as service,
+            http_server(service.gateway.endpoint_app, listening),
+            aiohttp.ClientSession() as client,
+        ):
+            yield Http(service, client)
 
 
 def request(
