@@ -17,6 +17,7 @@ import jwt
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clarion.api.protocol import protocol_of
 from clarion.config import Settings
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.p256 import KeyPair, load_private
@@ -213,8 +214,8 @@ async def push_service(
 
 @asynccontextmanager
 async def http_server(app: Any, listening: socket.socket) -> AsyncIterator[None]:
-    """An ASGI app over HTTP, in this loop."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    """An ASGI app over HTTP, in this loop, as `bootstrap` has it."""
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol_of(ORIGIN), log_level="error", lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)

@@ -82,8 +82,10 @@ class _Limited(HttpToolsProtocol):
             self._refuse(self.too_slow)
 
     def _refuse(self, answer: bytes) -> None:
+        """The last answer, unless it would be taken for that of a request before, which is being done."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        now = self.cycle
+        if now is None or now.response_complete or (now.more_body and not now.response_started):
             self.transport.write(answer)
         self.transport.close()
