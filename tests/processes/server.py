@@ -57,11 +57,12 @@ class Server:
         settings: Mapping[str, str],
         *,
         command: str = "serve",
+        role: str = "",
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """`folder`: where its log is written, and its data unless `settings` say `DATABASE_URL`.
 
-        `trust`: for its clients, when `settings` give it a certificate.
+        No `role`: all. `trust`: for its clients, when `settings` give it a certificate.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.push_port = free_port(), free_port()
@@ -69,7 +70,7 @@ class Server:
         self.data = folder / "data"
         self.trust = trust
         self.started_in: list[float] = []
-        self._command = command
+        self._command = [command, "--role", role] if role else [command]
         self._settings = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -103,7 +104,7 @@ class Server:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Begin a process without waiting until it serves."""
         assert not self.running
-        command = [sys.executable, "-m", "clarion", self._command, "--data", str(self.data)]
+        command = [sys.executable, "-m", "clarion", *self._command, "--data", str(self.data)]
         command += ["--port", str(self.port), "--push-port", str(self.push_port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
