@@ -276,7 +276,6 @@ class SocketServer:
             max_frame_size=MAX_MESSAGE,
             read_buffer_init_size=_READ_BUFFER,
             websocket_handshake_timeout=HELLO_TIMEOUT_S,
-            ssl_handshake_timeout=HELLO_TIMEOUT_S if tls is not None else None,
             enable_auto_pong=False,  # it would answer whatever its reserved bits say
             use_aiofastnet=False,  # five kilobytes less a connection
             backlog=4096,
