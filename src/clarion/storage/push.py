@@ -3,18 +3,22 @@
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushChannel, PushMessage
 from clarion.storage.coalesce import Coalescer
 from clarion.storage.database import Database, Dialect, columns_of, upsert
-from clarion.storage.push_messages import MessageWriter, delete_message, of_device, sweep, waiting
+from clarion.storage.push_messages import Messages, delete_message, of_device, sweep
 from clarion.storage.schema import push_broadcast, push_channel, push_device, push_message, push_node
 
 _HELLO = columns_of(push_device, "uaid", "node", "seen_at")
 _HOLD = (
     "UPDATE push_device SET node = batch.node, seen_at = batch.seen_at FROM batch WHERE push_device.uaid = batch.uaid"
+)
+_HELD = columns_of(push_device, "key", "node")
+_LET_GO = (
+    "UPDATE push_device SET node = NULL FROM batch WHERE push_device.key = batch.key AND push_device.node = batch.node"
 )
 _SWEEP = 2_000  # rows
 _NODE_FORGOTTEN_MS = 3_600_000
@@ -38,8 +42,9 @@ class SqlPushStore:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._hellos = Coalescer(self._write_hellos)
+        self._departures = Coalescer(self._write_departures)
         self._look_ups = Coalescer(self._read_channels)
-        self._messages = MessageWriter(database)
+        self._messages = Messages(database)
 
     async def hello(self, uaid: str, node: str, now: Millis) -> Key | None:
         """See `ports.PushStore`; devices that come back at once share a commit."""
@@ -47,7 +52,8 @@ class SqlPushStore:
         return key
 
     async def gone(self, device: Key, node: str) -> None:
-        await self._db.write(_gone, device, node)
+        """See `ports.PushStore`; devices that leave at once share a commit."""
+        await self._departures(None, [(device, node)])
 
     async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
         return await self._db.write(_register, uaid, channel_id, vapid, node, now)
@@ -71,7 +77,7 @@ class SqlPushStore:
     async def waiting(
         self, device: Key, after: Key, limit: int, now: Millis, least: Urgency = Urgency.VERY_LOW
     ) -> list[PushMessage]:
-        return await self._db.read(waiting, device, after, limit, now, least)
+        return await self._messages.waiting(device, after, limit, now, least)
 
     async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
         await self._messages.acknowledge(own)
@@ -107,6 +113,10 @@ class SqlPushStore:
     async def _read_channels(self, _: Hashable, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
         return await self._db.read(_channels, self._db.dialect, pairs)
 
+    async def _write_departures(self, _: Hashable, departed: Sequence[tuple[Key, str]]) -> list[None]:
+        await self._db.write(self._db.dialect.apply, _LET_GO, _HELD, departed)
+        return [None] * len(departed)
+
     async def _write_hellos(self, _: Hashable, hellos: Sequence[_Hello]) -> list[Key | None]:
         return await self._db.write(_hello, self._db.dialect, hellos)
 
@@ -121,11 +131,6 @@ def _hello(conn: Connection, dialect: Dialect, hellos: Sequence[_Hello]) -> list
 def _devices(conn: Connection, dialect: Dialect, uaids: Sequence[str]) -> dict[str, Key]:
     rest = f"FROM push_device WHERE uaid {dialect.within('text')}"
     return dict(dialect.rows(conn, ("uaid", "key"), rest, dialect.listed(uaids)))
-
-
-def _gone(conn: Connection, device: Key, node: str) -> None:
-    held = (push_device.c.key == device) & (push_device.c.node == node)
-    conn.execute(update(push_device).where(held).values(node=None))
 
 
 def _register(conn: Connection, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
