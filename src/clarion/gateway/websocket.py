@@ -26,6 +26,7 @@ from picows import (
 )
 
 from clarion.gateway import metrics
+from clarion.gateway.collector import Collector
 from clarion.gateway.node import Node
 from clarion.gateway.session import Session
 from clarion.gateway.wheel import TimerWheel
@@ -260,6 +261,7 @@ class SocketServer:
         self.buffer = bytearray()  # every frame is written here, then into its socket
         self._tick = max(_SHORTEST_TICK_S, min(1.0, ping_interval / 4, ping_timeout / 4))
         self._capacity = capacity
+        self._collector = Collector()
         self._connections = 0
         self._closing = False
         self._empty = asyncio.Event()
@@ -305,6 +307,7 @@ class SocketServer:
     def connected(self, listener: Listener) -> None:
         """A handshake is done."""
         self._connections += 1
+        self._collector.connected(self._connections)
         metrics.CONNECTIONS.inc()
         self.in_seconds(min(HELLO_TIMEOUT_S, self.ping_interval), listener)
 
