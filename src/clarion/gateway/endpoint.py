@@ -20,8 +20,10 @@ from clarion.ports import HttpRequest, HttpResponse, Limiter, PushChannel, PushM
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+_SLICE = 250  # requests: no turn of the loop takes more than about 3 ms
 _PAUSE_S = 0.002  # between batches of what senders bring one by one
 _DISCOVERED = HttpResponse(HTTPStatus.OK.value, {"content-type": "application/json"}, b'{"unifiedpush":{"version":1}}')
+_CREATED = HTTPStatus.CREATED.value
 _NO_CONTENT = HttpResponse(HTTPStatus.NO_CONTENT.value)
 
 
@@ -47,6 +49,12 @@ class PushEndpoint:
 
         `address` is where they came from; None is our own sender, who knows no limits.
         """
+        responses: list[HttpResponse] = []
+        for start in range(0, len(requests), _SLICE):
+            responses += await self._accept(requests[start : start + _SLICE], address)
+        return responses
+
+    async def _accept(self, requests: Sequence[HttpRequest], address: str | None) -> list[HttpResponse]:
         now = self._node.clock.now()
         valid = [self._admit(request, now, address) for request in requests]
         pushes = [each for each in valid if isinstance(each, Push)]
@@ -89,9 +97,11 @@ class PushEndpoint:
         if isinstance(addressed, Refused):
             return [answer(addressed)] * len(pushes)
         envelopes = [each for each in addressed if isinstance(each, Envelope)]
-        outcomes = iter(await self._router.accept(envelopes))
+        outcomes = await self._router.accept(envelopes)
+        metrics.ACCEPTED.inc(sum(not isinstance(outcome, NotStored) for outcome in outcomes))
+        left = iter(outcomes)
         return [
-            answer(each) if isinstance(each, Refused) else self._accepted(push, each, next(outcomes))
+            answer(each) if isinstance(each, Refused) else self._accepted(push, each, next(left))
             for push, each in zip(pushes, addressed, strict=True)
         ]
 
@@ -110,10 +120,9 @@ class PushEndpoint:
         """RFC 8030 section 5: 201 with where the message can be taken back, and the TTL that is kept."""
         if isinstance(outcome, NotStored):
             return answer(not_stored(outcome.retry_after))
-        metrics.ACCEPTED.inc()
         key = outcome.key if isinstance(outcome, Stored) else None
         location = f"{self._node.origin}/m/{self._message_id(key, envelope.message.channel)}"
-        return HttpResponse(HTTPStatus.CREATED.value, {"location": location, "ttl": str(push.ttl)})
+        return HttpResponse(_CREATED, {"location": location, "ttl": str(push.ttl)})
 
     def _message_id(self, key: Key | None, channel: Key) -> str:
         # Every answer names a resource of its own, also for what is not stored (again): one that no key has.
