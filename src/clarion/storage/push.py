@@ -1,6 +1,7 @@
 """Our push service's own rows: its devices, their channels, and which node holds a device's socket."""
 
 from collections.abc import Hashable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
@@ -16,6 +17,16 @@ _HELLO = columns_of(push_device, "uaid", "node", "seen_at")
 _HOLD = (
     "UPDATE push_device SET node = batch.node, seen_at = batch.seen_at FROM batch WHERE push_device.uaid = batch.uaid"
 )
+_ADD_DEVICE = """
+    INSERT INTO push_device (uaid, node, seen_at) SELECT uaid, node, seen_at FROM batch WHERE true
+    ON CONFLICT (uaid) DO UPDATE SET node = excluded.node, seen_at = excluded.seen_at
+"""
+_NEW_CHANNEL = {"uaid": "text", "channel_id": "text", "vapid": "text"}
+_ADD_CHANNEL = """
+    INSERT INTO push_channel (device, channel_id, vapid)
+    SELECT d.key, batch.channel_id, batch.vapid FROM batch JOIN push_device d ON d.uaid = batch.uaid WHERE true
+    ON CONFLICT (device, channel_id) DO UPDATE SET vapid = excluded.vapid
+"""
 _HELD = columns_of(push_device, "key", "node")
 _LET_GO = (
     "UPDATE push_device SET node = NULL FROM batch WHERE push_device.key = batch.key AND push_device.node = batch.node"
@@ -36,12 +47,21 @@ class _Hello(NamedTuple):
     now: Millis
 
 
+class _Registration(NamedTuple):
+    uaid: str
+    node: str
+    now: Millis
+    channel_id: str
+    vapid: str | None
+
+
 class SqlPushStore:
     """See `ports.PushStore`."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._hellos = Coalescer(self._write_hellos)
+        self._registrations = Coalescer(self._write_registrations)
         self._departures = Coalescer(self._write_departures)
         self._look_ups = Coalescer(self._read_channels)
         self._messages = Messages(database)
@@ -56,7 +76,9 @@ class SqlPushStore:
         await self._departures(None, [(device, node)])
 
     async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
-        return await self._db.write(_register, uaid, channel_id, vapid, node, now)
+        """See `ports.PushStore`; devices that register at once share a commit."""
+        [key] = await self._registrations(None, [_Registration(uaid, node, now, channel_id, vapid)])
+        return key
 
     async def unregister(self, device: Key, channel_id: str) -> bool:
         return await self._db.write(_unregister, device, channel_id)
@@ -117,6 +139,9 @@ class SqlPushStore:
         await self._db.write(self._db.dialect.apply, _LET_GO, _HELD, departed)
         return [None] * len(departed)
 
+    async def _write_registrations(self, _: Hashable, registrations: Sequence[_Registration]) -> list[Key]:
+        return await self._db.write(_register, self._db.dialect, registrations)
+
     async def _write_hellos(self, _: Hashable, hellos: Sequence[_Hello]) -> list[Key | None]:
         return await self._db.write(_hello, self._db.dialect, hellos)
 
@@ -133,14 +158,15 @@ def _devices(conn: Connection, dialect: Dialect, uaids: Sequence[str]) -> dict[s
     return dict(dialect.rows(conn, ("uaid", "key"), rest, dialect.listed(uaids)))
 
 
-def _register(conn: Connection, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
-    seen = {"node": node, "seen_at": now}
-    device = upsert(conn, push_device).values(uaid=uaid, **seen)
-    device = device.on_conflict_do_update(index_elements=["uaid"], set_=seen).returning(push_device.c.key)
-    key: Key = conn.execute(device).scalar_one()
-    channel = upsert(conn, push_channel).values(device=key, channel_id=channel_id, vapid=vapid)
-    conn.execute(channel.on_conflict_do_update(index_elements=["device", "channel_id"], set_={"vapid": vapid}))
-    return key
+def _register(conn: Connection, dialect: Dialect, registrations: Sequence[_Registration]) -> list[Key]:
+    # In one order for all processes, so that none waits for another in a circle.
+    ordered = sorted(registrations, key=attrgetter("uaid", "channel_id"))
+    devices = {each.uaid: each[: len(_HELLO)] for each in ordered}
+    channels = {(each.uaid, each.channel_id): (each.uaid, each.channel_id, each.vapid) for each in ordered}
+    dialect.apply(conn, _ADD_DEVICE, _HELLO, list(devices.values()))
+    dialect.apply(conn, _ADD_CHANNEL, _NEW_CHANNEL, list(channels.values()))
+    keys = _devices(conn, dialect, list(devices))
+    return [keys[each.uaid] for each in registrations]
 
 
 def _unregister(conn: Connection, device: Key, channel_id: str) -> bool:
