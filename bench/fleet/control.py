@@ -1,4 +1,4 @@
-"""How the bench talks with its processes: one JSON object a line, a command in, any number of `{"progress"}`, a reply."""
+"""How the bench talks with its processes: JSON objects in lines. A command in, its progress and its reply out."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ BENCH = Path(__file__).parent.parent
 
 
 class Child:
-    """A process of the package `fleet`, or any other program that never answers (`module` None)."""
+    """A process of this package, or, without a `module`, any Python program, which answers nothing."""
 
     def __init__(self, module: str | None, *arguments: str, environ: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", f"fleet.{module}"] if module else [sys.executable]

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -40,9 +40,9 @@ def frame(opcode: int, payload: bytes) -> bytes:
     return bytes([0x80 | opcode]) + length + bytes(4) + payload
 
 
-def frames(buffer: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """The whole frames of a server in `buffer`: opcode, payload, where the next one begins."""
-    at = 0
+def frames(buffer: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The whole frames of a server in `buffer`, as opcode and payload, and what is left over."""
+    found, at = [], 0
     while len(buffer) >= at + 2:
         size, start = buffer[at + 1], at + 2
         if size == 126:
@@ -50,9 +50,10 @@ def frames(buffer: bytes) -> Iterator[tuple[int, bytes, int]]:
         elif size == 127:
             size, start = int.from_bytes(buffer[at + 2 : at + 10]), at + 10
         if len(buffer) < start + size:
-            return
-        yield buffer[at] & 15, buffer[start : start + size], start + size
+            break
+        found.append((buffer[at] & 15, buffer[start : start + size]))
         at = start + size
+    return found, buffer[at:]
 
 
 class Device:
@@ -84,7 +85,7 @@ class Fleet:
         self._key: str | None = None
         self._goal: tuple[str, int] | None = None
         self._begun = self._told_at = 0.0
-        self._received = self._lost = 0
+        self._received = 0
         self._delays: list[float] = []
 
     def run(self) -> None:
@@ -123,8 +124,7 @@ class Fleet:
     def endpoints(self, path: str, count: int) -> None:
         """Write the addresses of the first `count` devices to a file."""
         known = [each.endpoint for each in self._devices[:count] if each.endpoint]
-        with open(path, "w", encoding="ascii") as file:
-            file.write("\n".join(known))
+        Path(path).write_text("\n".join(known), "ascii")
         reply(endpoints=len(known))
 
     def receive(self, count: int) -> None:
@@ -151,7 +151,6 @@ class Fleet:
         reply(
             count=reached,
             seconds=now - self._begun,
-            lost=self._lost,
             **{f"p{share}_ms": percentile(delays, share / 100) for share in (50, 99)},
         )
         if what == "received":
@@ -190,9 +189,7 @@ class Fleet:
         except OSError:
             data = b""
         if not data:
-            self._lost += 1
-            self._close(device)
-            return
+            raise SystemExit("the server cut a connection off")
         if device.buffer:
             data = device.buffer + data
         device.buffer = self._take(device, device.socket, data)
@@ -207,8 +204,9 @@ class Fleet:
                 raise SystemExit(f"the server refused the handshake: {head!r}")
             hello = {"messageType": "hello", "use_webpush": True, "broadcasts": {}}
             sock.send(frame(_TEXT, json.dumps(hello | ({"uaid": device.uaid} if device.uaid else {})).encode()))
-        answers, end = [], 0
-        for opcode, payload, end in frames(data):
+        answers = []
+        whole, rest = frames(data)
+        for opcode, payload in whole:
             if opcode == _TEXT and payload.startswith(_NOTIFICATION):
                 answers.append(self._acknowledge(payload))
             elif opcode == _TEXT:
@@ -219,7 +217,7 @@ class Fleet:
                 raise SystemExit(f"the server closed a socket: {payload!r}")
         if answers:
             sock.send(b"".join(answers))
-        return data[end:]
+        return rest
 
     def _acknowledge(self, payload: bytes) -> bytes:
         self._received += 1

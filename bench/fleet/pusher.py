@@ -1,4 +1,4 @@
-"""A gateway node in a process of its own, and beside its sockets what our own sender does: batches into `Gateway.accept`."""
+"""A gateway node in a process of its own, and in it what our own sender does: batches into `Gateway.accept`."""
 
 import asyncio
 import json
@@ -19,6 +19,7 @@ from fleet.servers import ORIGIN, SECRET
 
 _BATCH = 1_000
 _BATCHES_AT_ONCE = 2
+_LOOK_S = 0.01
 _BODY = os.urandom(232)
 
 
@@ -29,9 +30,8 @@ class Pusher:
         self._platform = platform
         self._stored = sqlite3.connect(folder / "clarion.db", isolation_level=None)
 
-    async def push(self, endpoints: str, authorization: str, count: int) -> None:
-        """`count` durable messages to the endpoints of a file in turn."""
-        addresses = Path(endpoints).read_text("ascii").split()
+    async def push(self, endpoints: list[str], authorization: str, count: int) -> None:
+        """`count` durable messages to the endpoints in turn."""
         headers = {"TTL": "86400", "Content-Encoding": "aes128gcm", "Authorization": authorization}
         acked_before, begun, cpu = _acked(), time.monotonic(), time.process_time()
         numbers = iter(range(0, count, _BATCH))
@@ -40,7 +40,7 @@ class Pusher:
             for start in numbers:
                 body = time.monotonic_ns().to_bytes(8) + _BODY
                 batch = [
-                    HttpRequest("POST", addresses[number % len(addresses)], headers, body)
+                    HttpRequest("POST", endpoints[number % len(endpoints)], headers, body)
                     for number in range(start, min(start + _BATCH, count))
                 ]
                 answers = await self._platform.gateway.accept(batch)
@@ -48,8 +48,9 @@ class Pusher:
                 reply(progress=start)
 
         await asyncio.gather(*(send() for _ in range(_BATCHES_AT_ONCE)))
-        while _acked() - acked_before < count or self._waiting():
-            await asyncio.sleep(0.01)
+        # Nobody tells when a store is empty.
+        while _acked() - acked_before < count or self._waiting():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_LOOK_S)
         seconds, cpu = time.monotonic() - begun, time.process_time() - cpu
         reply(per_s=count / seconds, cpu_us=cpu / count * 1e6)
 
@@ -58,7 +59,8 @@ class Pusher:
 
 
 def _acked() -> float:
-    return sum(sample.value for family in metrics.ACKED.collect() for sample in family.samples if sample.name.endswith("_total"))
+    samples = [sample for family in metrics.ACKED.collect() for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name.endswith("_total"))
 
 
 async def main(folder: Path, port: int) -> None:
@@ -72,6 +74,7 @@ async def main(folder: Path, port: int) -> None:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             command = json.loads(line)
             command.pop("do")
+            command["endpoints"] = Path(command["endpoints"]).read_text("ascii").split()  # noqa: ASYNC240 - nothing runs
             await pusher.push(**command)
 
 

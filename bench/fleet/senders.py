@@ -1,4 +1,4 @@
-"""Application servers that POST to the push endpoint over keep-alive connections, at a rate or as fast as they are answered.
+"""Application servers that POST to the push endpoint over kept connections, at a rate or as fast as they are answered.
 
 At a rate, a message's clock starts when it was due, whether or not a connection was free: a server that stands still is
 not forgiven. Each body begins with that time, so that the device knows how long the message was under way.
@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections import deque
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
@@ -67,12 +68,15 @@ class Senders:
         self._idle: deque[Connection] = deque()
         self._sent = 0
         self._delays: list[float] = []
+        self._begun = 0
+        self._told_at = 0.0
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, port: int) -> None:
         """All of them; replies with rate and times to the answer."""
         loop = asyncio.get_running_loop()
-        opened = [await loop.create_connection(lambda: Connection(self), "127.0.0.1", port) for _ in range(_CONNECTIONS)]
+        begin = [loop.create_connection(lambda: Connection(self), "127.0.0.1", port) for _ in range(_CONNECTIONS)]
+        opened = [await connection for connection in begin]
         self._begun = time.monotonic_ns()
         while not self._done.done():
             self._send_due()
@@ -92,7 +96,7 @@ class Senders:
     def idle(self, connection: Connection) -> None:
         """It may send."""
         self._idle.append(connection)
-        if hasattr(self, "_begun"):
+        if self._begun:
             self._send_due()
 
     def answered(self, nanoseconds: int) -> None:
@@ -117,16 +121,14 @@ class Senders:
 
     def _progress(self) -> None:
         now = time.monotonic()
-        if now - getattr(self, "_told_at", 0.0) > _EVERY_S:
+        if now - self._told_at > _EVERY_S:
             self._told_at = now
             reply(progress=len(self._delays))
 
 
-async def post(endpoints: str, authorization: str, port: int, count: int, rate: float | None = None) -> None:
-    """The command: endpoints from a file, one a line."""
-    with open(endpoints, encoding="ascii") as file:
-        addresses = file.read().split()
-    await Senders(addresses, authorization, count, rate).run(port)
+async def post(endpoints: list[str], authorization: str, port: int, count: int, rate: float | None = None) -> None:
+    """The command."""
+    await Senders(endpoints, authorization, count, rate).run(port)
 
 
 if __name__ == "__main__":
@@ -134,4 +136,5 @@ if __name__ == "__main__":
     for line in sys.stdin:
         command = json.loads(line)
         command.pop("do")
+        command["endpoints"] = Path(command["endpoints"]).read_text("ascii").split()
         uvloop.run(post(**command))

@@ -25,7 +25,8 @@ _OWN = columns_of(push_message, "device", "key")
 _DEVICES_AT_ONCE = 256
 # Places are given over keys alone: a device may have more waiting than should be read.
 _WAITING = """
-    SELECT m.channel, m.device, c.channel_id, m.data, m.headers, m.expires_at, m.topic, m.urgency, m.source, m.sent_at, m.key
+    SELECT m.channel, m.device, c.channel_id, m.data, m.headers, m.expires_at,
+           m.topic, m.urgency, m.source, m.sent_at, m.key
     FROM (
         SELECT key, row_number() OVER (PARTITION BY device ORDER BY topic IS NULL, key) AS place
         FROM push_message WHERE device {devices} AND data IS NOT NULL AND key > ? AND expires_at > ? {urgent}
@@ -72,9 +73,7 @@ class Messages:
         [found] = await self._look_ups(_Asked(after, limit, least), [(device, now)])
         return found
 
-    async def _read_waiting(
-        self, asked: Hashable, devices: Sequence[tuple[Key, Millis]]
-    ) -> list[list[PushMessage]]:
+    async def _read_waiting(self, asked: Hashable, devices: Sequence[tuple[Key, Millis]]) -> list[list[PushMessage]]:
         assert isinstance(asked, _Asked)
         keys = [device for device, _ in devices]
         found = await self._db.read(_waiting, self._db.dialect, asked, keys, max(now for _, now in devices))
