@@ -6,7 +6,9 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import uvloop
 
@@ -30,17 +32,18 @@ class Pusher:
         self._platform = platform
         self._stored = sqlite3.connect(folder / "clarion.db", isolation_level=None)
 
-    async def push(self, endpoints: list[str], authorization: str, count: int) -> None:
-        """`count` durable messages to the endpoints in turn."""
+    async def push(self, endpoints: list[str], authorization: str, count: int, own: bool = False) -> None:
+        """`count` durable messages to the endpoints in turn; `own` ones carry the id of a delivery."""
         headers = {"TTL": "86400", "Content-Encoding": "aes128gcm", "Authorization": authorization}
         acked_before, begun, cpu = _acked(), time.monotonic(), time.process_time()
+        new_id: Callable[[], bytes | None] = (lambda: uuid4().bytes) if own else (lambda: None)
         numbers = iter(range(0, count, _BATCH))
 
         async def send() -> None:
             for start in numbers:
                 body = time.monotonic_ns().to_bytes(8) + _BODY
                 batch = [
-                    HttpRequest("POST", endpoints[number % len(endpoints)], headers, body)
+                    HttpRequest("POST", endpoints[number % len(endpoints)], headers, body, id=new_id())
                     for number in range(start, min(start + _BATCH, count))
                 ]
                 answers = await self._platform.gateway.accept(batch)
@@ -55,7 +58,7 @@ class Pusher:
         reply(per_s=count / seconds, cpu_us=cpu / count * 1e6)
 
     def _waiting(self) -> bool:
-        return self._stored.execute("SELECT 1 FROM push_message LIMIT 1").fetchone() is not None
+        return self._stored.execute("SELECT 1 FROM push_message WHERE data IS NOT NULL LIMIT 1").fetchone() is not None
 
 
 def _acked() -> float:
