@@ -1,0 +1,150 @@
+"""The screen that notifications are shown on: a port, and the system's own through desktop-notifier."""
+
+import asyncio
+import html
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import structlog
+
+from clarion.agent import freedesktop
+from clarion.agent.card import DEFAULT_SOUND, Card
+from clarion.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from desktop_notifier import DesktopNotifier, Notification
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE_S = 10.0
+_FREEDESKTOP_SOUND = "message-new-instant"  # the Sound Naming Specification has no "default"
+_KEEP = 0  # never away by itself; -1 leaves it to the system
+
+
+class Answer(NamedTuple):
+    """What the person did: tapped it, or a button, or put it away."""
+
+    clicked: bool
+    action: str | None = None
+
+
+class ScreenAway(Exception):
+    """Nothing can be shown now; later perhaps."""
+
+
+class InDoubt(Exception):
+    """It may have been shown: no answer came."""
+
+
+class Screen(Protocol):
+    """Where cards are shown."""
+
+    in_place: bool
+    """Whether showing a card again leaves one, although an earlier process showed it."""
+
+    async def ready(self) -> None:
+        """Raises ScreenAway while nothing can be shown."""
+        ...
+
+    async def show(self, card: Card, answered: Callable[[Answer], None]) -> None:
+        """Raises ScreenAway when it is certainly not shown, InDoubt when nobody knows."""
+        ...
+
+    async def locked(self) -> bool | None:
+        """None where it cannot be known."""
+        ...
+
+
+class DesktopScreen:
+    """The desktop of this machine. `app_name` is asked for when it connects."""
+
+    in_place = sys.platform in ("darwin", "win32")
+
+    def __init__(self, app_name: Callable[[], str]) -> None:
+        self._app_name = app_name
+        self._notifier: DesktopNotifier | None = None
+        self._markup = False
+
+    async def ready(self) -> None:
+        if self._notifier is None:
+            self._notifier = await _within(self._connect(), ScreenAway("the desktop does not answer"))
+
+    async def show(self, card: Card, answered: Callable[[Answer], None]) -> None:
+        await self.ready()
+        assert self._notifier is not None
+        shown = asyncio.Event()
+        notification = self._notification(card, answered, shown)
+        try:
+            await _within(self._replace(self._notifier, notification), InDoubt("the desktop did not answer"))
+        except InDoubt:
+            self._notifier = None
+            raise
+        if not shown.is_set():  # desktop-notifier logs why, and raises nothing
+            self._notifier = None
+            raise ScreenAway("the desktop refused it")
+
+    async def locked(self) -> bool | None:
+        return await freedesktop.locked() if sys.platform == "linux" else None
+
+    async def _connect(self) -> "DesktopNotifier":
+        """A new connection. Raises ScreenAway, and ConfigurationError where nothing can ever be shown."""
+        from desktop_notifier import Capability, DesktopNotifier  # noqa: PLC0415 - an extra; only where it is shown
+
+        notifier = DesktopNotifier(app_name=self._app_name(), app_icon=None)
+        try:
+            capabilities = await notifier.get_capabilities()
+            self._markup = sys.platform == "linux" and await freedesktop.shows_markup()
+        except Exception as error:
+            raise ScreenAway(f"no notification service: {error}") from error
+        if Capability.TITLE not in capabilities:
+            raise ConfigurationError(
+                "this system shows no notifications of this program; macOS does so only for a Python that is an "
+                "application, as the one from python.org is"
+            )
+        return notifier
+
+    def _notification(self, card: Card, answered: Callable[[Answer], None], shown: asyncio.Event) -> "Notification":
+        from desktop_notifier import Attachment, Button, Icon, Notification, Urgency  # noqa: PLC0415 - as above
+
+        def button(id: str, title: str) -> Button:
+            return Button(title, identifier=id, on_pressed=lambda: answered(Answer(clicked=True, action=id)))
+
+        return Notification(
+            title=card.title,
+            message=html.escape(card.body, quote=False) if self._markup else card.body,
+            urgency=Urgency(card.weight.value),
+            icon=Icon(path=card.icon) if card.icon else None,
+            attachment=Attachment(path=card.image) if card.image else None,
+            sound=_sound(card.sound),
+            buttons=tuple(button(*each) for each in card.buttons),
+            timeout=_KEEP if card.stays else -1,
+            identifier=card.id,
+            on_dispatched=shown.set,
+            on_clicked=lambda: answered(Answer(clicked=True)),
+            on_dismissed=lambda: answered(Answer(clicked=False)),
+        )
+
+    async def _replace(self, notifier: "DesktopNotifier", notification: "Notification") -> None:
+        """Show it where an older one of this process stands; other systems than Linux do so by the identifier."""
+        if notification.identifier in await notifier.get_current_notifications():
+            with suppress(KeyError):
+                await notifier.clear(notification.identifier)
+        await notifier.send_notification(notification)
+
+
+def _sound(name: str | None) -> Any:
+    from desktop_notifier import Sound  # noqa: PLC0415 - as above
+
+    if name is None:
+        return None
+    return Sound(name=_FREEDESKTOP_SOUND if name == DEFAULT_SOUND and sys.platform == "linux" else name)
+
+
+async def _within(work: Coroutine[Any, Any, Any], otherwise: Exception) -> Any:
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await work
+    except TimeoutError:
+        raise otherwise from None
