@@ -3,8 +3,8 @@
 `kill -9` between asking the desktop to show a message and noting that it did leaves a doubt, and no order of steps
 takes it away: the screen and our disk share no transaction. So the doubt itself is on disk (`attempted`), and its
 window is as narrow as it can be: pictures are there and the desktop is connected before it opens. In doubt, a system
-that puts a notification in the place of its own earlier copy (macOS, Windows) is asked again. A Linux desktop would show
-it twice, and nearly all of the window lies after it did: there it counts as shown, but no receipt says so.
+that puts a notification in the place of its own earlier copy (macOS, Windows) is asked again. A Linux desktop would
+show it twice, and nearly all of the window lies after it did: there it counts as shown, but no receipt says so.
 """
 
 import asyncio
