@@ -1,4 +1,4 @@
-"""`clarion agent` in a process of its own, on the harness's desktop, with a browser that only writes down what it opens."""
+"""`clarion agent` in a process of its own, on the harness's desktop, with a browser that only notes what it opens."""
 
 import asyncio
 import os
@@ -6,13 +6,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from clarion_server import Demo, Json, eventually
 from harness import Desktop
 
 _PATIENCE_S = 30.0
 _POLL_S = 0.02
+
+
+class Ended(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
 
 
 class DesktopAgent:
@@ -47,15 +57,16 @@ class DesktopAgent:
         }
 
     @property
-    def command(self) -> list[str]:
+    def options(self) -> tuple[str, ...]:
         """As the documentation has it."""
-        told = ["--server", self._demo.url, "--user", self.user, "--key", self._key]
-        return [sys.executable, "-m", "clarion", "agent", *told]
+        return "--server", self._demo.url, "--user", self.user, "--key", self._key
 
     def spawn(self) -> None:
         """Begin without waiting."""
         with self.log.open("ab") as log, self._said.open("ab") as said:
-            self._process = subprocess.Popen(self.command, env=self.environment, stdout=said, stderr=log)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "clarion", "agent", *self.options], env=self.environment, stdout=said, stderr=log
+            )
 
     async def start(self) -> Json:
         """Begin; returns the device once it is one and has said so."""
@@ -79,9 +90,9 @@ class DesktopAgent:
         """Wait until the browser was given exactly these, in this order."""
         await self._until(lambda: self.opened == list(urls), f"{urls} opened")
 
-    async def _until(self, holds: "object", what: str) -> None:
+    async def _until(self, holds: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _PATIENCE_S
-        while not holds():  # type: ignore[operator]
+        while not holds():
             assert time.monotonic() < deadline, f"not within {_PATIENCE_S:g} s: {what}; the agent's log:\n{self.logged}"
             assert self.running, f"the agent ended before {what}:\n{self.logged}"
             await asyncio.sleep(_POLL_S)
@@ -117,3 +128,14 @@ class DesktopAgent:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(_PATIENCE_S)
+
+    async def run(self, *words: str) -> Ended:
+        """Another `clarion agent` of the same person, to its end."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "clarion", "agent", *words),
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), _PATIENCE_S)
+        return Ended(process.returncode or 0, out.decode(), err.decode())

@@ -1,4 +1,4 @@
-"""The desktop agent for real: a server, an agent and a desktop, each in a process of its own, from the call to the tap."""
+"""The desktop agent for real: a server, an agent and a desktop in processes of their own, from the call to the tap."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from clarion_server import Demo, Json, eventually
 from desktop_agent import DesktopAgent
-from harness import Desktop, Notification, require
+from harness import Desktop, require
 
 pytestmark = pytest.mark.browser
 
@@ -88,3 +88,102 @@ async def test_from_the_call_to_the_tap(demo: Demo, agent: DesktopAgent, desktop
     await states(demo, agent, "clicked")
     for kind in ("delivered", "displayed", "clicked"):
         await demo.receipt(agent.user, kind)
+
+
+async def test_a_button_opens_its_own_page(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
+    actions = [{"id": "track", "title": "Track", "url": f"{demo.url}/track"}, {"id": "later", "title": "Later"}]
+    for title, button, page in (("One", "track", "/track"), ("Two", "later", "/order")):
+        await send(demo, agent, title, url=f"{demo.url}/order", actions=actions)
+        desktop.click(await desktop.next_notification(), button)
+        receipt = await demo.receipt(agent.user, "clicked", nth=1 if title == "One" else 2)
+        assert receipt["detail"]["action"] == button
+    await agent.until_opened(f"{demo.url}/track", f"{demo.url}/order")
+
+
+async def test_put_away(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
+    await send(demo, agent, "Look", url=f"{demo.url}/look", sound="none")
+    notification = await desktop.next_notification()
+    assert "sound-name" not in notification.hints
+    desktop.dismiss(notification)
+    await states(demo, agent, "dismissed")
+    assert agent.opened == []
+
+
+async def test_a_newer_one_takes_the_place_of_the_older(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
+    await send(demo, agent, "Packed", collapse_key="order-1", url=f"{demo.url}/packed")
+    first = await desktop.next_notification()
+    await send(demo, agent, "Something else", collapse_key="order-2")
+    await desktop.next_notification()
+    await send(demo, agent, "Shipped", collapse_key="order-1", url=f"{demo.url}/shipped")
+    second = await desktop.next_notification()
+    assert second.replaces_id == first.id
+    assert sorted(each.summary for each in desktop.on_screen.values()) == ["Shipped", "Something else"]
+    desktop.click(second)
+    await agent.until_opened(f"{demo.url}/shipped")
+
+
+async def test_the_server_dies_and_comes_back(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
+    await send(demo, agent, "Before")
+    first = await desktop.next_notification()
+    await demo.receipt(agent.user, "displayed")
+    demo.kill()
+    await agent.until_logged("disconnected")
+    desktop.click(first)  # nobody is there to be told
+    await agent.until_logged("receipts_wait")
+    await demo.start()
+    await agent.until_logged("connected", 2)
+    await states(demo, agent, "clicked")
+    await send(demo, agent, "After")
+    assert (await desktop.next_notification()).summary == "After"
+    assert len(agent.lines("registered")) == 1, "nothing had changed"
+
+
+async def test_what_was_stored_while_the_agent_was_away(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
+    [device] = await demo.devices(agent.user)
+    assert agent.end() == 0
+    for title in ("One", "Two", "Three"):
+        await send(demo, agent, title)
+    await states(demo, agent, "accepted", "accepted", "accepted")
+    assert shown(desktop) == []
+    assert await agent.start() == device
+    await states(demo, agent, "displayed", "displayed", "displayed")
+    assert shown(desktop) == ["One", "Two", "Three"]
+
+
+async def test_killed_again_and_again_it_shows_everything_once(
+    demo: Demo, agent: DesktopAgent, desktop: Desktop
+) -> None:
+    titles = [f"number {number}" for number in range(12)]
+    for number, title in enumerate(titles):
+        await send(demo, agent, title)
+        if number % 3 == 2:
+            while title not in shown(desktop):
+                await desktop.next_notification()
+            agent.kill()  # it has hardly had the time to note that it was shown
+            agent.spawn()
+    while len(shown(desktop)) < len(titles):
+        await desktop.next_notification()
+    await states(demo, agent, *["displayed"] * len(titles)) if not agent.lines("counted_as_shown") else None
+    await agent.until_logged("connected", 1)
+    assert sorted(shown(desktop)) == sorted(titles)
+
+
+async def test_a_second_agent_of_the_same_person_on_this_machine_is_refused(agent: DesktopAgent) -> None:
+    second = await agent.run(*agent.options)
+    assert second.code == 1
+    assert "already runs" in second.err
+    assert agent.running
+
+
+async def test_status_tells_of_the_running_agent(demo: Demo, agent: DesktopAgent) -> None:
+    [device] = await demo.devices(agent.user)
+    told = (await agent.run("status")).out
+    for words in ("● running", agent.user, device["id"], demo.url):
+        assert words in told
+    agent.end()
+    assert "not running" in (await agent.run("status")).out
+
+
+async def test_only_its_owner_can_read_what_it_keeps(agent: DesktopAgent) -> None:
+    assert agent.state.stat().st_mode & 0o077 == 0
+    assert agent.state.parent.stat().st_mode & 0o077 == 0

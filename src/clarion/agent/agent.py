@@ -67,7 +67,6 @@ class Agent:
 
     async def run(self) -> None:
         """Until the push service says to stay away. Raises ClarionError for what somebody must mend."""
-        self._begin_with_this_server()
         await first_of(self._stay_connected(), self._surroundings.watch(), self._display.run(), self._reporter.run())
 
     def _look_again(self) -> None:
@@ -77,11 +76,11 @@ class Agent:
         if self._line is not None:
             self._line.check()
 
-    def _begin_with_this_server(self) -> None:
-        kept, options = self._state.kept, self._options
-        if kept.server not in (None, options.origin):
-            self._state.forget_server()
-        self._state.keep(server=options.origin)
+    @property
+    def _at_home(self) -> bool:
+        """Whether this server knows us; before, a failure is more likely a wrong address than a server that is away."""
+        kept = self._state.kept
+        return kept.server == self._options.origin and kept.device_id is not None
 
     async def _stay_connected(self) -> None:
         while True:
@@ -94,8 +93,8 @@ class Agent:
                     return
                 why, retry_after_s = lost.why, lost.retry_after_s
             except (Unavailable, NotClarion) as error:
-                if self._state.kept.device_id is None:
-                    raise  # the first time of all: more likely a wrong address than a server that is away
+                if not self._at_home:
+                    raise
                 why, retry_after_s = error.detail, error.retry_after
             if time.monotonic() - begun >= STABLE_S:
                 self._backoff.reset()
@@ -132,20 +131,21 @@ class Agent:
     async def _known_config(self) -> Config:
         """As the server tells it now; while it is away, as it told before: the push service may be there."""
         if self._config is None:
-            kept = self._state.kept
             try:
                 self._config = await self._server.config()
             except Unavailable:
-                if kept.project is None or kept.push_url is None or kept.vapid is None or kept.device_id is None:
+                kept = self._state.kept
+                if not self._at_home or kept.project is None or kept.push_url is None or kept.vapid is None:
                     raise
                 return Config(project=kept.project, push_url=kept.push_url, vapid_public_key=kept.vapid)
             self._remember(self._config)
         return self._config
 
     def _remember(self, config: Config) -> None:
-        """Another key and another VAPID key at once: another project, to which nothing of the old one belongs."""
+        """Another server, or another key and VAPID key at once, is another project: nothing of the old one is its."""
         kept, options = self._state.kept, self._options
-        if kept.vapid not in (None, config.vapid_public_key) and kept.key != options.key:
+        other_project = kept.key != options.key and kept.vapid != config.vapid_public_key
+        if kept.server is not None and (kept.server != options.origin or other_project):
             self._state.forget_server()
         self._state.keep(
             server=options.origin,

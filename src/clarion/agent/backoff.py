@@ -2,7 +2,7 @@
 
 import random
 
-BASE_S = 1.0
+BASE_S = 2.0
 CAP_S = 300.0
 FLOOR_S = 0.1
 _MAX_RETRY_AFTER_S = 3600.0

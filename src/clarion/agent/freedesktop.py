@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 _PATIENCE_S = 3.0
 
 
-async def shows_markup() -> bool:
-    """Whether bodies are read as markup, so that `<` and `&` must be escaped (Desktop Notifications, "Markup")."""
+async def capabilities() -> list[str] | None:
+    """What the notification service can do (Desktop Notifications Specification, "GetCapabilities"); None without one.
+
+    With `body-markup`, `<` and `&` in a body must be escaped.
+    """
     name = "org.freedesktop.Notifications"
-    told = await _ask("SESSION", name, "/org/freedesktop/Notifications", name, "GetCapabilities")
-    return told is not None and "body-markup" in told
+    told = await _ask("SESSION", name, "/org/freedesktop/Notifications", name, "GetCapabilities", start=True)
+    return told if isinstance(told, list) else None
 
 
 async def locked() -> bool | None:
@@ -48,9 +51,17 @@ async def _hinted() -> bool | None:
 
 
 async def _ask(
-    bus: str, name: str, path: str, interface: str, member: str, signature: str = "", body: list[Any] | None = None
+    bus: str,
+    name: str,
+    path: str,
+    interface: str,
+    member: str,
+    signature: str = "",
+    body: list[Any] | None = None,
+    *,
+    start: bool = False,
 ) -> Any:
-    """The first value of the answer; None without one. Nothing is started for it."""
+    """The first value of the answer; None without one. `start`: whether the service may be started for it."""
     from dbus_fast import BusType, Message, MessageFlag  # noqa: PLC0415 - an extra, and on Linux only
 
     message = Message(
@@ -60,7 +71,7 @@ async def _ask(
         member=member,
         signature=signature,
         body=body or [],
-        flags=MessageFlag.NO_AUTOSTART,
+        flags=MessageFlag.NONE if start else MessageFlag.NO_AUTOSTART,
     )
     try:
         async with asyncio.timeout(_PATIENCE_S):

@@ -4,7 +4,6 @@ import asyncio
 import html
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
@@ -14,10 +13,12 @@ from clarion.agent.card import DEFAULT_SOUND, Card
 from clarion.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from desktop_notifier import DesktopNotifier, Notification
+    from desktop_notifier import Notification
+    from desktop_notifier.backends.base import DesktopNotifierBackend
 
 log = structlog.get_logger(__name__)
 
+_LINUX = sys.platform == "linux"
 _PATIENCE_S = 10.0
 _FREEDESKTOP_SOUND = "message-new-instant"  # the Sound Naming Specification has no "default"
 _KEEP = 0  # never away by itself; -1 leaves it to the system
@@ -64,7 +65,7 @@ class DesktopScreen:
 
     def __init__(self, app_name: Callable[[], str]) -> None:
         self._app_name = app_name
-        self._notifier: DesktopNotifier | None = None
+        self._notifier: DesktopNotifierBackend | None = None
         self._markup = False
 
     async def ready(self) -> None:
@@ -76,26 +77,26 @@ class DesktopScreen:
         assert self._notifier is not None
         shown = asyncio.Event()
         notification = self._notification(card, answered, shown)
-        try:
-            await _within(self._replace(self._notifier, notification), InDoubt("the desktop did not answer"))
-        except InDoubt:
-            self._notifier = None
-            raise
+        await _within(self._notifier.send(notification), InDoubt("the desktop did not answer"))
         if not shown.is_set():  # desktop-notifier logs why, and raises nothing
-            self._notifier = None
             raise ScreenAway("the desktop refused it")
 
     async def locked(self) -> bool | None:
-        return await freedesktop.locked() if sys.platform == "linux" else None
+        return await freedesktop.locked() if _LINUX else None
 
-    async def _connect(self) -> "DesktopNotifier":
+    async def _connect(self) -> "DesktopNotifierBackend":
         """A new connection. Raises ScreenAway, and ConfigurationError where nothing can ever be shown."""
-        from desktop_notifier import Capability, DesktopNotifier  # noqa: PLC0415 - an extra; only where it is shown
+        from desktop_notifier import Capability  # noqa: PLC0415 - an extra; needed only where something is shown
 
-        notifier = DesktopNotifier(app_name=self._app_name(), app_icon=None)
+        if _LINUX:
+            told = await freedesktop.capabilities()
+            if told is None:
+                raise ScreenAway("no notification service answers on D-Bus")
+            self._markup = "body-markup" in told
+        notifier = _new_notifier(self._app_name())
         try:
+            await notifier.request_authorisation()
             capabilities = await notifier.get_capabilities()
-            self._markup = sys.platform == "linux" and await freedesktop.shows_markup()
         except Exception as error:
             raise ScreenAway(f"no notification service: {error}") from error
         if Capability.TITLE not in capabilities:
@@ -126,12 +127,16 @@ class DesktopScreen:
             on_dismissed=lambda: answered(Answer(clicked=False)),
         )
 
-    async def _replace(self, notifier: "DesktopNotifier", notification: "Notification") -> None:
-        """Show it where an older one of this process stands; other systems than Linux do so by the identifier."""
-        if notification.identifier in await notifier.get_current_notifications():
-            with suppress(KeyError):
-                await notifier.clear(notification.identifier)
-        await notifier.send_notification(notification)
+
+def _new_notifier(app_name: str) -> "DesktopNotifierBackend":
+    """The system's own, which macOS and Windows replace by identifier."""
+    if _LINUX:
+        from clarion.agent.linux import LinuxNotifier  # noqa: PLC0415 - as above
+
+        return LinuxNotifier(app_name)
+    from desktop_notifier.main import get_backend_class  # noqa: PLC0415 - as above
+
+    return get_backend_class()(app_name)
 
 
 def _sound(name: str | None) -> Any:
@@ -139,7 +144,7 @@ def _sound(name: str | None) -> Any:
 
     if name is None:
         return None
-    return Sound(name=_FREEDESKTOP_SOUND if name == DEFAULT_SOUND and sys.platform == "linux" else name)
+    return Sound(name=_FREEDESKTOP_SOUND if name == DEFAULT_SOUND and _LINUX else name)
 
 
 async def _within(work: Coroutine[Any, Any, Any], otherwise: Exception) -> Any:

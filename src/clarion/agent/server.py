@@ -1,6 +1,7 @@
 """What the agent asks of the server over HTTP: how things are called here, and to be a device."""
 
 import email.utils
+import os
 import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -94,7 +95,11 @@ class Server:
 
 def reason_of(error: BaseException) -> str:
     """What failed, in words."""
-    return "it took too long" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, aiohttp.ClientConnectorError) and (error.os_error.errno or 0) > 0:
+        return os.strerror(error.os_error.errno or 0)
+    return str(error) or type(error).__name__
 
 
 def retry_after(headers: Mapping[str, str]) -> int | None:

@@ -137,6 +137,8 @@ def unit(words: Sequence[str]) -> str:
 Description=Clarion: notifications on this desktop
 After=graphical-session.target
 PartOf=graphical-session.target
+StartLimitIntervalSec=600
+StartLimitBurst=10
 
 [Service]
 Type=exec

@@ -22,7 +22,7 @@ from clarion.agent.state import Kept, State
 from clarion.cli import logs
 from clarion.cli.problem import Problem
 from clarion.cli.settings import load
-from clarion.errors import ConfigurationError
+from clarion.errors import ConfigurationError, Unavailable
 
 
 def run(options: Options) -> None:
@@ -65,6 +65,7 @@ def status(path: Path) -> None:
     state = State(path)
     try:
         _tell(state.kept)
+        _row("user", state.kept.user_id or "not registered yet")
         _row("receipts", f"{len(Outbox(state.db))} not reported yet")
     finally:
         state.close()
@@ -91,7 +92,6 @@ def _tell(kept: Kept) -> None:
         ("project", kept.project),
         ("server", kept.server),
         ("push", kept.push_url),
-        ("user", kept.user_id),
         ("device", kept.device_id),
     ):
         if value:
@@ -126,6 +126,8 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_told(work))
+    except Unavailable as error:
+        raise Problem("The server is not there", f"{error.detail}. Does it run, and is this its address?") from None
     except KeyboardInterrupt:
         pass
 
