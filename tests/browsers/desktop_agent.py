@@ -63,10 +63,9 @@ class DesktopAgent:
 
     def spawn(self) -> None:
         """Begin without waiting."""
+        words = [sys.executable, "-m", "clarion", "agent", *self.options]
         with self.log.open("ab") as log, self._said.open("ab") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "clarion", "agent", *self.options], env=self.environment, stdout=said, stderr=log
-            )
+            self._process = subprocess.Popen(words, env=self.environment, stdout=said, stderr=log)
 
     async def start(self) -> Json:
         """Begin; returns the device once it is one and has said so."""

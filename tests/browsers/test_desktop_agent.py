@@ -1,18 +1,20 @@
 """The desktop agent for real: a server, an agent and a desktop in processes of their own, from the call to the tap."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from clarion_server import Demo, Json, eventually
+from clarion_server import Demo, eventually
 from desktop_agent import DesktopAgent
 from harness import Desktop, require
 
+import clarion.demo
+
 pytestmark = pytest.mark.browser
 
-NewAgent = Callable[[], Awaitable[DesktopAgent]]
+ICON = Path(clarion.demo.__file__).parent / "assets" / "icon.png"
 
 
 @pytest.fixture
@@ -52,13 +54,19 @@ async def send(demo: Demo, agent: DesktopAgent, title: str, **more: Any) -> None
     await demo.call("POST", "/v1/notifications", {"to": {"users": [agent.user]}, "title": title, **more})
 
 
-async def states(demo: Demo, agent: DesktopAgent, *expected: str) -> list[Json]:
-    """Wait until the person's deliveries are in these states, oldest first."""
+async def states_of(demo: Demo, agent: DesktopAgent, wanted: Callable[[list[str]], bool]) -> list[str]:
+    """Wait until the states of the person's deliveries, oldest first, are as wanted."""
 
-    async def look() -> list[Json]:
-        return sorted(await demo.deliveries(agent.user), key=lambda delivery: delivery["created_at"])
+    async def look() -> list[str]:
+        deliveries = sorted(await demo.deliveries(agent.user), key=lambda delivery: delivery["created_at"])
+        return [delivery["state"] for delivery in deliveries]
 
-    return await eventually(look, lambda found: [each["state"] for each in found] == list(expected), str(expected))
+    return await eventually(look, wanted, "the states of the deliveries")
+
+
+async def states(demo: Demo, agent: DesktopAgent, *expected: str) -> None:
+    """Wait until they are these."""
+    await states_of(demo, agent, lambda found: found == list(expected))
 
 
 def shown(desktop: Desktop) -> list[str]:
@@ -73,13 +81,15 @@ async def test_from_the_call_to_the_tap(demo: Demo, agent: DesktopAgent, desktop
         "Your order is on its way",
         body="A-17 leaves today.",
         url=f"{demo.url}/orders/A-17",
-        icon=f"{demo.url}/shop/icon.png",
+        icon=f"{demo.url}/shop/assets/icon.png",
         actions=[{"id": "track", "title": "Track", "url": f"{demo.url}/track/A-17"}],
         require_interaction=True,
     )
     notification = await desktop.next_notification()
     assert (notification.summary, notification.body) == ("Your order is on its way", "A-17 leaves today.")
     assert notification.actions == {"default": "", "track": "Track"}
+    icon = Path(notification.icon.removeprefix("file://"))
+    assert icon.read_bytes() == ICON.read_bytes()
     assert notification.hints["sound-name"] == "message-new-instant"
     assert notification.expire_ms == 0
     await states(demo, agent, "displayed")
@@ -92,10 +102,10 @@ async def test_from_the_call_to_the_tap(demo: Demo, agent: DesktopAgent, desktop
 
 async def test_a_button_opens_its_own_page(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
     actions = [{"id": "track", "title": "Track", "url": f"{demo.url}/track"}, {"id": "later", "title": "Later"}]
-    for title, button, page in (("One", "track", "/track"), ("Two", "later", "/order")):
-        await send(demo, agent, title, url=f"{demo.url}/order", actions=actions)
+    for number, button in enumerate(("track", "later"), start=1):
+        await send(demo, agent, f"Number {number}", url=f"{demo.url}/order", actions=actions)
         desktop.click(await desktop.next_notification(), button)
-        receipt = await demo.receipt(agent.user, "clicked", nth=1 if title == "One" else 2)
+        receipt = await demo.receipt(agent.user, "clicked", nth=number)
         assert receipt["detail"]["action"] == button
     await agent.until_opened(f"{demo.url}/track", f"{demo.url}/order")
 
@@ -156,16 +166,34 @@ async def test_killed_again_and_again_it_shows_everything_once(
     titles = [f"number {number}" for number in range(12)]
     for number, title in enumerate(titles):
         await send(demo, agent, title)
-        if number % 3 == 2:
-            while title not in shown(desktop):
-                await desktop.next_notification()
-            agent.kill()  # it has hardly had the time to note that it was shown
+        if number % 3 == 1:  # in the middle of something, or before it is known that it was shown
+            await desktop.next_notification()
+            agent.kill()
             agent.spawn()
-    while len(shown(desktop)) < len(titles):
+    await send(demo, agent, "the last one")
+    while "the last one" not in shown(desktop):
         await desktop.next_notification()
-    await states(demo, agent, *["displayed"] * len(titles)) if not agent.lines("counted_as_shown") else None
-    await agent.until_logged("connected", 1)
-    assert sorted(shown(desktop)) == sorted(titles)
+    assert sorted(shown(desktop)) == sorted([*titles, "the last one"])
+    told = await states_of(demo, agent, lambda found: "accepted" not in found)
+    doubts = len(agent.lines("counted_as_shown"))
+    assert (told.count("displayed"), told.count("delivered")) == (len(titles) + 1 - doubts, doubts)
+
+
+async def test_a_tap_on_what_an_earlier_process_showed(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
+    await send(demo, agent, "Packed", url=f"{demo.url}/packed", collapse_key="order")
+    await send(demo, agent, "Sale", url=f"{demo.url}/sale")
+    packed, sale = await desktop.next_notification(), await desktop.next_notification()
+    await states(demo, agent, "displayed", "displayed")
+    agent.kill()
+    await agent.start()
+    await send(demo, agent, "Shipped", url=f"{demo.url}/shipped", collapse_key="order")
+    shipped = await desktop.next_notification()
+    assert shipped.replaces_id == packed.id
+    desktop.click(sale)
+    await agent.until_opened(f"{demo.url}/sale")
+    desktop.click(shipped)
+    await agent.until_opened(f"{demo.url}/sale", f"{demo.url}/shipped")
+    await demo.receipt(agent.user, "clicked", nth=2)
 
 
 async def test_a_second_agent_of_the_same_person_on_this_machine_is_refused(agent: DesktopAgent) -> None:

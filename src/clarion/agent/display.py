@@ -12,9 +12,10 @@ import asyncio
 import structlog
 
 from clarion.agent import browser
-from clarion.agent.card import card_of
+from clarion.agent.card import Card, card_of
 from clarion.agent.clock import now
 from clarion.agent.inbox import Inbox, Waiting
+from clarion.agent.on_screen import OnScreen
 from clarion.agent.outbox import Outbox
 from clarion.agent.pictures import Pictures
 from clarion.agent.reception import read_payload
@@ -40,6 +41,7 @@ class Display:
         self._state = state
         self._inbox = inbox
         self._outbox = outbox
+        self._on_screen = OnScreen(state.db)
         self._screen = screen
         self._pictures = pictures
         self._again_s = again_s
@@ -59,10 +61,10 @@ class Display:
 
     async def show_all(self) -> bool:
         """One round; whether something is left."""
-        waiting = self._inbox.waiting()
         left = False
         try:
-            for message in waiting:
+            await self._screen.ready(self.answered, self._on_screen.handles())
+            for message in self._inbox.waiting():
                 left = not await self._show(message) or left
             self._away = False
         except ScreenAway as error:
@@ -84,56 +86,53 @@ class Display:
             log.warning("not_shown", delivery=message.id, why="the desktop refuses it")
             self._inbox.done(message.id)
             return True
-        locked = await self._screen.locked() if payload.lock_screen == LockScreen.HIDE else None
-        if locked:
+        card = await self._card(payload)
+        if card is None:
             return False
-        icon, image = await asyncio.gather(self._pictures.fetch(payload.icon), self._pictures.fetch(payload.image))
-        card = card_of(payload, lock_known=locked is not None, icon=icon, image=image)
-        await self._screen.ready()
+        await self._screen.ready(self.answered, self._on_screen.handles())
         if not self._inbox.attempt(message.id):
             return True  # a newer one took its place meanwhile
+        return await self._put_up(message, payload, card.plain() if message.failures else card)
+
+    async def _card(self, payload: WebPayload) -> Card | None:
+        """With its pictures; None while a locked screen must not show it."""
+        locked = await self._screen.locked() if payload.lock_screen == LockScreen.HIDE else None
+        if locked:
+            return None
+        icon, image = await asyncio.gather(self._pictures.fetch(payload.icon), self._pictures.fetch(payload.image))
+        return card_of(payload, lock_known=locked is not None, icon=icon, image=image)
+
+    async def _put_up(self, message: Waiting, payload: WebPayload, card: Card) -> bool:
         try:
-            await self._screen.show(card.plain() if message.failures else card, self._answered(payload))
+            handle = await self._screen.show(card)
         except ScreenAway as error:
             self._inbox.failed(message.id)
             log.warning("refused", delivery=message.id, why=str(error))
             return False
         except InDoubt as error:
-            log.warning("in_doubt", delivery=message.id, why=str(error))
             self._inbox.done(message.id)
+            log.warning("in_doubt", delivery=message.id, why=str(error))
             return True
-        self._shown(payload)
-        return True
-
-    def _shown(self, payload: WebPayload) -> None:
         with self._state.transaction():
-            self._inbox.done(payload.id)
+            self._inbox.done(message.id)
+            self._on_screen.put(card.id, message.payload, handle)
             self._outbox.add(payload, ReceiptKind.DISPLAYED, now())
         self.reports.set()
-        log.info("shown", delivery=payload.id)
+        log.info("shown", delivery=message.id)
+        return True
 
-    def _answered(self, payload: WebPayload) -> "_Tap":
-        return _Tap(self, payload)
-
-    def tapped(self, payload: WebPayload, answer: Answer) -> None:
-        """The person did something with it."""
-        kind = ReceiptKind.CLICKED if answer.clicked else ReceiptKind.DISMISSED
-        self._outbox.add(payload, kind, now(), answer.action)
+    def answered(self, answer: Answer) -> None:
+        """The person did something with what stands there."""
+        with self._state.transaction():
+            plain = self._on_screen.take(answer.place)
+            payload = None if plain is None else read_payload(plain)
+            if payload is None:
+                return
+            kind = ReceiptKind.CLICKED if answer.clicked else ReceiptKind.DISMISSED
+            self._outbox.add(payload, kind, now(), answer.action)
         self.reports.set()
         opened = answer.clicked and browser.open_page(target_of(payload, answer.action))
         log.info(kind.value, delivery=payload.id, action=answer.action, opened=opened)
-
-
-class _Tap:
-    """What to do when the person answers; the loop decides when, whichever thread tells."""
-
-    def __init__(self, display: Display, payload: WebPayload) -> None:
-        self._display = display
-        self._payload = payload
-        self._loop = asyncio.get_running_loop()
-
-    def __call__(self, answer: Answer) -> None:
-        self._loop.call_soon_threadsafe(self._display.tapped, self._payload, answer)
 
 
 def target_of(payload: WebPayload, action: str | None) -> str | None:

@@ -3,7 +3,7 @@
 import asyncio
 import html
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
@@ -25,10 +25,14 @@ _KEEP = 0  # never away by itself; -1 leaves it to the system
 
 
 class Answer(NamedTuple):
-    """What the person did: tapped it, or a button, or put it away."""
+    """What the person did with the card of that id: tapped it, or a button, or put it away."""
 
+    place: str
     clicked: bool
     action: str | None = None
+
+
+Answered = Callable[[Answer], None]
 
 
 class ScreenAway(Exception):
@@ -45,12 +49,19 @@ class Screen(Protocol):
     in_place: bool
     """Whether showing a card again leaves one, although an earlier process showed it."""
 
-    async def ready(self) -> None:
-        """Raises ScreenAway while nothing can be shown."""
+    async def ready(self, answered: Answered, earlier: Mapping[str, str]) -> None:
+        """Raises ScreenAway while nothing can be shown.
+
+        `answered` is told, in the loop, of what people do, also with what an earlier process showed; `earlier` are
+        handles of that by card id.
+        """
         ...
 
-    async def show(self, card: Card, answered: Callable[[Answer], None]) -> None:
-        """Raises ScreenAway when it is certainly not shown, InDoubt when nobody knows."""
+    async def show(self, card: Card) -> str | None:
+        """The handle by which it can be found again, where that is not the card's id. The screen must be ready.
+
+        Raises ScreenAway when it is certainly not shown, InDoubt when nobody knows.
+        """
         ...
 
     async def locked(self) -> bool | None:
@@ -67,24 +78,24 @@ class DesktopScreen:
         self._app_name = app_name
         self._notifier: DesktopNotifierBackend | None = None
         self._markup = False
+        self._handle: Callable[[str], str | None] = lambda _: None
 
-    async def ready(self) -> None:
+    async def ready(self, answered: Answered, earlier: Mapping[str, str]) -> None:
         if self._notifier is None:
-            self._notifier = await _within(self._connect(), ScreenAway("the desktop does not answer"))
+            self._notifier = await _within(self._connect(answered, earlier), ScreenAway("the desktop does not answer"))
 
-    async def show(self, card: Card, answered: Callable[[Answer], None]) -> None:
-        await self.ready()
+    async def show(self, card: Card) -> str | None:
         assert self._notifier is not None
         shown = asyncio.Event()
-        notification = self._notification(card, answered, shown)
-        await _within(self._notifier.send(notification), InDoubt("the desktop did not answer"))
+        await _within(self._notifier.send(self._notification(card, shown)), InDoubt("the desktop did not answer"))
         if not shown.is_set():  # desktop-notifier logs why, and raises nothing
             raise ScreenAway("the desktop refused it")
+        return self._handle(card.id)
 
     async def locked(self) -> bool | None:
         return await freedesktop.locked() if _LINUX else None
 
-    async def _connect(self) -> "DesktopNotifierBackend":
+    async def _connect(self, answered: Answered, earlier: Mapping[str, str]) -> "DesktopNotifierBackend":
         """A new connection. Raises ScreenAway, and ConfigurationError where nothing can ever be shown."""
         from desktop_notifier import Capability  # noqa: PLC0415 - an extra; needed only where something is shown
 
@@ -93,7 +104,8 @@ class DesktopScreen:
             if told is None:
                 raise ScreenAway("no notification service answers on D-Bus")
             self._markup = "body-markup" in told
-        notifier = _new_notifier(self._app_name())
+        notifier = self._new_notifier(earlier)
+        _listen(notifier, answered)
         try:
             await notifier.request_authorisation()
             capabilities = await notifier.get_capabilities()
@@ -106,11 +118,20 @@ class DesktopScreen:
             )
         return notifier
 
-    def _notification(self, card: Card, answered: Callable[[Answer], None], shown: asyncio.Event) -> "Notification":
-        from desktop_notifier import Attachment, Button, Icon, Notification, Urgency  # noqa: PLC0415 - as above
+    def _new_notifier(self, earlier: Mapping[str, str]) -> "DesktopNotifierBackend":
+        """The system's own. On macOS and Windows notifications are found again by our own identifier."""
+        if _LINUX:
+            from clarion.agent.linux import LinuxNotifier  # noqa: PLC0415 - as above
 
-        def button(id: str, title: str) -> Button:
-            return Button(title, identifier=id, on_pressed=lambda: answered(Answer(clicked=True, action=id)))
+            notifier = LinuxNotifier(self._app_name(), earlier)
+            self._handle = notifier.handle
+            return notifier
+        from desktop_notifier.main import get_backend_class  # noqa: PLC0415 - as above
+
+        return get_backend_class()(self._app_name())
+
+    def _notification(self, card: Card, shown: asyncio.Event) -> "Notification":
+        from desktop_notifier import Attachment, Button, Icon, Notification, Urgency  # noqa: PLC0415 - as above
 
         return Notification(
             title=card.title,
@@ -119,24 +140,23 @@ class DesktopScreen:
             icon=Icon(path=card.icon) if card.icon else None,
             attachment=Attachment(path=card.image) if card.image else None,
             sound=_sound(card.sound),
-            buttons=tuple(button(*each) for each in card.buttons),
+            buttons=tuple(Button(title, identifier=id) for id, title in card.buttons),
             timeout=_KEEP if card.stays else -1,
             identifier=card.id,
             on_dispatched=shown.set,
-            on_clicked=lambda: answered(Answer(clicked=True)),
-            on_dismissed=lambda: answered(Answer(clicked=False)),
         )
 
 
-def _new_notifier(app_name: str) -> "DesktopNotifierBackend":
-    """The system's own, which macOS and Windows replace by identifier."""
-    if _LINUX:
-        from clarion.agent.linux import LinuxNotifier  # noqa: PLC0415 - as above
+def _listen(notifier: "DesktopNotifierBackend", answered: Answered) -> None:
+    """Whichever thread the system tells it in, it is answered in the loop."""
+    loop = asyncio.get_running_loop()
 
-        return LinuxNotifier(app_name)
-    from desktop_notifier.main import get_backend_class  # noqa: PLC0415 - as above
+    def tell(answer: Answer) -> None:
+        loop.call_soon_threadsafe(answered, answer)
 
-    return get_backend_class()(app_name)
+    notifier.on_clicked = lambda place: tell(Answer(place, clicked=True))
+    notifier.on_button_pressed = lambda place, action: tell(Answer(place, clicked=True, action=action))
+    notifier.on_dismissed = lambda place: tell(Answer(place, clicked=False))
 
 
 def _sound(name: str | None) -> Any:
