@@ -113,7 +113,8 @@ class Scripted:
         self.receipts: list[dict[str, Any]] = []
         self.heard: list[dict[str, Any]] = []
         self.answers: dict[str, list[web.StreamResponse | Callable[[], web.StreamResponse]]] = {}
-        self.greet = True
+        self.pongs: list[bytes] = []
+        self.greeting = {"status": 200, "use_webpush": True, "broadcasts": {}}
         self.reads = True
         self.connections: asyncio.Queue[web.WebSocketResponse] = asyncio.Queue()
         self.known: set[str] = set()
@@ -164,6 +165,7 @@ class Scripted:
         await socket.prepare(request)
         async for frame in socket:
             if frame.type is not aiohttp.WSMsgType.TEXT:
+                self.pongs.append(frame.data)  # there is nothing else with `reads` off
                 continue
             message = json.loads(frame.data)
             self.heard.append(message)
@@ -176,10 +178,7 @@ class Scripted:
             if uaid not in self.known:
                 uaid = next(self.uaids)
                 self.known.add(uaid)
-            if self.greet:
-                await socket.send_json(
-                    {"messageType": "hello", "uaid": uaid, "status": 200, "use_webpush": True, "broadcasts": {}}
-                )
+            await socket.send_json({"messageType": "hello", "uaid": uaid} | self.greeting)
             self.connections.put_nowait(socket)
         if message["messageType"] == "register":
             channel = message["channelID"]
@@ -230,13 +229,3 @@ async def running(
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             state.close()
-
-
-async def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for a condition; AssertionError with what was waited for."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"not within {PATIENCE_S:g} s: {what}") from None

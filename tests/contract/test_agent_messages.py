@@ -49,7 +49,7 @@ class Desk:
             assert self.receive(message) is AckCode.DELIVERED
         return await self.display.show_all()
 
-    async def restart(self, rounds: int = 1) -> None:
+    async def restart(self) -> None:
         """A new process on the same files, that runs until it waits."""
         self.state.close()
         self.__init__(self.path.parent, self.screen, self.display._pictures._http)  # type: ignore[misc]
