@@ -6,15 +6,44 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from clarion_server import Demo, Json, eventually
+from dbus_fast.aio import MessageBus
+from dbus_fast.annotations import DBusBool
+from dbus_fast.service import ServiceInterface, dbus_method
 from harness import Desktop
 
 _PATIENCE_S = 30.0
 _POLL_S = 0.02
+
+
+class ScreenSaver(ServiceInterface):
+    """What tells whether a desktop is locked, as KDE and others have it."""
+
+    def __init__(self) -> None:
+        super().__init__("org.freedesktop.ScreenSaver")
+        self.active = False
+
+    @dbus_method("GetActive")
+    def get_active(self) -> DBusBool:
+        return self.active
+
+
+@asynccontextmanager
+async def screen_saver(desktop: Desktop) -> AsyncIterator[ScreenSaver]:
+    """One on that desktop."""
+    bus = await MessageBus(desktop.address).connect()
+    saver = ScreenSaver()
+    bus.export("/org/freedesktop/ScreenSaver", saver)
+    await bus.request_name(saver.name)
+    try:
+        yield saver
+    finally:
+        bus.disconnect()
 
 
 class Ended(NamedTuple):

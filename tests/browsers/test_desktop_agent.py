@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from clarion_server import Demo, eventually
-from desktop_agent import DesktopAgent
+from desktop_agent import DesktopAgent, screen_saver
 from harness import Desktop, require
 
 import clarion.demo
@@ -133,6 +133,20 @@ async def test_a_newer_one_takes_the_place_of_the_older(demo: Demo, agent: Deskt
     assert sorted(each.summary for each in desktop.on_screen.values()) == ["Shipped", "Something else"]
     desktop.click(second)
     await agent.until_opened(f"{demo.url}/shipped")
+
+
+async def test_what_a_locked_screen_must_not_show_waits_for_the_unlock(
+    demo: Demo, agent: DesktopAgent, desktop: Desktop
+) -> None:
+    async with screen_saver(desktop) as saver:
+        saver.active = True
+        await send(demo, agent, "Your balance", lock_screen="hide")
+        await send(demo, agent, "For all to see")
+        assert (await desktop.next_notification()).summary == "For all to see"
+        await states(demo, agent, "delivered", "displayed")
+        saver.active = False
+        assert (await desktop.next_notification()).summary == "Your balance"
+        await states(demo, agent, "displayed", "displayed")
 
 
 async def test_the_server_dies_and_comes_back(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:

@@ -66,24 +66,21 @@ async def test_everything_on_a_card(person: Person, desktop: Desktop, tmp_path: 
     assert shown.hints == {"urgency": 2, "sound-name": "bell", "image-path": (tmp_path / "image.png").as_uri()}
 
 
-async def test_answers_that_come_at_once(person: Person, desktop: Desktop) -> None:
-    """As fast as a machine taps: the answer stands right behind the reply to `Notify`."""
-    show = desktop.show
+@pytest.mark.parametrize("button", ["default", "go", None])
+async def test_an_answer_that_comes_at_once(person: Person, desktop: Desktop, button: str | None) -> None:
+    """As fast as a machine taps: it stands right behind the reply to `Notify`."""
+    record = desktop.show
 
-    for number, answer in enumerate(("default", "go", None)):
-        place = f"place {number}"
+    def react(notification: Notification) -> None:
+        record(notification)
+        answer = (
+            partial(desktop.dismiss, notification) if button is None else partial(desktop.click, notification, button)
+        )
+        asyncio.get_running_loop().call_soon(answer)
 
-        def react(notification: harness.Notification, answer: str | None = answer) -> None:
-            show(notification)
-            loop.call_soon(desktop.click, notification, answer) if answer else loop.call_soon(
-                desktop.dismiss, notification
-            )
-
-        loop = asyncio.get_running_loop()
-        desktop.show = react  # type: ignore[method-assign]
-        await person.screen.show(Card(place, "Title", "", buttons=(("go", "Go"),)))
-        clicked = answer is not None
-        assert await person.answer() == Answer(place, clicked, "go" if answer == "go" else None)
+    desktop.show = react  # type: ignore[method-assign]
+    await person.screen.show(Card("place", "Title", "", buttons=(("go", "Go"),)))
+    assert await person.answer() == Answer("place", button is not None, "go" if button == "go" else None)
 
 
 async def test_a_newer_card_takes_the_place_without_a_gap(person: Person, desktop: Desktop) -> None:
@@ -99,7 +96,8 @@ async def test_a_newer_card_takes_the_place_without_a_gap(person: Person, deskto
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "expected"), [([], "<b>1 & 2</b>"), (["body-markup"], "&lt;b&gt;1 &amp; 2&lt;/b&gt;")]
+    ("capabilities", "expected"),
+    [([], "<b>1 & 2</b>"), (["body-markup"], "&lt;b&gt;1 &amp; 2&lt;/b&gt;")],
 )
 async def test_words_are_never_taken_for_markup(
     desktop: Desktop, monkeypatch: pytest.MonkeyPatch, capabilities: list[str], expected: str

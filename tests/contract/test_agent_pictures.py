@@ -62,6 +62,10 @@ def content(path: Path | None) -> bytes | None:
     return None if path is None else path.read_bytes()
 
 
+def files_of(folder: Path) -> list[Path]:
+    return list(folder.glob("cache/*"))
+
+
 async def test_a_picture_is_fetched_once(album: Album, pictures: Pictures) -> None:
     for _ in range(2):
         path = await pictures.fetch(f"{album.origin}/good.png")
@@ -86,7 +90,7 @@ async def test_these_are_taken(album: Album, pictures: Pictures, name: str) -> N
 @pytest.mark.parametrize("name", ["page.html", "gone.png", "large.png", "loop.png"])
 async def test_these_are_left_out(album: Album, pictures: Pictures, name: str, tmp_path: Path) -> None:
     assert await pictures.fetch(f"{album.origin}/{name}") is None
-    assert list(tmp_path.glob("cache/*")) == []
+    assert files_of(tmp_path) == []
 
 
 @pytest.mark.parametrize("url", [None, "", "file:///etc/passwd", "data:image/png;base64,AA", "http://", "http://[x"])
@@ -114,6 +118,6 @@ async def test_the_folder_is_bounded(
         path = await pictures.fetch(f"{album.origin}/good.png?{number}")
         assert path is not None
         os.utime(path, (0, time.time() - 100 + number))
-    assert len(list(tmp_path.glob("cache/*"))) == 3
+    assert len(files_of(tmp_path)) == 3
     assert await pictures.fetch(f"{album.origin}/good.png?5") == path
     assert len(album.asked) == 6
