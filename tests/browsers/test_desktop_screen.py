@@ -1,15 +1,16 @@
-"""The agent's screen on a desktop's own bus: what it says to the notification service, and what it takes for an answer."""
+"""The agent's screen on a desktop's own bus: what it tells the notification service, and what it takes for an answer."""
 
 import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 from desktop_agent import screen_saver
-from harness import Desktop, require
+from harness import Desktop, Notification, require
 from harness import desktop as harness
 
 from clarion.agent.card import Card, Weight
