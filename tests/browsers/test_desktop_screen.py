@@ -1,4 +1,4 @@
-"""The agent's screen on a desktop's own bus: what it tells the notification service, and what it takes for an answer."""
+"""The agent's screen on a desktop's own bus: what it tells the notification service, and what it takes as an answer."""
 
 import asyncio
 import os
