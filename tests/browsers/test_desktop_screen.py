@@ -139,11 +139,14 @@ async def test_another_services_numbers_are_not_ours(monkeypatch: pytest.MonkeyP
             await Person().looks()
         await second._take_name(stack)
         later = await Person().looks({"a": handle})
+        number = first.notifications[0].id
+        second._service.action_invoked(number, "default")  # somebody taps what another program has shown there
         await person.screen.show(Card("b", "Ours too", ""))
         [ours] = second.notifications
-        assert ours.id == first.notifications[0].id, "the same number, which now means something else"
+        assert ours.id == number, "the same number, which now means something else"
         second.click(ours)
         assert await person.answer() == Answer("b", clicked=True)
+        assert person.answers.empty()
         assert later.answers.empty()
 
 
