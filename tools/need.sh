@@ -7,6 +7,7 @@ set -eu
 is_there() {
     case $1 in
         postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
+        systemd) command -v systemd-analyze ;;
         firefox) command -v firefox-esr && command -v dbus-daemon && /sbin/ldconfig -p | grep libnotify.so ;;
     esac >/dev/null 2>&1
 }
@@ -14,6 +15,7 @@ is_there() {
 packages_of() {
     case $1 in
         postgresql) echo postgresql ;;
+        systemd) echo systemd ;;
         firefox) echo firefox-esr dbus-daemon libnotify4 ;; # Firefox loads libnotify, but only suggests it
     esac
 }
@@ -21,6 +23,7 @@ packages_of() {
 left_out() {
     case $1 in
         postgresql) echo "PostgreSQL, so the tests on it" ;;
+        systemd) echo "systemd-analyze, so the test that reads the agent's unit" ;;
         firefox) echo "firefox-esr, dbus-daemon or libnotify, so the tests in a real browser" ;;
     esac
 }
