@@ -106,8 +106,12 @@ async def test_from_the_call_to_the_tap(demo: Demo, agent: DesktopAgent, desktop
 async def test_a_button_opens_its_own_page(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
     actions = [{"id": "track", "title": "Track", "url": f"{demo.url}/track"}, {"id": "later", "title": "Later"}]
     for number, button in enumerate(("track", "later"), start=1):
-        await send(demo, agent, f"Number {number}", url=f"{demo.url}/order", actions=actions)
-        desktop.click(await desktop.next_notification(), button)
+        await send(
+            demo, agent, f"Number {number}", url=f"{demo.url}/order", actions=actions, sound="bell", urgency="low"
+        )
+        notification = await desktop.next_notification()
+        assert (notification.hints["sound-name"], notification.hints["urgency"]) == ("bell", 0)
+        desktop.click(notification, button)
         receipt = await demo.receipt(agent.user, "clicked", nth=number)
         assert receipt["detail"]["action"] == button
     await agent.until_opened(f"{demo.url}/track", f"{demo.url}/order")
@@ -168,9 +172,9 @@ async def test_the_server_dies_and_comes_back(demo: Demo, agent: DesktopAgent, d
 async def test_what_was_stored_while_the_agent_was_away(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
     [device] = await demo.devices(agent.user)
     assert agent.end() == 0
-    for title in ("One", "Two", "Three"):
+    for number, title in enumerate(("One", "Two", "Three"), start=1):
         await send(demo, agent, title)
-    await states(demo, agent, "accepted", "accepted", "accepted")
+        await states(demo, agent, *["accepted"] * number)  # stored before the next one is sent
     assert shown(desktop) == []
     assert await agent.start() == device
     await states(demo, agent, "displayed", "displayed", "displayed")

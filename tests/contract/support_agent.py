@@ -20,7 +20,7 @@ from clarion.agent.state import State
 from clarion.crypto import base64url
 from clarion.crypto.p256 import KeyPair
 from clarion.crypto.webpush import Receiver, encrypt
-from clarion.wire.autopush import Notification
+from clarion.wire.autopush import Notification, encode
 from clarion.wire.payload import WebPayload
 
 PATIENCE_S = 20.0
@@ -229,3 +229,8 @@ async def running(
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             state.close()
+
+
+async def push(socket: web.WebSocketResponse, state: State, id: str, **more: Any) -> None:
+    message = pushed(state.kept.receiver, payload(id, **more), version=f"version of {id}")
+    await socket.send_str(encode(message).decode())

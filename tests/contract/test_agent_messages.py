@@ -221,6 +221,15 @@ async def test_a_screen_that_does_not_answer_is_not_asked_twice(desk: Desk) -> N
     assert desk.reports == [("delivered", "d1")]
 
 
+async def test_it_is_asked_again_where_that_is_no_second_one(desk: Desk) -> None:
+    desk.screen.in_place = True
+    desk.screen.refuse = lambda _: InDoubt("silence")
+    assert await desk.show(payload())
+    desk.screen.refuse = lambda _: None
+    assert not await desk.display.show_all()
+    assert desk.screen.titles == ["Title d1"]
+
+
 # --- answering -------------------------------------------------------------------------------------------------------
 
 ACTIONS = [{"id": "track", "title": "Track", "url": "https://shop.example/track"}, {"id": "no", "title": "No"}]

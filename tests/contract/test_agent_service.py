@@ -81,6 +81,7 @@ def test_other_settings_are_refused_by_the_files_name(tmp_path: Path, text: str)
         ({"key": ""}, "--key", "pk_"),
         ({"user": "ada", "token": "t"}, "--token", "one of them"),
         ({"user": ""}, "--user", "anonymous"),
+        ({"user": "ada\nX-Evil: 1"}, "--user", "control characters"),
         ({"push_url": "https://push.example"}, "--push-url", "wss://"),
     ],
 )

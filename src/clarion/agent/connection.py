@@ -38,7 +38,7 @@ _ANSWER_S = 30.0
 _CONNECT_S = 30.0
 _OK = 200
 _LARGEST_FRAME = 64 * 1024
-_LARGEST_CLOSE_S = 2.0
+_CLOSE_S = 2.0
 _GONE = (aiohttp.ClientError, ConnectionError, TimeoutError, OSError)
 
 Receive = Callable[[Notification], AckCode]
@@ -159,7 +159,7 @@ async def _opened(http: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSoc
                 protocols=(SUBPROTOCOL,),
                 autoping=False,
                 max_msg_size=_LARGEST_FRAME,
-                timeout=aiohttp.ClientWSTimeout(ws_close=_LARGEST_CLOSE_S),
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
                 headers={"User-Agent": USER_AGENT},
             )
     except aiohttp.WSServerHandshakeError as error:

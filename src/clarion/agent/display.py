@@ -110,8 +110,11 @@ class Display:
             log.warning("refused", delivery=message.id, why=str(error))
             return False
         except InDoubt as error:
-            self._inbox.done(message.id)
             log.warning("in_doubt", delivery=message.id, why=str(error))
+            if self._screen.in_place:
+                self._inbox.failed(message.id)
+                return False
+            self._inbox.done(message.id)
             return True
         with self._state.transaction():
             self._inbox.done(message.id)

@@ -40,8 +40,15 @@ def check(options: Options) -> Options:
         found.append(FieldError("--token", "says who the user is, and so does --user; give one of them"))
     if options.user == "":
         found.append(FieldError("--user", "takes a user id; leave it out for an anonymous device"))
+    # What a header can carry: the rest would only fail later, and in the words of an HTTP client.
+    named = {"--user": options.user, "--token": options.token, "--key": options.key}
+    found += [FieldError(flag, "must not contain control characters") for flag, told in named.items() if _odd(told)]
     if options.push_url is not None and not options.push_url.startswith(_SOCKETS):
         found.append(FieldError("--push-url", f"takes ws://host:port/ or wss://host/, not {options.push_url}"))
     if found:
         raise ConfigurationError("; ".join(f"{field}: {message}" for field, message in found), errors=found)
     return options
+
+
+def _odd(text: str | None) -> bool:
+    return text is not None and not text.isprintable()

@@ -72,7 +72,7 @@ class Registering:
         """Again and again while the server is away; the socket stays open meanwhile."""
         while True:
             try:
-                return await self._server.register(body, self._who())
+                device = await self._server.register(body, self._who())
             except Unavailable as error:
                 wait = self._backoff.next(error.retry_after)
                 log.warning("not_registered", why=error.detail, again_in_s=round(wait, 1))
@@ -82,6 +82,9 @@ class Registering:
                     raise
                 # The anonymous user was merged elsewhere or erased, and its secret is worth nothing: begin anew.
                 self._state.keep(user_token=None)
+            else:
+                self._backoff.reset()
+                return device
 
     def _digest(self) -> str:
         """Of all that the server is told, to see whether it would be anything new."""

@@ -4,13 +4,14 @@ import email.utils
 import os
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from clarion import __version__
-from clarion.errors import ClarionError, FieldError, Forbidden, InvalidRequest, Unauthenticated, Unavailable
+from clarion.errors import ClarionError, FieldError, Forbidden, InvalidRequest, NotFound, Unauthenticated, Unavailable
 
 USER_AGENT = f"clarion-agent/{__version__}"
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
@@ -55,7 +56,12 @@ class NotClarion(ClarionError):
     title = "This is not a Clarion server"
 
 
-_PERMANENT: dict[int, type[ClarionError]] = {400: InvalidRequest, 401: Unauthenticated, 403: Forbidden}
+_PERMANENT: dict[int, type[ClarionError]] = {
+    400: InvalidRequest,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+}
 
 
 class Server:
@@ -80,12 +86,12 @@ class Server:
         headers = self._headers | dict(who or {})
         try:
             async with self._http.request(
-                method, self._origin + path, json=body, headers=headers, timeout=TIMEOUT
+                method, self._origin + path, json=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"no answer from {self._origin}: {reason_of(error)}") from None
-        if not response.ok:
+        if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             raise _refusal(response, content, self._origin)
         try:
             return msgspec.json.decode(content, type=answer)
@@ -117,6 +123,8 @@ def _refusal(response: aiohttp.ClientResponse, content: bytes, origin: str) -> C
     status = response.status
     if status == _TOO_MANY or status >= _SERVER_ERROR:
         return Unavailable(f"{origin} answered {status}", retry_after=retry_after(response.headers))
+    if response.headers.get("Location"):  # a key is not carried to where somebody else points
+        return NotClarion(f"{origin} has moved; its new address may be {response.headers['Location']}")
     try:
         told = msgspec.json.decode(content, type=_Document)
     except msgspec.DecodeError:
