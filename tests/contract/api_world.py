@@ -18,6 +18,7 @@ from clarion.crypto import base64url
 from clarion.crypto.signing import Signer
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.crypto.webpush import Receiver
+from contract.support_gateway import new_gateway
 from story.world import SECRET, World
 
 ORIGIN = "https://push.example"
@@ -114,6 +115,8 @@ async def _answer(app: App, scope: dict[str, Any], pieces: list[bytes]) -> Reply
         if message["type"] == "http.response.start":
             assert status == 0, "an answer begins once"
             status = message["status"]
+            names = [name for name, _ in message["headers"]]
+            assert len(names) == len(set(names)), f"a header is there twice: {names}"
             headers.update({name.decode(): value.decode() for name, value in message["headers"]})
         else:
             body += message.get("body", b"")
@@ -141,7 +144,7 @@ class ApiWorld:
             receipts=world.receipts,
             anonymous=world.anonymous,
             unsubscribes=self.unsubscribes,
-            **more,
+            **{"push_service": new_gateway(world.store.push, world.clock, self.settings), **more},
         )
         self.app = create_app(self.services)
         self.anyone = Api(self.app)

@@ -1,17 +1,21 @@
 """Our push service as one part: what bootstrap builds, starts and mounts."""
 
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from clarion.config import Settings
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
+from clarion.gateway import matrix
 from clarion.gateway.acks import Acknowledgements
-from clarion.gateway.asgi import EndpointApp
-from clarion.gateway.endpoint import PushEndpoint
+from clarion.gateway.asgi import App, EndpointApp
+from clarion.gateway.broadcasts import Broadcasts
+from clarion.gateway.endpoint import Limits, PushEndpoint
 from clarion.gateway.extract import Extractor
+from clarion.gateway.matrix import MatrixApp
 from clarion.gateway.node import Node
+from clarion.gateway.presence import Presence
 from clarion.gateway.registry import Registry
 from clarion.gateway.router import Router, topic_of
 from clarion.gateway.session import Session
@@ -37,9 +41,11 @@ class Gateway:
         signer: Signer,
         *,
         capacity: int = CAPACITY,
+        limits: Limits | None = None,
     ) -> None:
         tasks = Tasks()
         registry: Registry[Session] = Registry(capacity)
+        self._broadcasts = Broadcasts(store, bus, clock, registry)
         self._settings = settings
         self._bus = bus
         self._node = Node(
@@ -51,43 +57,60 @@ class Gateway:
             registry=registry,
             acks=Acknowledgements(store, tasks),
             tasks=tasks,
+            broadcasts=self._broadcasts,
         )
+        self._presence = Presence(self._node)
         self._router = Router(self._node, bus)
         extractor = Extractor(tokens, VapidVerifier(settings.endpoint_origin), signer)
-        self._endpoint = PushEndpoint(self._node, extractor, self._router)
+        self._endpoint = PushEndpoint(self._node, extractor, self._router, limits)
         self._sockets = SocketServer(self._node, capacity, settings.push_ping_interval, settings.push_ping_timeout)
-        self._unsubscribe: Callable[[], None] | None = None
+        self._subscriptions: list[Callable[[], None]] = []
         self.endpoint_app = EndpointApp(self._endpoint)
+        self.mounts: dict[str, App] = {
+            "/wpush/": self.endpoint_app,
+            "/m/": self.endpoint_app,
+            matrix.PATH: MatrixApp(self._endpoint, settings.endpoint_origin),
+        }
         self.port: int | None = None
 
-    async def start(self, host: str | None = None, port: int | None = None) -> int:
-        """Listen for devices; the port, which the system chooses when 0 is given."""
-        self._unsubscribe = self._bus.subscribe(topic_of(self._node.id), self._router.on_bus)
+    async def start(
+        self, host: str | None = None, port: int | None = None, *, tls: Mapping[str, Any] | None = None
+    ) -> int:
+        """Listen for devices; the port, which the system chooses when 0 is given.
+
+        `tls`: what `create_server` takes to listen with TLS.
+        """
+        self._subscriptions.append(self._bus.subscribe(topic_of(self._node.id), self._router.on_bus))
+        self._subscriptions.append(await self._broadcasts.watch())
+        await self._presence.start()
         wanted = self._settings.push_port if port is None else port
-        self.port = await self._sockets.start(host or self._settings.host, wanted, _tls(self._settings))
+        self.port = await self._sockets.start(host or self._settings.host, wanted, tls or {})
         return self.port
 
-    async def accept(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        """Requests to the push endpoint, answered in order without HTTP: for the local transport."""
-        return await self._endpoint.accept(requests)
+    async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
+        """Requests to the push endpoint, answered in order without HTTP; without an address from our own sender."""
+        return await self._endpoint.accept(requests, address)
 
     def connected(self, uaid: str) -> bool:
         """Whether this node holds the device's socket."""
-        session = self._node.registry.get(bytes.fromhex(uaid))
-        return session is not None and session.identified
+        return self._presence.is_here(bytes.fromhex(uaid))
+
+    async def presence(self, addresses: Sequence[str | None]) -> list[bool | None]:
+        """See `ports.PushService`."""
+        return await self._presence.of(addresses)
+
+    async def broadcasts(self) -> dict[str, str]:
+        """See `ports.PushService`."""
+        return await self._node.store.broadcasts()
+
+    async def set_broadcast(self, id: str, version: str) -> None:
+        """See `ports.PushService`."""
+        await self._broadcasts.set(id, version)
 
     async def close(self) -> None:
         """Send the devices away, and finish what they had said."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
+        while self._subscriptions:
+            self._subscriptions.pop()()
+        await self._presence.stop()
         await self._sockets.close()
         await self._node.tasks.finish(_FINISH_S)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context

@@ -6,13 +6,14 @@ store wait their turn, everything else is handled as it comes.
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from uuid import uuid4
 
 import structlog
 
 from clarion.errors import Unavailable
 from clarion.gateway import metrics
-from clarion.gateway.identified import Disconnect, Identified, Outlet, broadcasts_for
+from clarion.gateway.identified import Disconnect, Identified, Outlet
 from clarion.gateway.node import Node
 from clarion.model import Key
 from clarion.ports import PushMessage
@@ -55,8 +56,9 @@ class Unidentified:
             name = uuid4().hex
             await session.claim(bytes.fromhex(name))
         metrics.HELLOS.labels("new" if device is None else "known").inc()
-        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device)
-        return identified, Welcome(uaid=name, broadcasts=broadcasts_for(message.broadcasts or {}))
+        followed = message.broadcasts or {}
+        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device, followed)
+        return identified, Welcome(uaid=name, broadcasts=self._node.broadcasts.answer(followed))
 
     async def _known(self, name: str, session: "Session") -> Key | None:
         # The place comes first: an older connection has then finished its acks, and the router finds us before we read.
@@ -99,7 +101,13 @@ class Session:
             if state.on(message):
                 self.poke()
         except Disconnect as reason:
-            self.close(reason.code, reason.text)
+            self.refuse(reason.code, reason.text)
+
+    def refuse(self, code: CloseCode, reason: str) -> None:
+        """`close` for what the device does wrong: one line in the log."""
+        if not self._ending:
+            log.info("device_refused", code=code.value, reason=reason)
+            self.close(code, reason)
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket and forget what has not been done yet."""
@@ -151,6 +159,11 @@ class Session:
         """Send a message that is not stored; False when the device cannot take it now."""
         return isinstance(self._state, Identified) and not self._ending and self._state.push_instant(message)
 
+    def announce(self, changed: Mapping[str, str]) -> None:
+        """Broadcasts have another version; before the hello is answered, the answer will have it."""
+        if isinstance(self._state, Identified) and not self._ending:
+            self._state.announce(changed)
+
     def poke(self) -> None:
         """Something waits in the store, or there is room again: send what is due."""
         if not self._ending:
@@ -163,7 +176,7 @@ class Session:
         if self._commands is None:
             self._commands = deque()
         if len(self._commands) >= _MAX_COMMANDS:
-            self.close(CloseCode.ERROR, "too many commands at once")
+            self.refuse(CloseCode.ERROR, "too many commands at once")
             return
         self._commands.append(message)
         self._start()
@@ -184,7 +197,7 @@ class Session:
                 else:
                     break
             except Disconnect as reason:
-                self.close(reason.code, reason.text)
+                self.refuse(reason.code, reason.text)
             except Exception as error:  # noqa: BLE001 - whatever fails here, the device is told and comes back
                 self._fail(error)
         self._commands = None

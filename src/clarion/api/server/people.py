@@ -18,6 +18,7 @@ from clarion.api.registering import registration
 from clarion.api.schemas import AnyDevice, ConsentPut, UserPut
 from clarion.api.services import Services
 from clarion.errors import InvalidRequest
+from clarion.journey.permission import Said
 from clarion.model import Project, User, UserChange
 from clarion.ports import DecisionRecord, DeliveryRecord
 
@@ -96,15 +97,8 @@ async def put_consent(
     services: FromServices, caller: FromCaller, user_id: UserIdInPath, data: JSONBody[ConsentPut]
 ) -> ConsentAnswer:
     """A new line in the ledger of consents; without a channel, one for each channel of the category."""
-    await services.pipeline.consent(
-        caller.project,
-        user_id,
-        category=data.category,
-        channel=data.channel,
-        granted=data.granted,
-        source=data.source,
-        wording=data.wording,
-    )
+    said = [Said(data.category, data.channel, data.granted)]
+    await services.pipeline.consent(caller.project, user_id, said, source=data.source, wording=data.wording)
     return await _consents(services, caller.project, user_id)
 
 
@@ -132,10 +126,13 @@ async def register_device(
 
 @get("/v1/users/{user_id:str}/devices", **server("read"))
 async def list_devices(services: FromServices, caller: FromCaller, user_id: UserIdInPath) -> DeviceList:
-    """All devices of a user."""
+    """All devices of a user, and which of them are connected to our push service now."""
     user = await _user(services, caller.project, user_id)
     devices = await services.store.devices.of_user(caller.project.key, user.key)
-    return DeviceList(items=[DeviceAnswer.of(device) for device in devices])
+    connected = await services.push_service.presence([device.address for device in devices])
+    return DeviceList(
+        items=[DeviceAnswer.of(device, connected=now) for device, now in zip(devices, connected, strict=True)]
+    )
 
 
 @delete("/v1/devices/{device_id:str}", **server("write"))
