@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +57,10 @@ class Ended(NamedTuple):
 class DesktopAgent:
     """Starts, dies and comes back with the same home folder."""
 
-    def __init__(self, demo: Demo, desktop: Desktop, home: Path, user: str, key: str) -> None:
+    def __init__(
+        self, demo: Demo, desktop: Desktop, home: Path, user: str, key: str, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """`settings`: more of its environment."""
         home.mkdir(parents=True, exist_ok=True)
         self.user = user
         self.home = home
@@ -67,6 +70,7 @@ class DesktopAgent:
         self._opened = home / "opened.txt"
         self._demo = demo
         self._key = key
+        self._settings = dict(settings or {})
         self._desktop = desktop
         self._process: subprocess.Popen[bytes] | None = None
         self._browser = home / "browser"
@@ -83,6 +87,7 @@ class DesktopAgent:
             "BROWSER": str(self._browser),
             "LANG": "de_AT.UTF-8",
             "TZ": "Europe/Vienna",
+            **self._settings,
         }
 
     @property

@@ -11,6 +11,7 @@ from desktop_agent import DesktopAgent, screen_saver
 from harness import Desktop, require
 
 import clarion.demo
+from certificates import Authority, Pair
 
 pytestmark = pytest.mark.browser
 
@@ -176,7 +177,8 @@ async def test_what_was_stored_while_the_agent_was_away(demo: Demo, agent: Deskt
         await send(demo, agent, title)
         await states(demo, agent, *["accepted"] * number)  # stored before the next one is sent
     assert shown(desktop) == []
-    assert await agent.start() == device
+    again = await agent.start()
+    assert (again["id"], again["address"]) == (device["id"], device["address"])
     await states(demo, agent, "displayed", "displayed", "displayed")
     assert shown(desktop) == ["One", "Two", "Three"]
 
@@ -216,6 +218,26 @@ async def test_a_tap_on_what_an_earlier_process_showed(demo: Demo, agent: Deskto
     desktop.click(shipped)
     await agent.until_opened(f"{demo.url}/sale", f"{demo.url}/shipped")
     await demo.receipt(agent.user, "clicked", nth=2)
+
+
+async def test_over_tls_with_an_authority_of_ones_own(desktop: Desktop, tmp_path: Path) -> None:
+    authority, pair = Authority(tmp_path), Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
+    authority.issue(pair)
+    demo = Demo(tmp_path / "demo", pair.settings(), trust=authority.trust())
+    await demo.start()
+    key = (await demo.call("POST", "/v1/keys", {"kind": "public"}))["key"]
+    stranger = DesktopAgent(demo, desktop, tmp_path / "stranger", "ada", key)
+    agent = DesktopAgent(demo, desktop, tmp_path / "home", "ada", key, {"SSL_CERT_FILE": str(authority.path)})
+    try:
+        refused = await stranger.run(*stranger.options)
+        assert (refused.code, "does not trust its certificate" in " ".join(refused.err.split())) == (1, True)
+        await agent.start()
+        await send(demo, agent, "Sealed", url=f"{demo.url}/sealed")
+        desktop.click(await desktop.next_notification())
+        await states(demo, agent, "clicked")
+    finally:
+        agent.kill()
+        demo.kill()
 
 
 async def test_a_second_agent_of_the_same_person_on_this_machine_is_refused(agent: DesktopAgent) -> None:

@@ -103,6 +103,8 @@ def reason_of(error: BaseException) -> str:
     """What failed, in words."""
     if isinstance(error, TimeoutError):
         return "it took too long"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "this machine does not trust its certificate; SSL_CERT_FILE can name another authority"
     if isinstance(error, aiohttp.ClientConnectorError) and (error.os_error.errno or 0) > 0:
         return os.strerror(error.os_error.errno or 0)
     return str(error) or type(error).__name__
