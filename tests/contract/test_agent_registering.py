@@ -122,12 +122,11 @@ async def test_a_new_vapid_key_needs_a_new_channel_and_frees_the_old_one(
     tmp_path: Path, server: Scripted, screen: RecordingScreen
 ) -> None:
     async with running(tmp_path, screen, server=server.origin) as (_, state, _):
-        await server.connection()
+        socket = await server.connection()
         await until(lambda: state.kept.told is not None, "registered")
         old = state.kept.channel_id
-    server.vapid = KeyPair.generate().public_text
-    async with running(tmp_path, screen, server=server.origin) as (_, state, _):
-        await server.connection()
+        server.vapid = KeyPair.generate().public_text
+        await socket.close(code=1001)
         await until(lambda: bool(server.said("unregister")), "the old channel is given up")
     assert server.said("unregister")[0]["channelID"] == old
     assert [device["vapid_public_key"] for device in server.registrations][1] == server.vapid

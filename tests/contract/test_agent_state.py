@@ -64,6 +64,15 @@ def test_what_is_no_state_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     assert text.read_text().startswith("not a database")
 
 
+def test_a_state_whose_content_is_broken_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    State(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE kept SET what = '{}'")
+    with pytest.raises(ConfigurationError, match="installation"):
+        State(path)
+
+
 def test_a_state_of_another_version_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "agent.db"
     State(path).close()

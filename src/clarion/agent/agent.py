@@ -63,7 +63,6 @@ class Agent:
         self._surroundings = Surroundings(self._look_again)
         self._again = asyncio.Event()
         self._line: Connection | None = None
-        self._config: Config | None = None
 
     async def run(self) -> None:
         """Until the push service says to stay away. Raises ClarionError for what somebody must mend."""
@@ -98,8 +97,6 @@ class Agent:
                 why, retry_after_s = error.detail, error.retry_after
             if time.monotonic() - begun >= STABLE_S:
                 self._backoff.reset()
-            else:
-                self._config = None
             wait = self._backoff.next(retry_after_s)
             log.warning("disconnected", why=why, again_in_s=round(wait, 1))
             self._again.clear()
@@ -108,7 +105,7 @@ class Agent:
 
     async def _session(self) -> None:
         """One connection, from hello to its end. Raises Lost or ClarionError."""
-        config = await self._known_config()
+        config = await self._current_config()
         url = self._options.push_url or config.push_url
         async with connected(self._http, url, self._state.kept.uaid) as line:
             self._line = line
@@ -128,18 +125,17 @@ class Agent:
         self._display.reports.set()
         return code
 
-    async def _known_config(self) -> Config:
+    async def _current_config(self) -> Config:
         """As the server tells it now; while it is away, as it told before: the push service may be there."""
-        if self._config is None:
-            try:
-                self._config = await self._server.config()
-            except Unavailable:
-                kept = self._state.kept
-                if not self._at_home or kept.project is None or kept.push_url is None or kept.vapid is None:
-                    raise
-                return Config(project=kept.project, push_url=kept.push_url, vapid_public_key=kept.vapid)
-            self._remember(self._config)
-        return self._config
+        try:
+            config = await self._server.config()
+        except Unavailable:
+            kept = self._state.kept
+            if not self._at_home or kept.project is None or kept.push_url is None or kept.vapid is None:
+                raise
+            return Config(project=kept.project, push_url=kept.push_url, vapid_public_key=kept.vapid)
+        self._remember(config)
+        return config
 
     def _remember(self, config: Config) -> None:
         """Another server, or another key and VAPID key at once, is another project: nothing of the old one is its."""

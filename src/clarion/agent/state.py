@@ -80,14 +80,9 @@ class State:
             if sys.platform != "win32":
                 path.chmod(0o600)
             self.db = _opened(path)
-        except (OSError, sqlite3.Error) as error:
+            self._kept = self._read()
+        except (OSError, sqlite3.Error, msgspec.MsgspecError) as error:
             raise ConfigurationError(f"{path} cannot be used as the agent's state (--state): {error}") from None
-        found = self.db.execute("SELECT what FROM kept").fetchone()
-        if found is None:
-            self._kept = _newborn()
-            self._write()
-        else:
-            self._kept = msgspec.json.decode(found[0], type=Kept)
 
     @property
     def kept(self) -> Kept:
@@ -119,6 +114,14 @@ class State:
     def close(self) -> None:
         """Nothing is lost: everything is on disk."""
         self.db.close()
+
+    def _read(self) -> Kept:
+        found = self.db.execute("SELECT what FROM kept").fetchone()
+        if found is not None:
+            return msgspec.json.decode(found[0], type=Kept)
+        self._kept = _newborn()
+        self._write()
+        return self._kept
 
     def _write(self) -> None:
         what = msgspec.json.encode(self._kept).decode()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib.util
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -128,6 +129,8 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             runner.run(_until_told(work))
     except Unavailable as error:
         raise Problem("The server is not there", f"{error.detail}. Does it run, and is this its address?") from None
+    except sqlite3.Error as error:  # a full disk; what was not kept was not acknowledged either, and comes again
+        raise Problem("The agent cannot keep what it must (--state)", str(error)) from None
     except KeyboardInterrupt:
         pass
 
