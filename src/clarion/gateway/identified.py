@@ -127,9 +127,14 @@ class Identified:
         return False
 
     async def command(self, message: Register | Unregister) -> None:
-        """Handle and answer what the store must do. Raises Disconnect for a malformed channelID."""
+        """Handle and answer what the store must do. Raises Disconnect for a malformed channelID.
+
+        The answer says too that what was acknowledged before is written: no crash brings it again.
+        """
         if not is_channel_id(message.channel_id):
             raise Disconnect(CloseCode.ERROR, "channelID: must be a UUID in lowercase with dashes")
+        if self._device is not None:
+            await self._node.acks.settle(self._device)
         if isinstance(message, Register):
             status, endpoint = await self._register(message)
             self._outlet.send(Registered(channel_id=message.channel_id, status=status, push_endpoint=endpoint))
@@ -251,7 +256,6 @@ class Identified:
 
     async def _reset(self, device: Key) -> None:
         metrics.RESETS.inc()
-        log.info("device_reset", device=device, limit=self._node.message_limit)
         self._device = None
         await self._node.store.forget(device)
         raise Disconnect(CloseCode.UAID_RESET, "too many messages were waiting")
