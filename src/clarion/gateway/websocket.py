@@ -45,9 +45,7 @@ MAX_MESSAGE = 64 * 1024
 CLOSE_GRACE_S = 2.0
 """For the device's half of the closing handshake."""
 _READ_BUFFER = 2048  # picows' least; it grows for who sends more
-_RECEIVE_WINDOW = (
-    32 * 1024
-)  # bytes in the kernel, which doubles it: picows' buffer becomes as large as what waits there
+_RECEIVE_WINDOW = 32 * 1024  # bytes in the kernel; picows' buffer grows to what it finds there, and stays so
 _FRAME_HEADER = 14  # room that picows asks for before a payload to be sent without a copy
 _SHORTEST_TICK_S = 0.01
 _CLOSE_CODES = range(1_000, 5_000)
