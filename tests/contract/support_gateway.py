@@ -199,6 +199,7 @@ async def push_service(
     bus: Bus | None = None,
     origin: str = ORIGIN,
     capacity: int = 1_000,
+    tls: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     **settings: Any,
 ) -> AsyncIterator[PushService]:
@@ -207,7 +208,7 @@ async def push_service(
     store = store or MemoryStore(clock).push
     async with AsyncExitStack() as stack:
         gateway = new_gateway(store, clock, new_settings(origin, **settings), bus, capacity=capacity, limits=limits)
-        await gateway.start("127.0.0.1", 0)
+        await gateway.start("127.0.0.1", 0, tls=tls)
         stack.push_async_callback(gateway.close)
         yield PushService(gateway, store, clock, origin, stack)
 

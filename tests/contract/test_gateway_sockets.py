@@ -3,19 +3,12 @@
 import asyncio
 import gc
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from clarion.gateway import websocket
 from clarion.gateway.session import Session
@@ -25,7 +18,6 @@ from contract.support_gateway import (
     PushService,
     data_of,
     push_service,
-    random_body,
 )
 
 
@@ -257,41 +249,6 @@ async def test_a_device_that_does_not_answer_a_close_is_cut_off(monkeypatch: pyt
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await raw.receive()
         raw.writer.close()
-
-
-async def test_devices_may_connect_by_tls(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    trust = _certificate(certificate, key)
-    async with push_service(tls_cert=certificate, tls_key=key) as service:
-        device = Device(f"wss://localhost:{service.gateway.port}/")
-        await device.connect(ssl=trust)
-        await device.hello()
-        endpoint = await device.register()
-        body = random_body(4_000)
-        await service.push(endpoint, body)
-        assert data_of(await device.hear()) == body
-        await device.leave()
-
-
-def _certificate(path: Path, key_path: Path) -> ssl.SSLContext:
-    """A self-signed certificate for localhost; what trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
-    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return ssl.create_default_context(cafile=str(path))
 
 
 async def test_a_device_that_closes_is_answered_and_forgotten(service: PushService) -> None:

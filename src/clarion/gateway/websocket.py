@@ -7,8 +7,9 @@ import asyncio
 import logging
 import math
 import socket
-import ssl
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from multidict import CIMultiDict
@@ -45,7 +46,7 @@ MAX_MESSAGE = 64 * 1024
 CLOSE_GRACE_S = 2.0
 """For the device's half of the closing handshake."""
 _READ_BUFFER = 2048  # picows' least; it grows for who sends more
-_RECEIVE_WINDOW = 32 * 1024  # bytes in the kernel; picows' buffer grows to what it finds there, and stays so
+_RECEIVE_WINDOW = 32 * 1024  # bytes in the kernel, which doubles it; picows' buffer grows to what waits there
 _FRAME_HEADER = 14  # room that picows asks for before a payload to be sent without a copy
 _SHORTEST_TICK_S = 0.01
 _CLOSE_CODES = range(1_000, 5_000)
@@ -265,21 +266,20 @@ class SocketServer:
         self._server: asyncio.Server | None = None
         self._turning: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen; the port, which the system chooses when 0 is given."""
+    async def start(self, host: str, port: int, tls: Mapping[str, Any]) -> int:
+        """Listen; the port, which the system chooses when 0 is given. `tls`: what `create_server` takes for TLS."""
         self._server = await ws_create_server(
             self._accept,
             host,
             port,
-            ssl=tls,
             logger_name=_picows_logger(),
             max_frame_size=MAX_MESSAGE,
             read_buffer_init_size=_READ_BUFFER,
             websocket_handshake_timeout=HELLO_TIMEOUT_S,
-            ssl_handshake_timeout=HELLO_TIMEOUT_S if tls is not None else None,
             enable_auto_pong=False,  # it would answer whatever its reserved bits say
             use_aiofastnet=False,  # five kilobytes less a connection
             backlog=4096,
+            **tls,
         )
         self._turning = asyncio.get_running_loop().create_task(self._turn())
         return int(self._server.sockets[0].getsockname()[1])
