@@ -60,7 +60,11 @@ class Device:
     async def connect(self, **options: Any) -> "Device":
         self._session = aiohttp.ClientSession()
         options = {"protocols": ("push-notification",), "max_msg_size": 0} | options
-        self._socket = await self._session.ws_connect(self.url, **options)
+        try:
+            self._socket = await self._session.ws_connect(self.url, **options)
+        except BaseException:
+            await self._session.close()
+            raise
         return self
 
     async def say(self, message: Mapping[str, Any]) -> None:

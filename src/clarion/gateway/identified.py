@@ -248,9 +248,12 @@ class Identified:
         """What waits and was not sent on this connection; acks that are on their way count."""
         node = self._node
         await node.acks.settle(device)
-        # As of now: what is acknowledged during the read may be in its answer.
-        sent = frozenset(self._outstanding or ())
-        waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), self._least)
+        least = None
+        while least is not self._least:  # else what it has just said it does not want would be sent after the answer
+            least = self._least
+            # As of now: what is acknowledged during the read may be in its answer.
+            sent = frozenset(self._outstanding or ())
+            waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), least)
         new = [(each.key, each) for each in waiting if each.key is not None and each.key not in sent]
         return new[:limit]
 
