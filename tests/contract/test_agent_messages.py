@@ -140,7 +140,9 @@ async def test_what_is_no_payload_is_not_delivered(desk: Desk, plain: bytes) -> 
 
 
 async def test_fields_of_newer_servers_are_no_harm(desk: Desk) -> None:
-    plain = msgspec.json.encode(msgspec.to_builtins(payload()) | {"v": 2, "hologram": True})
+    actions = [{"id": "track", "title": "Track", "haptics": "strong"}]
+    newer = {"v": 2, "hologram": True, "actions": actions}
+    plain = msgspec.json.encode(msgspec.to_builtins(payload()) | newer)
     assert desk.receive(pushed(desk.state.kept.receiver, plain)) is AckCode.DELIVERED
 
 
