@@ -19,6 +19,7 @@ from clarion.api.http import App
 from clarion.api.protocol import protocol_of
 from clarion.api.services import Services
 from clarion.config import Settings
+from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
@@ -98,11 +99,14 @@ class Platform:
         self.anonymous = AnonymousTokens(self.signer)
         self.store, self.bus = _engine(settings, server=server)
         self.catalog = Catalog(self.store, self.sealer, self.clock, self.bus)
-        self.gateway = Gateway(settings, self.store.push, self.bus, self.clock, EndpointTokens(keys), self.signer)
+        self.gateway = Gateway(
+            settings, self.store.push, self.bus, self.clock, EndpointTokens(keys), self.signer, AndroidIds(keys)
+        )
         self.transport = LocalTransport(
             settings.endpoint_origin,
             self.gateway.accept,
             HttpTransport(allow_private=settings.allow_private_endpoints),
+            self.gateway.issued,
         )
         webpush = WebPushProvider(self.transport, subject=settings.push_subject, own_origin=settings.endpoint_origin)
         self.providers = {webpush.kind: webpush}
@@ -182,7 +186,10 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
 
 def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, App] | None = None) -> App:
     """What answers on the HTTP port: the API, the push endpoint where the gateway is, and what else is mounted."""
-    endpoint = {"/wpush/": platform.gateway.endpoint_app, "/m/": platform.gateway.endpoint_app}
+    gateway = platform.gateway
+    endpoint: dict[str, App] = dict.fromkeys(("/wpush/", "/m/", "/fcm/send/"), gateway.endpoint_app)
+    if platform.settings.gcm:
+        endpoint["/gcm/"] = gateway.gcm_app
     services = Services(
         settings=platform.settings,
         store=platform.store,

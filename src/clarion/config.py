@@ -1,5 +1,6 @@
 """Settings and their defaults. Each is also an environment variable `CLARION_<NAME>` and a key of the TOML file."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between WebSocket pings to a silent device."""
     push_ping_timeout: float = 4.0
     """Seconds that a device has for the pong."""
+    gcm: bool = False
+    """Also serve unmodified Chromium, by the protocol of Google's push service."""
+    gcm_port: int = 8702
+    public_gcm_url: str | None = None
+    """How Chromium reaches that port; default `https://host:gcm_port`."""
     log_level: str = "info"
     log_format: str = "console"
 
@@ -71,6 +77,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def push_url(self) -> str:
         """What a browser's `dom.push.serverURL` is set to."""
         return self.public_push_url or f"ws://{self.host}:{self.push_port}/"
+
+    @property
+    def gcm_url(self) -> str:
+        """Where Chromium's connection for messages goes."""
+        return self.public_gcm_url or f"https://{self.host}:{self.gcm_port}"
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
@@ -156,6 +167,8 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         )
     if settings.vapid_subject and not settings.vapid_subject.startswith(("mailto:", "https://")):
         found.append(FieldError("CLARION_VAPID_SUBJECT", "takes mailto:… or https://…"))
+    if settings.public_gcm_url and not re.fullmatch(r"https://[^/:]+(:\d+)?/?", settings.public_gcm_url):
+        found.append(FieldError("CLARION_PUBLIC_GCM_URL", "takes https://host:port"))
     if bool(settings.tls_cert) != bool(settings.tls_key):
         found.append(FieldError("CLARION_TLS_KEY", "certificate and key go together"))
     if settings.log_format not in {"console", "json"}:

@@ -17,6 +17,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from clarion.config import Settings
+from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.p256 import KeyPair, load_private
 from clarion.crypto.signing import Signer
@@ -187,7 +188,8 @@ def new_gateway(
     store: PushStore, clock: ManualClock, settings: Settings, bus: Bus | None = None, **options: Any
 ) -> Gateway:
     signer = Signer(SECRETS)
-    return Gateway(settings, store, bus or LocalBus(), clock, EndpointTokens(SECRETS), signer, **options)
+    ids = AndroidIds(SECRETS)
+    return Gateway(settings, store, bus or LocalBus(), clock, EndpointTokens(SECRETS), signer, ids, **options)
 
 
 @asynccontextmanager

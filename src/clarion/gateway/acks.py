@@ -32,9 +32,13 @@ class Acknowledgements:
             self._round_done = asyncio.get_running_loop().create_future()
             self._tasks.start(self._write())
 
+    def under_way(self, device: Key) -> bool:
+        """Whether something that was added for this device is not written yet."""
+        return device in self._waiting or device in self._writing
+
     async def settle(self, device: Key) -> None:
         """Until everything that was added for this device is written."""
-        while self._round_done is not None and (device in self._waiting or device in self._writing):
+        while self._round_done is not None and self.under_way(device):
             await asyncio.shield(self._round_done)
 
     async def _write(self) -> None:

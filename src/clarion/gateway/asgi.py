@@ -27,7 +27,10 @@ _PREFLIGHT_MAX_AGE_S = b"86400"
 
 
 class EndpointApp:
-    """`/wpush/{v1|v2}/{token}` and `/m/{id}`, for any origin. Reads `raw_path`, so it may be mounted anywhere."""
+    """`/wpush/{v1|v2}/{token}`, `/fcm/send/{token}` and `/m/{id}`, for any origin.
+
+    Reads `raw_path`, so it may be mounted anywhere.
+    """
 
     def __init__(self, endpoint: PushEndpoint) -> None:
         self._endpoint = endpoint
@@ -36,7 +39,7 @@ class EndpointApp:
         if scope["method"] == "OPTIONS":
             await _send(send, HttpResponse(HTTPStatus.NO_CONTENT.value), _preflight(scope))
             return
-        body = await _body(scope, receive)
+        body = await read_body(scope, receive)
         if body is None:
             return
         try:
@@ -57,7 +60,7 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
     return HttpRequest(method=scope["method"], url=path.decode("latin-1"), headers=headers, body=body)
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
+async def read_body(scope: Scope, receive: Receive) -> bytes | None:
     """At most one byte more than is allowed: that is enough to refuse it. None when the sender went away."""
     body = bytearray()
     if _announced(scope) > MAX_BODY:

@@ -10,6 +10,7 @@ import structlog
 from clarion.errors import Unavailable
 from clarion.gateway import metrics
 from clarion.gateway.extract import Cancel, Discovery, Extractor, Push
+from clarion.gateway.gcm.apps import path_at_google
 from clarion.gateway.node import Node
 from clarion.gateway.refusal import Errno, Refused, answer, not_stored
 from clarion.gateway.router import Envelope, NotStored, Outcome, Router, Stored
@@ -51,8 +52,8 @@ class PushEndpoint:
 
     def _extract(self, request: HttpRequest, now: Millis) -> Push | Cancel | Discovery | Refused:
         try:
-            path = request.url.removeprefix(self._node.origin).partition("?")[0]
-            return self._extractor.extract(request, path, now)
+            path = path_at_google(request.url) or request.url.removeprefix(self._node.origin)
+            return self._extractor.extract(request, path.partition("?")[0], now)
         except Refused as refused:
             return refused
 
@@ -120,6 +121,7 @@ def _envelope(push: Push, channel: PushChannel, now: Millis) -> Envelope:
         urgency=push.urgency.value,
         source=push.source,
         sent_at=now,
+        app=channel.app,
     )
     return Envelope(push.endpoint.uaid, message, instant=push.ttl == 0, node=channel.node)
 

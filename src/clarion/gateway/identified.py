@@ -53,6 +53,10 @@ class Outlet(Protocol):
     """The socket, as a session sees it. What is sent after `close` is dropped."""
 
     def send(self, message: ServerMessage) -> None: ...
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        """Send a push message; `key` when it is stored, and to be acknowledged."""
+        ...
+
     def close(self, code: CloseCode, reason: str) -> None: ...
     def has_room(self) -> bool:
         """False while the device reads too slowly: what can wait in the store must wait there."""
@@ -83,14 +87,15 @@ class Identified:
         "epoch",
     )
 
-    def __init__(self, node: Node, outlet: Outlet, uaid: bytes, device: Key | None) -> None:
+    def __init__(self, node: Node, outlet: Outlet, uaid: bytes, device: Key | None, limit: int | None) -> None:
+        """`limit`: how many messages may have waited for it; None where it could not come back as another device."""
         self._node = node
         self._outlet = outlet
         self._uaid = uaid
         self._device = device
         self._outstanding: set[Key] | None = None  # sent on this connection, stored, not acknowledged
         self._draining = device is not None
-        self._allowance = node.message_limit if device is not None else None  # left of what waited when it connected
+        self._allowance = limit if device is not None else None  # left of what waited when it connected
         self._pinged_at: int | None = None
         self.epoch = 0  # drains begun
 
@@ -98,6 +103,11 @@ class Identified:
     def direct(self) -> bool:
         """No drain is under way."""
         return not self._draining
+
+    @property
+    def settled(self) -> bool:
+        """Whether all acks are in the store."""
+        return self._device is None or not self._node.acks.under_way(self._device)
 
     # --- what the device says ---
 
@@ -237,7 +247,7 @@ class Identified:
         """Send a message that is not stored, unless the device reads too slowly."""
         if not self._outlet.has_room():
             return False
-        self._outlet.send(_notification(message, uuid4().hex))
+        self._outlet.push(message, None)
         metrics.DELIVERED_INSTANT.inc()
         return True
 
@@ -245,7 +255,7 @@ class Identified:
         if self._outstanding is None:
             self._outstanding = set()
         self._outstanding.add(key)
-        self._outlet.send(_notification(message, str(key)))
+        self._outlet.push(message, key)
 
     async def leave(self) -> None:
         """Note that this node holds the device no more."""
@@ -258,7 +268,9 @@ def broadcasts_for(wanted: dict[str, str]) -> Broadcasts:
     return {"errors": dict.fromkeys(wanted, "Broadcast not found")} if wanted else {}
 
 
-def _notification(message: PushMessage, version: str) -> Notification:
+def notification(message: PushMessage, key: Key | None) -> Notification:
+    """A message as autopush tells it. The version of one that is not stored is nobody's key."""
+    version = uuid4().hex if key is None else str(key)
     if not message.data:
         return Notification(channel_id=message.channel_id, version=version)
     data = base64url.encode(message.data)

@@ -1,9 +1,12 @@
 """Our push service as one part: what bootstrap builds, starts and mounts."""
 
+import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from clarion.config import Settings
+from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
@@ -11,6 +14,11 @@ from clarion.gateway.acks import Acknowledgements
 from clarion.gateway.asgi import EndpointApp
 from clarion.gateway.endpoint import PushEndpoint
 from clarion.gateway.extract import Extractor
+from clarion.gateway.gcm.apps import ORIGINS as GOOGLE
+from clarion.gateway.gcm.apps import SEND_PATH, path_at_google
+from clarion.gateway.gcm.certificate import ensure_certificate
+from clarion.gateway.gcm.connection import McsServer
+from clarion.gateway.gcm.http import GcmApp
 from clarion.gateway.node import Node
 from clarion.gateway.registry import Registry
 from clarion.gateway.router import Router, topic_of
@@ -35,6 +43,7 @@ class Gateway:
         clock: Clock,
         tokens: EndpointTokens,
         signer: Signer,
+        ids: AndroidIds,
         *,
         capacity: int = CAPACITY,
     ) -> None:
@@ -53,23 +62,35 @@ class Gateway:
             tasks=tasks,
         )
         self._router = Router(self._node, bus)
-        extractor = Extractor(tokens, VapidVerifier(settings.endpoint_origin), signer)
+        origin = settings.endpoint_origin
+        extractor = Extractor(tokens, VapidVerifier(origin), signer, VapidVerifier(origin, also=GOOGLE))
         self._endpoint = PushEndpoint(self._node, extractor, self._router)
         self._sockets = SocketServer(self._node, capacity, settings.push_ping_interval, settings.push_ping_timeout)
+        self._browsers = McsServer(self._node, ids, capacity, settings.push_ping_interval, settings.push_ping_timeout)
         self._unsubscribe: Callable[[], None] | None = None
         self.endpoint_app = EndpointApp(self._endpoint)
+        self.gcm_app = GcmApp(self._node, ids, settings.gcm_url, settings.http_origin)
         self.port: int | None = None
+        self.gcm_port: int | None = None
 
-    async def start(self, host: str | None = None, port: int | None = None) -> int:
-        """Listen for devices; the port, which the system chooses when 0 is given."""
+    async def start(self, host: str | None = None, port: int | None = None, gcm_port: int | None = None) -> int:
+        """Listen for devices, and for Chromium if the settings say so; the port, which the system chooses for 0."""
         self._unsubscribe = self._bus.subscribe(topic_of(self._node.id), self._router.on_bus)
         wanted = self._settings.push_port if port is None else port
         self.port = await self._sockets.start(host or self._settings.host, wanted, _tls(self._settings))
+        if self._settings.gcm:
+            wanted = self._settings.gcm_port if gcm_port is None else gcm_port
+            self.gcm_port = await self._browsers.start(host or self._settings.host, wanted, self._gcm_tls())
         return self.port
 
     async def accept(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
         """Requests to the push endpoint, answered in order without HTTP: for the local transport."""
         return await self._endpoint.accept(requests)
+
+    def issued(self, url: str) -> bool:
+        """Whether an address at Google's is one that we gave to a Chromium. Needs no look-up."""
+        path = path_at_google(url)
+        return path is not None and self._node.tokens.read("gcm", path.removeprefix(SEND_PATH)) is not None
 
     def connected(self, uaid: str) -> bool:
         """Whether this node holds the device's socket."""
@@ -81,8 +102,18 @@ class Gateway:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        await self._sockets.close()
+        await asyncio.gather(self._sockets.close(), self._browsers.close())
         await self._node.tasks.finish(_FINISH_S)
+
+    def _gcm_tls(self) -> ssl.SSLContext:
+        """For the settings' certificate, else for one of our own."""
+        if (given := _tls(self._settings)) is not None:
+            return given
+        names = (urlsplit(self._settings.gcm_url).hostname or "", "localhost", "127.0.0.1")
+        files = ensure_certificate(self._settings.data, names, self._node.clock.now())
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*files)
+        return context
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
