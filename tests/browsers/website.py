@@ -92,6 +92,10 @@ class Site:
         """Whether no push event came that nobody asked for."""
         return self._pushed.empty()
 
+    async def after(self, seconds: float) -> None:
+        """Let so much time pass: messages expire by the clock."""
+        await asyncio.sleep(seconds)
+
     async def answer(self, request: web.Request) -> web.Response:
         """Any page, its worker, and what the worker posts."""
         if request.path == "/pushed":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ HOST = "127.0.0.1"
 SECRET_KEY = "the secret of the servers that these tests kill"
 _POLL_S = 0.01
 _LOG_TAIL = 40
+_SAMPLE = re.compile(r'\w+\{\w+="([^"]*)"\} (\S+)')
 # Below the range that the system gives to outgoing connections. While a server is away, those who call it again and
 # again would otherwise sooner or later be given its very port as their own.
 _PORTS = range(20_000, 32_000)
@@ -110,6 +112,13 @@ class Server:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
+
+    async def metric(self, name: str) -> dict[str, float]:
+        """A counter of `/metrics` by the value of its one label; 0 for what was never counted."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        found = [_SAMPLE.fullmatch(line) for line in lines if line.startswith(name + "{")]
+        return {match[1]: float(match[2]) for match in found if match}
 
     def kill(self) -> None:
         """SIGKILL: nothing more runs in it when this returns."""

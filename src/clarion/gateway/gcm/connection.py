@@ -124,7 +124,7 @@ class McsConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have all of the methods and none of the base classes.
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         if not self._server.connected(self):
             self.cut()
             return
