@@ -16,6 +16,7 @@ import uvicorn
 from clarion import demo
 from clarion.api.app import create_app
 from clarion.api.http import App
+from clarion.api.limits import Buckets
 from clarion.api.protocol import protocol_of
 from clarion.api.services import Services
 from clarion.config import Settings
@@ -27,12 +28,12 @@ from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.errors import ConfigurationError
-from clarion.gateway import Gateway
+from clarion.gateway import Gateway, Limits
 from clarion.journey.catalog import Catalog
 from clarion.journey.founding import add_key, found
 from clarion.journey.pipeline import WAKE, Pipeline
 from clarion.model import Key, Millis, Project
-from clarion.ports import Bus, Store
+from clarion.ports import Bus, Clock, Store
 from clarion.providers.webpush import WebPushProvider
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.bus import LocalBus
@@ -49,6 +50,9 @@ SWEEP_SECONDS = 30.0
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
 DELIVERIES_AT_ONCE = 4
 COLLECT_AFTER = 20_000
+# Of the push endpoint. A sender may be a whole shop; nobody wants to hear of one thing ten times a second.
+SENDER_PER_S_AND_BURST = (1_000, 10_000)
+TOKEN_PER_S_AND_BURST = (10, 1_000)
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +104,14 @@ class Platform:
         self.store, self.bus = _engine(settings, server=server)
         self.catalog = Catalog(self.store, self.sealer, self.clock, self.bus)
         self.gateway = Gateway(
-            settings, self.store.push, self.bus, self.clock, EndpointTokens(keys), self.signer, AndroidIds(keys)
+            settings,
+            self.store.push,
+            self.bus,
+            self.clock,
+            EndpointTokens(keys),
+            self.signer,
+            AndroidIds(keys),
+            limits=_push_limits(self.clock) if settings.rate_limits else None,
         )
         self.transport = LocalTransport(
             settings.endpoint_origin,
@@ -146,6 +157,10 @@ class Platform:
         return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
 
 
+def _push_limits(clock: Clock) -> Limits:
+    return Limits(by_address=Buckets(clock, *SENDER_PER_S_AND_BURST), by_token=Buckets(clock, *TOKEN_PER_S_AND_BURST))
+
+
 def _engine(settings: Settings, *, server: bool) -> tuple[Store, Bus]:
     """The database, and the bus that goes with it."""
     if settings.database_url is None:
@@ -186,10 +201,6 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
 
 def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, App] | None = None) -> App:
     """What answers on the HTTP port: the API, the push endpoint where the gateway is, and what else is mounted."""
-    gateway = platform.gateway
-    endpoint: dict[str, App] = dict.fromkeys(("/wpush/", "/m/", "/fcm/send/"), gateway.endpoint_app)
-    if platform.settings.gcm:
-        endpoint["/gcm/"] = gateway.gcm_app
     services = Services(
         settings=platform.settings,
         store=platform.store,
@@ -201,7 +212,8 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
         receipts=platform.receipts,
         anonymous=platform.anonymous,
         unsubscribes=UnsubscribeTokens(platform.signer),
-        mounts={**(endpoint if "gateway" in roles else {}), **(mounts or {})},
+        push_service=platform.gateway,
+        mounts={**(platform.gateway.mounts if "gateway" in roles else {}), **(mounts or {})},
         checks=platform.checks,
         serves_api="api" in roles,
     )

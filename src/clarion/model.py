@@ -169,12 +169,18 @@ STATE_OF_RECEIPT = {
 
 
 class Urgency(StrEnum):
-    """RFC 8030 section 5.3."""
+    """RFC 8030 section 5.3, the least first."""
 
     VERY_LOW = "very-low"
     LOW = "low"
     NORMAL = "normal"
     HIGH = "high"
+
+    @property
+    def and_above(self) -> tuple["Urgency", ...]:
+        """Itself and all that are more urgent."""
+        every = tuple(Urgency)
+        return every[every.index(self) :]
 
 
 class LockScreen(StrEnum):

@@ -32,6 +32,7 @@ from clarion.model import (
     Reason,
     Receipt,
     Registration,
+    Urgency,
     User,
     UserChange,
 )
@@ -619,8 +620,10 @@ class PushStore(Protocol):
         """
         ...
 
-    async def waiting(self, device: Key, after: Key, limit: int, now: Millis) -> list[PushMessage]:
-        """Unexpired and unacknowledged: topic messages first, then by key; beyond those that `after` covers."""
+    async def waiting(
+        self, device: Key, after: Key, limit: int, now: Millis, least: Urgency = Urgency.VERY_LOW
+    ) -> list[PushMessage]:
+        """Unexpired, unacknowledged and at least so urgent: topic messages first, then by key; keys beyond `after`."""
         ...
 
     async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
@@ -629,7 +632,24 @@ class PushStore(Protocol):
 
     async def delete(self, key: Key, channel: Key) -> bool: ...
     async def sweep(self, now: Millis) -> int:
-        """Remove what has expired; how many."""
+        """Remove what has expired, and nodes that ended without a word; how many messages."""
+        ...
+
+    async def beat(self, node: str, now: Millis) -> None:
+        """This node lives: what the store says of the devices that it holds is true."""
+        ...
+
+    async def ended(self, node: str) -> None:
+        """This node holds no devices any more."""
+        ...
+
+    async def connected(self, uaids: Sequence[str], since: Millis) -> set[str]:
+        """Those whose socket is held by a node that gave a sign of life at `since` or later."""
+        ...
+
+    async def set_broadcast(self, id: str, version: str, now: Millis) -> None: ...
+    async def broadcasts(self) -> dict[str, str]:
+        """Version by id, of all."""
         ...
 
 
@@ -669,6 +689,30 @@ class Store(Protocol):
 
 
 # --- the outside -----------------------------------------------------------------------------------------------------
+
+
+class PushService(Protocol):
+    """Our own push service, as others in the house see it. Every process may ask, whoever holds the sockets."""
+
+    async def presence(self, addresses: Sequence[str | None]) -> list[bool | None]:
+        """Whether the device behind each Web Push address is connected now; None when it is not one of ours."""
+        ...
+
+    async def broadcasts(self) -> dict[str, str]:
+        """Version by id, of all."""
+        ...
+
+    async def set_broadcast(self, id: str, version: str) -> None:
+        """Durable when it returns; every device that asked for it is told."""
+        ...
+
+
+class Limiter(Protocol):
+    """A brake against floods: buckets by name, which anybody may drain and time fills again."""
+
+    def take(self, name: tuple[str, str], cost: float = 1) -> None:
+        """Raises RateLimited, with the seconds to wait, when the bucket of that name is empty."""
+        ...
 
 
 class Bus(Protocol):

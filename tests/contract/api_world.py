@@ -18,6 +18,7 @@ from clarion.crypto import base64url
 from clarion.crypto.signing import Signer
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.crypto.webpush import Receiver
+from contract.support_gateway import new_gateway
 from story.world import SECRET, World
 
 ORIGIN = "https://push.example"
@@ -141,7 +142,7 @@ class ApiWorld:
             receipts=world.receipts,
             anonymous=world.anonymous,
             unsubscribes=self.unsubscribes,
-            **more,
+            **{"push_service": new_gateway(world.store.push, world.clock, self.settings), **more},
         )
         self.app = create_app(self.services)
         self.anyone = Api(self.app)

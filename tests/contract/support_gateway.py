@@ -22,7 +22,7 @@ from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.p256 import KeyPair, load_private
 from clarion.crypto.signing import Signer
 from clarion.errors import Unavailable
-from clarion.gateway import Gateway
+from clarion.gateway import Gateway, Limits
 from clarion.model import Millis
 from clarion.ports import Bus, HttpRequest, HttpResponse, PushStore
 from clarion.testing import ManualClock, MemoryStore
@@ -199,13 +199,14 @@ async def push_service(
     bus: Bus | None = None,
     origin: str = ORIGIN,
     capacity: int = 1_000,
+    limits: Limits | None = None,
     **settings: Any,
 ) -> AsyncIterator[PushService]:
     """A gateway that listens for devices, on a port of its own; messages are handed in without HTTP."""
     clock = clock or ManualClock()
     store = store or MemoryStore(clock).push
     async with AsyncExitStack() as stack:
-        gateway = new_gateway(store, clock, new_settings(origin, **settings), bus, capacity=capacity)
+        gateway = new_gateway(store, clock, new_settings(origin, **settings), bus, capacity=capacity, limits=limits)
         await gateway.start("127.0.0.1", 0)
         stack.push_async_callback(gateway.close)
         yield PushService(gateway, store, clock, origin, stack)

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from urllib.parse import urlencode
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from clarion.crypto.p256 import KeyPair, generate
+from clarion.crypto.p256 import KeyPair
 from clarion.gateway.gcm.certificate import AUTHORITY
 from contract.support_gateway import PATIENCE_S, PushService, vapid
 
@@ -26,7 +25,7 @@ _KINDS = {
     "bytes": _Type.TYPE_BYTES,
     "bool": _Type.TYPE_BOOL,
 }
-# Number, name and type of the fields, as chromium's google_apis/gcm/protocol/{mcs,checkin}.proto has them; `*`: repeated.
+# Number, name and type of the fields, as Chromium's google_apis/gcm/protocol/*.proto has them; `*`: repeated.
 _MESSAGES = {
     "Heartbeat": "1 stream_id int, 2 last_stream_id_received int, 3 status int",
     "ErrorInfo": "1 code int, 2 message text, 3 type text",
@@ -99,7 +98,7 @@ class Browser:
     trust: Path
     id: int = 0
     token: int = 0
-    pair: KeyPair = field(default_factory=generate)
+    pair: KeyPair = field(default_factory=KeyPair.generate)
     heard: int = 0  # frames of the server: their stream ids
     said: int = 0
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -232,7 +231,9 @@ class Browser:
 
     async def ack(self, up_to: int | None = None) -> None:
         """All that was heard, or all up to a stream id."""
-        await self.say(IQ, type=1, id="", extension={"id": STREAM_ACK, "data": b""}, last_stream_id_received=up_to or self.heard)
+        await self.say(
+            IQ, type=1, id="", extension={"id": STREAM_ACK, "data": b""}, last_stream_id_received=up_to or self.heard
+        )
 
     async def silence(self) -> Any:
         """Nothing waits to be heard: asked by a ping, whose answer would come after it. Returns the answer."""
@@ -248,12 +249,9 @@ class Browser:
 
     # --- its senders ---
 
-    async def push(self, endpoint: str, body: bytes = b"sealed", ttl: int = 60, audience: str = GOOGLE, **headers: str) -> None:
+    async def push(
+        self, endpoint: str, body: bytes = b"sealed", ttl: int = 60, audience: str = GOOGLE, **headers: str
+    ) -> None:
         """A push by the sender whose key it registered is accepted."""
         authorization = vapid(self.pair, audience, self.service.clock.now())
         await self.service.push(endpoint, body, ttl, Authorization=authorization, **headers)
-
-
-def form_key(pair: KeyPair) -> str:
-    """As a form has it."""
-    return urlsafe_b64encode(pair.public).decode().rstrip("=")

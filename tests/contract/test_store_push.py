@@ -2,7 +2,7 @@
 
 import asyncio
 
-from clarion.model import Key, Millis
+from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushMessage, Store
 from contract.support import NOW, new_channel, push_message, soon
 
@@ -243,6 +243,55 @@ async def test_keys_are_never_used_again_whatever_was_deleted(store: Store) -> N
         if number % 5 == 0:
             await store.push.sweep(NOW + 10**9)
     assert len(seen) == 12
+
+
+async def test_only_messages_that_are_urgent_enough_are_read(store: Store) -> None:
+    device, channel = await new_channel(store)
+    for urgency in Urgency:
+        await add_one(store, push_message(device, channel, urgency.encode(), urgency=urgency.value))
+    for least in Urgency:
+        found = await store.push.waiting(device, 0, 100, NOW, least)
+        assert [message.data.decode() for message in found] == list(least.and_above)
+
+
+# --- nodes and broadcasts --------------------------------------------------------------------------------------------
+
+
+async def test_a_device_is_connected_while_its_node_gives_signs_of_life(store: Store) -> None:
+    await store.push.register(UAID, "c1", None, "node-1", NOW)
+    await store.push.register(OTHER_UAID, "c1", None, "node-2", NOW)
+    both = [UAID, OTHER_UAID, "c" * 32]
+    assert await store.push.connected(both, NOW) == set()
+    await store.push.beat("node-1", NOW)
+    await store.push.beat("node-2", NOW - 1)
+    assert await store.push.connected(both, NOW) == {UAID}
+    await store.push.beat("node-2", NOW + 5)
+    assert await store.push.connected(both, NOW) == {UAID, OTHER_UAID}
+    await store.push.ended("node-1")
+    assert await store.push.connected(both, NOW) == {OTHER_UAID}
+
+
+async def test_a_device_whose_socket_closed_is_not_connected(store: Store) -> None:
+    device = await store.push.register(UAID, "c1", None, "node-1", NOW)
+    await store.push.beat("node-1", NOW)
+    await store.push.gone(device, "node-1")
+    assert await store.push.connected([UAID], NOW) == set()
+
+
+async def test_a_node_that_has_long_been_silent_is_swept_out(store: Store) -> None:
+    await store.push.register(UAID, "c1", None, "node-1", NOW)
+    await store.push.beat("node-1", NOW)
+    await store.push.sweep(NOW + 3_600_000)
+    assert await store.push.connected([UAID], NOW) == {UAID}
+    await store.push.sweep(NOW + 3_600_001)
+    assert await store.push.connected([UAID], NOW) == set()
+
+
+async def test_a_broadcast_has_the_version_that_it_was_given_last(store: Store) -> None:
+    assert await store.push.broadcasts() == {}
+    for id, version in (("b/1", "v1"), ("a", "v1"), ("b/1", "v2")):
+        await store.push.set_broadcast(id, version, NOW)
+    assert list((await store.push.broadcasts()).items()) == [("a", "v1"), ("b/1", "v2")]
 
 
 # --- a source counts once --------------------------------------------------------------------------------------------

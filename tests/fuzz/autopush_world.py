@@ -11,6 +11,7 @@ from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
 from clarion.gateway.acks import Acknowledgements
+from clarion.gateway.broadcasts import Broadcasts
 from clarion.gateway.endpoint import PushEndpoint
 from clarion.gateway.extract import Extractor
 from clarion.gateway.node import Node
@@ -115,18 +116,21 @@ class World:
         self.clock = ManualClock()
         store = SlowStore(MemoryStore(self.clock).push, turns)
         tasks = Tasks()
+        bus = LocalBus()
+        registry: Registry[Session] = Registry(capacity)
         self.node = Node(
             store=store,  # type: ignore[arg-type]
             clock=self.clock,
             tokens=EndpointTokens(SECRETS),
             origin=ORIGIN,
             message_limit=message_limit,
-            registry=Registry(capacity),
+            registry=registry,
             acks=Acknowledgements(store, tasks),  # type: ignore[arg-type]
             tasks=tasks,
+            broadcasts=Broadcasts(store, bus, self.clock, registry),  # type: ignore[arg-type]
         )
         extractor = Extractor(self.node.tokens, VapidVerifier(ORIGIN), Signer(SECRETS))
-        self.endpoint = PushEndpoint(self.node, extractor, Router(self.node, LocalBus()))
+        self.endpoint = PushEndpoint(self.node, extractor, Router(self.node, bus))
         self.connections: list[Connection | None] = [None] * BROWSERS
         self.names: list[str | None] = [None] * BROWSERS
         self.uaids: set[str] = set()

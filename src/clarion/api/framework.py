@@ -25,6 +25,9 @@ UserIdInPath: TypeAlias = Annotated[
     str, PathParameter(min_length=1, max_length=255, description="The caller's own id.")
 ]
 NameInPath: TypeAlias = Annotated[str, PathParameter(min_length=1, max_length=255)]
+BroadcastIdInPath: TypeAlias = Annotated[
+    str, PathParameter(min_length=1, max_length=100, description="Such as `catalog%2Fprices`.")
+]
 IdInPath: TypeAlias = Annotated[str, PathParameter(min_length=1, max_length=64)]
 Cursor: TypeAlias = Annotated[
     str | None, QueryParameter(min_length=1, max_length=512, description="`next_cursor` of the page before.")

@@ -18,6 +18,7 @@ from clarion.api.public import SDK
 from clarion.api.server.administration import ADMINISTRATION
 from clarion.api.server.definitions import DEFINITIONS
 from clarion.api.server.people import PEOPLE
+from clarion.api.server.push import PUSH
 from clarion.api.server.sending import SENDING
 from clarion.api.services import Services
 from clarion.api.system import SYSTEM
@@ -28,6 +29,7 @@ _TABLE = {
     "Sending": SENDING,
     "Definitions": DEFINITIONS,
     "Project and keys": ADMINISTRATION,
+    "Push service": PUSH,
     "SDK": SDK,
     "Unsubscribing": UNSUBSCRIBING,
     "System": SYSTEM,

@@ -343,6 +343,12 @@ class KeyPost(Body, frozen=True, kw_only=True):
     ) = None
 
 
+class BroadcastPut(Body, frozen=True, kw_only=True):
+    """Devices are told when it differs from what they have."""
+
+    version: Word
+
+
 # --- the device side -------------------------------------------------------------------------------------------------
 
 

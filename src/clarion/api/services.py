@@ -12,7 +12,7 @@ from clarion.crypto.sealing import Sealer
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.journey.catalog import Catalog
 from clarion.journey.pipeline import Pipeline
-from clarion.ports import Chance, Clock, Store
+from clarion.ports import Chance, Clock, PushService, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Services:
     receipts: ReceiptTokens
     anonymous: AnonymousTokens
     unsubscribes: UnsubscribeTokens
+    push_service: PushService
     mounts: Mapping[str, App] = field(default_factory=dict)
     """Other ASGI apps by the beginning of the path, such as `/wpush/` and `/m/`; `/` takes what nobody else does."""
     checks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)

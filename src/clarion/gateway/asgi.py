@@ -1,6 +1,6 @@
 """The push endpoint on the HTTP port: a bare ASGI app, because a framework would cost more than the message."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CORS = [
     (b"access-control-allow-origin", b"*"),
@@ -37,17 +38,17 @@ class EndpointApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "OPTIONS":
-            await _send(send, HttpResponse(HTTPStatus.NO_CONTENT.value), _preflight(scope))
+            await respond(send, HttpResponse(HTTPStatus.NO_CONTENT.value), _preflight(scope))
             return
-        body = await read_body(scope, receive)
+        body = await read_body(scope, receive, MAX_BODY)
         if body is None:
             return
         try:
-            [response] = await self._endpoint.accept([_request(scope, body)])
+            [response] = await self._endpoint.accept([_request(scope, body)], address_of(scope))
         except Exception:
             log.exception("push_endpoint_failed")
             response = answer(not_stored(None))
-        await _send(send, response, [])
+        await respond(send, response)
 
 
 def _request(scope: Scope, body: bytes) -> HttpRequest:
@@ -60,19 +61,25 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
     return HttpRequest(method=scope["method"], url=path.decode("latin-1"), headers=headers, body=body)
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes | None:
+def address_of(scope: Scope) -> str:
+    """Where the request came from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
     """At most one byte more than is allowed: that is enough to refuse it. None when the sender went away."""
     body = bytearray()
-    if _announced(scope) > MAX_BODY:
-        return bytes(MAX_BODY + 1)
-    while len(body) <= MAX_BODY:
+    if _announced(scope) > most:
+        return bytes(most + 1)
+    while len(body) <= most:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
         if not message.get("more_body", False):
             break
-    return bytes(body[: MAX_BODY + 1])
+    return bytes(body[: most + 1])
 
 
 def _announced(scope: Scope) -> int:
@@ -91,7 +98,8 @@ def _preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
     ]
 
 
-async def _send(send: Send, response: HttpResponse, extra: list[tuple[bytes, bytes]]) -> None:
+async def respond(send: Send, response: HttpResponse, extra: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """The whole answer, for any origin."""
     headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
     if response.status != HTTPStatus.NO_CONTENT:
         headers.append((b"content-length", str(len(response.body)).encode()))

@@ -3,19 +3,19 @@
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
-from clarion.errors import Unavailable
+from clarion.errors import RateLimited, Unavailable
 from clarion.gateway import metrics
 from clarion.gateway.extract import Cancel, Discovery, Extractor, Push
 from clarion.gateway.gcm.apps import path_at_google
 from clarion.gateway.node import Node
-from clarion.gateway.refusal import Errno, Refused, answer, not_stored
+from clarion.gateway.refusal import Errno, Refused, answer, not_stored, too_often
 from clarion.gateway.router import Envelope, NotStored, Outcome, Router, Stored
 from clarion.model import Key, Millis
-from clarion.ports import HttpRequest, HttpResponse, PushChannel, PushMessage
+from clarion.ports import HttpRequest, HttpResponse, Limiter, PushChannel, PushMessage
 
 log = structlog.get_logger(__name__)
 
@@ -24,18 +24,29 @@ _DISCOVERED = HttpResponse(HTTPStatus.OK.value, {"content-type": "application/js
 _NO_CONTENT = HttpResponse(HTTPStatus.NO_CONTENT.value)
 
 
+class Limits(NamedTuple):
+    """How often senders may come: from one address, whatever they want, and with messages for one subscription."""
+
+    by_address: Limiter
+    by_token: Limiter
+
+
 class PushEndpoint:
     """Takes requests, answers in order, never raises for one of them."""
 
-    def __init__(self, node: Node, extractor: Extractor, router: Router) -> None:
+    def __init__(self, node: Node, extractor: Extractor, router: Router, limits: Limits | None = None) -> None:
         self._node = node
         self._extractor = extractor
         self._router = router
+        self._limits = limits
 
-    async def accept(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        """Each is answered 201 only when its message is on disk, or needs none (TTL 0)."""
+    async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
+        """Each is answered 201 only when its message is on disk, or needs none (TTL 0).
+
+        `address` is where they came from; None is our own sender, who knows no limits.
+        """
         now = self._node.clock.now()
-        valid = [self._extract(request, now) for request in requests]
+        valid = [self._admit(request, now, address) for request in requests]
         pushes = [each for each in valid if isinstance(each, Push)]
         answers = iter(await self._push(pushes, now) if pushes else [])
         responses = []
@@ -50,12 +61,20 @@ class PushEndpoint:
                 responses.append(answer(each))
         return responses
 
-    def _extract(self, request: HttpRequest, now: Millis) -> Push | Cancel | Discovery | Refused:
+    def _admit(self, request: HttpRequest, now: Millis, address: str | None) -> Push | Cancel | Discovery | Refused:
+        limits = None if address is None else self._limits
         try:
+            if limits is not None:
+                limits.by_address.take(("sender", address or ""))
             path = path_at_google(request.url) or request.url.removeprefix(self._node.origin)
-            return self._extractor.extract(request, path.partition("?")[0], now)
+            valid = self._extractor.extract(request, path.partition("?")[0], now)
+            if limits is not None and isinstance(valid, Push):
+                limits.by_token.take(("subscription", valid.endpoint.chid.hex()))
         except Refused as refused:
             return refused
+        except RateLimited as limited:
+            return too_often(limited)
+        return valid
 
     async def _cancel(self, cancel: Cancel) -> HttpResponse:
         """204 also when it is not there any more: delivered, expired or replaced."""

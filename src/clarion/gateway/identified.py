@@ -4,7 +4,7 @@ A drain sends what waits in the store: ten at a time, the next ten when all are 
 Then messages are sent directly as they come. So none is sent twice on a connection, or before an older one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from clarion.crypto.p256 import load_public
 from clarion.errors import Unavailable
 from clarion.gateway import metrics
 from clarion.gateway.node import Node
-from clarion.model import Key
+from clarion.model import Key, Urgency
 from clarion.ports import PushMessage
 from clarion.wire.autopush import (
     DRAIN_BATCH,
@@ -27,6 +27,7 @@ from clarion.wire.autopush import (
     ClientMessage,
     CloseCode,
     Hello,
+    MinUrgency,
     Nack,
     Notification,
     Ping,
@@ -37,6 +38,7 @@ from clarion.wire.autopush import (
     Unregister,
     Unregistered,
     Update,
+    UrgencySet,
     is_channel_id,
 )
 
@@ -77,8 +79,10 @@ class Identified:
 
     __slots__ = (
         "_allowance",
+        "_broadcasts",
         "_device",
         "_draining",
+        "_least",
         "_node",
         "_outlet",
         "_outstanding",
@@ -87,7 +91,15 @@ class Identified:
         "epoch",
     )
 
-    def __init__(self, node: Node, outlet: Outlet, uaid: bytes, device: Key | None, limit: int | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        outlet: Outlet,
+        uaid: bytes,
+        device: Key | None,
+        broadcasts: Mapping[str, str],
+        limit: int | None,
+    ) -> None:
         """`limit`: how many messages may have waited for it; None where it could not come back as another device."""
         self._node = node
         self._outlet = outlet
@@ -97,6 +109,8 @@ class Identified:
         self._draining = device is not None
         self._allowance = limit if device is not None else None  # left of what waited when it connected
         self._pinged_at: int | None = None
+        self._broadcasts = node.broadcasts.followed(broadcasts) if broadcasts else None
+        self._least = Urgency.VERY_LOW  # what is less urgent waits in the store
         self.epoch = 0  # drains begun
 
     @property
@@ -121,8 +135,9 @@ class Identified:
             case Nack():
                 metrics.nacked(message.code)
             case BroadcastSubscribe():
-                if message.broadcasts:
-                    self._outlet.send(Broadcast(broadcasts=broadcasts_for(message.broadcasts)))
+                self._follow(message.broadcasts)
+            case MinUrgency():
+                return self._only(message.min)
             case Hello():
                 raise Disconnect(CloseCode.ERROR, "hello was said before")
         return False
@@ -188,6 +203,25 @@ class Identified:
         self._pinged_at = now
         self._outlet.send(_PONG)
 
+    def _follow(self, wanted: Mapping[str, str]) -> None:
+        broadcasts = self._node.broadcasts
+        self._broadcasts = broadcasts.followed({**dict.fromkeys(self._broadcasts or (), ""), **wanted})
+        news = broadcasts.answer(wanted)
+        if news:
+            self._outlet.send(Broadcast(broadcasts=news))
+
+    def announce(self, changed: Mapping[str, str]) -> None:
+        """Tell the device which of the broadcasts that it follows have another version."""
+        if self._broadcasts and not changed.keys().isdisjoint(self._broadcasts):
+            news: Broadcasts = {id: changed[id] for id in self._broadcasts if id in changed}
+            self._outlet.send(Broadcast(broadcasts=news))
+
+    def _only(self, least: Urgency) -> bool:
+        """Hold back what is less urgent; True when something that waited may now be due."""
+        before, self._least = self._least, least
+        self._outlet.send(UrgencySet())
+        return least is not before and before in least.and_above
+
     # --- its messages ---
 
     async def drain(self) -> None:
@@ -214,6 +248,9 @@ class Identified:
         if len(batch) < max(allowed, 1):
             self._draining, self._allowance = False, None
 
+    def _wants(self, message: PushMessage) -> bool:
+        return self._least is Urgency.VERY_LOW or message.urgency in self._least.and_above
+
     def _takes_more(self) -> bool:
         """Whether the device keeps up; if not, its acks or the room in its socket bring us back."""
         return self._outlet.has_room() and len(self._outstanding or ()) < _MAX_OUTSTANDING
@@ -224,7 +261,7 @@ class Identified:
         await node.acks.settle(device)
         # As of now: what is acknowledged during the read may be in its answer.
         sent = frozenset(self._outstanding or ())
-        waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now())
+        waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), self._least)
         new = [(each.key, each) for each in waiting if each.key is not None and each.key not in sent]
         return new[:limit]
 
@@ -239,13 +276,15 @@ class Identified:
         """Send a stored message now; False when it must be read from the store in its turn."""
         if ticket != self.epoch or not self._takes_more():
             return False
+        if not self._wants(message):
+            return True  # in the store, until the device asks for it
         self._send(key, message)
         metrics.DELIVERED_DIRECT.inc()
         return True
 
     def push_instant(self, message: PushMessage) -> bool:
-        """Send a message that is not stored, unless the device reads too slowly."""
-        if not self._outlet.has_room():
+        """Send a message that is not stored, unless the device reads too slowly or wants only what is more urgent."""
+        if not self._outlet.has_room() or not self._wants(message):
             return False
         self._outlet.push(message, None)
         metrics.DELIVERED_INSTANT.inc()
@@ -261,11 +300,6 @@ class Identified:
         """Note that this node holds the device no more."""
         if self._device is not None:
             await self._node.store.gone(self._device, self._node.id)
-
-
-def broadcasts_for(wanted: dict[str, str]) -> Broadcasts:
-    """What we know of these broadcasts: there are none yet."""
-    return {"errors": dict.fromkeys(wanted, "Broadcast not found")} if wanted else {}
 
 
 def notification(message: PushMessage, key: Key | None) -> Notification:

@@ -11,6 +11,7 @@ from clarion.gateway.tasks import Tasks
 from clarion.ports import Clock, PushStore
 
 if TYPE_CHECKING:
+    from clarion.gateway.broadcasts import Broadcasts
     from clarion.gateway.session import Session
 
 
@@ -31,4 +32,5 @@ class Node:
     registry: "Registry[Session]"
     acks: Acknowledgements
     tasks: Tasks
+    broadcasts: "Broadcasts[Session]"
     id: str = field(default_factory=_new_id)

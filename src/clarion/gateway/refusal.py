@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from clarion.errors import RateLimited
 from clarion.gateway import metrics
 from clarion.ports import HttpResponse
 
@@ -65,6 +66,13 @@ def not_stored(retry_after: int | None) -> Refused:
     """The store is away."""
     refused = Refused(Errno.NOT_STORED, "the message could not be stored; send it again")
     refused.headers["retry-after"] = str(retry_after or _RETRY_AFTER_S)
+    return refused
+
+
+def too_often(limited: RateLimited) -> Refused:
+    """RFC 8030 section 8.4. Mozilla's push service has no number for it."""
+    refused = Refused(None, limited.detail, HTTPStatus.TOO_MANY_REQUESTS)
+    refused.headers["retry-after"] = str(limited.retry_after)
     return refused
 
 

@@ -10,16 +10,21 @@ from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
+from clarion.gateway import matrix
 from clarion.gateway.acks import Acknowledgements
-from clarion.gateway.asgi import EndpointApp
-from clarion.gateway.endpoint import PushEndpoint
+from clarion.gateway.asgi import App, EndpointApp
+from clarion.gateway.broadcasts import Broadcasts
+from clarion.gateway.endpoint import Limits, PushEndpoint
 from clarion.gateway.extract import Extractor
 from clarion.gateway.gcm.apps import ORIGINS as GOOGLE
 from clarion.gateway.gcm.apps import SEND_PATH, path_at_google
 from clarion.gateway.gcm.certificate import ensure_certificate
 from clarion.gateway.gcm.connection import McsServer
+from clarion.gateway.gcm.http import PATH as GCM_PATH
 from clarion.gateway.gcm.http import GcmApp
+from clarion.gateway.matrix import MatrixApp
 from clarion.gateway.node import Node
+from clarion.gateway.presence import Presence
 from clarion.gateway.registry import Registry
 from clarion.gateway.router import Router, topic_of
 from clarion.gateway.session import Session
@@ -46,9 +51,11 @@ class Gateway:
         ids: AndroidIds,
         *,
         capacity: int = CAPACITY,
+        limits: Limits | None = None,
     ) -> None:
         tasks = Tasks()
         registry: Registry[Session] = Registry(capacity)
+        self._broadcasts = Broadcasts(store, bus, clock, registry)
         self._settings = settings
         self._bus = bus
         self._node = Node(
@@ -60,32 +67,44 @@ class Gateway:
             registry=registry,
             acks=Acknowledgements(store, tasks),
             tasks=tasks,
+            broadcasts=self._broadcasts,
         )
+        self._presence = Presence(self._node)
         self._router = Router(self._node, bus)
         origin = settings.endpoint_origin
         extractor = Extractor(tokens, VapidVerifier(origin), signer, VapidVerifier(origin, also=GOOGLE))
-        self._endpoint = PushEndpoint(self._node, extractor, self._router)
+        self._endpoint = PushEndpoint(self._node, extractor, self._router, limits)
         self._sockets = SocketServer(self._node, capacity, settings.push_ping_interval, settings.push_ping_timeout)
         self._browsers = McsServer(self._node, ids, capacity, settings.push_ping_interval, settings.push_ping_timeout)
-        self._unsubscribe: Callable[[], None] | None = None
+        self._subscriptions: list[Callable[[], None]] = []
         self.endpoint_app = EndpointApp(self._endpoint)
-        self.gcm_app = GcmApp(self._node, ids, settings.gcm_url, settings.http_origin)
+        self.mounts: dict[str, App] = {
+            "/wpush/": self.endpoint_app,
+            "/m/": self.endpoint_app,
+            SEND_PATH: self.endpoint_app,
+            matrix.PATH: MatrixApp(self._endpoint, settings.endpoint_origin),
+        }
+        self.gcm_app = GcmApp(self._node, ids, settings.gcm_url, settings.http_origin, limits and limits.by_address)
+        if settings.gcm:
+            self.mounts[GCM_PATH] = self.gcm_app
         self.port: int | None = None
         self.gcm_port: int | None = None
 
-    async def start(self, host: str | None = None, port: int | None = None, gcm_port: int | None = None) -> int:
+    async def start(self, host: str | None = None, port: int | None = None) -> int:
         """Listen for devices, and for Chromium if the settings say so; the port, which the system chooses for 0."""
-        self._unsubscribe = self._bus.subscribe(topic_of(self._node.id), self._router.on_bus)
+        self._subscriptions.append(self._bus.subscribe(topic_of(self._node.id), self._router.on_bus))
+        self._subscriptions.append(await self._broadcasts.watch())
+        await self._presence.start()
         wanted = self._settings.push_port if port is None else port
         self.port = await self._sockets.start(host or self._settings.host, wanted, _tls(self._settings))
         if self._settings.gcm:
-            wanted = self._settings.gcm_port if gcm_port is None else gcm_port
+            wanted = self._settings.gcm_port
             self.gcm_port = await self._browsers.start(host or self._settings.host, wanted, self._gcm_tls())
         return self.port
 
-    async def accept(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        """Requests to the push endpoint, answered in order without HTTP: for the local transport."""
-        return await self._endpoint.accept(requests)
+    async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
+        """Requests to the push endpoint, answered in order without HTTP; without an address from our own sender."""
+        return await self._endpoint.accept(requests, address)
 
     def issued(self, url: str) -> bool:
         """Whether an address at Google's is one that we gave to a Chromium. Needs no look-up."""
@@ -94,14 +113,25 @@ class Gateway:
 
     def connected(self, uaid: str) -> bool:
         """Whether this node holds the device's socket."""
-        session = self._node.registry.get(bytes.fromhex(uaid))
-        return session is not None and session.identified
+        return self._presence.is_here(bytes.fromhex(uaid))
+
+    async def presence(self, addresses: Sequence[str | None]) -> list[bool | None]:
+        """See `ports.PushService`."""
+        return await self._presence.of(addresses)
+
+    async def broadcasts(self) -> dict[str, str]:
+        """See `ports.PushService`."""
+        return await self._node.store.broadcasts()
+
+    async def set_broadcast(self, id: str, version: str) -> None:
+        """See `ports.PushService`."""
+        await self._broadcasts.set(id, version)
 
     async def close(self) -> None:
         """Send the devices away, and finish what they had said."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
+        while self._subscriptions:
+            self._subscriptions.pop()()
+        await self._presence.stop()
         await asyncio.gather(self._sockets.close(), self._browsers.close())
         await self._node.tasks.finish(_FINISH_S)
 

@@ -6,13 +6,14 @@ store wait their turn, everything else is handled as it comes.
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from uuid import uuid4
 
 import structlog
 
 from clarion.errors import Unavailable
 from clarion.gateway import metrics
-from clarion.gateway.identified import Disconnect, Identified, Outlet, broadcasts_for
+from clarion.gateway.identified import Disconnect, Identified, Outlet
 from clarion.gateway.node import Node
 from clarion.model import Key
 from clarion.ports import PushMessage
@@ -60,8 +61,9 @@ class Unidentified:
             await session.claim(bytes.fromhex(name))
         metrics.HELLOS.labels("new" if device is None else "known").inc()
         limit = None if self._proven else self._node.message_limit
-        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device, limit)
-        return identified, Welcome(uaid=name, broadcasts=broadcasts_for(message.broadcasts or {}))
+        followed = message.broadcasts or {}
+        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device, followed, limit)
+        return identified, Welcome(uaid=name, broadcasts=self._node.broadcasts.answer(followed))
 
     async def _known(self, name: str, session: "Session") -> Key | None:
         # The place comes first: an older connection has then finished its acks, and the router finds us before we read.
@@ -162,6 +164,11 @@ class Session:
     def deliver_instant(self, message: PushMessage) -> bool:
         """Send a message that is not stored; False when the device cannot take it now."""
         return isinstance(self._state, Identified) and not self._ending and self._state.push_instant(message)
+
+    def announce(self, changed: Mapping[str, str]) -> None:
+        """Broadcasts have another version; before the hello is answered, the answer will have it."""
+        if isinstance(self._state, Identified) and not self._ending:
+            self._state.announce(changed)
 
     def poke(self) -> None:
         """Something waits in the store, or there is room again: send what is due."""

@@ -5,18 +5,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
 
-from clarion.model import Key, Millis
+from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushChannel, PushMessage
 from clarion.storage.coalesce import Coalescer
 from clarion.storage.database import Database, Dialect, columns_of, upsert
 from clarion.storage.push_messages import MessageWriter, delete_message, of_device, sweep, waiting
-from clarion.storage.schema import push_channel, push_device, push_message
+from clarion.storage.schema import push_broadcast, push_channel, push_device, push_message, push_node
 
 _HELLO = columns_of(push_device, "uaid", "node", "seen_at")
 _HOLD = (
     "UPDATE push_device SET node = batch.node, seen_at = batch.seen_at FROM batch WHERE push_device.uaid = batch.uaid"
 )
 _SWEEP = 2_000  # rows
+_NODE_FORGOTTEN_MS = 3_600_000
 _PAIR = {"uaid": "text", "channel_id": "text"}
 _CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node", "c.app")
 _CHANNELS = (
@@ -70,8 +71,10 @@ class SqlPushStore:
     async def add(self, messages: Sequence[PushMessage], now: Millis) -> list[Key | None]:
         return await self._messages.add(messages, now)
 
-    async def waiting(self, device: Key, after: Key, limit: int, now: Millis) -> list[PushMessage]:
-        return await self._db.read(waiting, device, after, limit, now)
+    async def waiting(
+        self, device: Key, after: Key, limit: int, now: Millis, least: Urgency = Urgency.VERY_LOW
+    ) -> list[PushMessage]:
+        return await self._db.read(waiting, device, after, limit, now, least)
 
     async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
         await self._messages.acknowledge(device, keys)
@@ -81,12 +84,28 @@ class SqlPushStore:
 
     async def sweep(self, now: Millis) -> int:
         """See `ports.PushStore`; in small steps, so that others can write in between."""
+        await self._db.write(_sweep_nodes, now - _NODE_FORGOTTEN_MS)
         removed = 0
         while True:
             gone, waited = await self._db.write(sweep, now, _SWEEP)
             removed += waited
             if gone < _SWEEP:
                 return removed
+
+    async def beat(self, node: str, now: Millis) -> None:
+        await self._db.write(_beat, node, now)
+
+    async def ended(self, node: str) -> None:
+        await self._db.write(_ended, node)
+
+    async def connected(self, uaids: Sequence[str], since: Millis) -> set[str]:
+        return await self._db.read(_connected, uaids, since)
+
+    async def set_broadcast(self, id: str, version: str, now: Millis) -> None:
+        await self._db.write(_set_broadcast, id, version, now)
+
+    async def broadcasts(self) -> dict[str, str]:
+        return await self._db.read(_broadcasts)
 
     async def _write_hellos(self, _: Hashable, hellos: Sequence[_Hello]) -> list[Key | None]:
         return await self._db.write(_hello, self._db.dialect, hellos)
@@ -149,3 +168,32 @@ def _channels(conn: Connection, dialect: Dialect, pairs: Sequence[tuple[str, str
         for uaid, channel_id, key, device, vapid, node, app in rows
     }
     return [found.get(pair) for pair in pairs]
+
+
+def _beat(conn: Connection, node: str, now: Millis) -> None:
+    row = upsert(conn, push_node).values(id=node, seen_at=now)
+    conn.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": now}))
+
+
+def _ended(conn: Connection, node: str) -> None:
+    conn.execute(delete(push_node).where(push_node.c.id == node))
+
+
+def _sweep_nodes(conn: Connection, before: Millis) -> None:
+    conn.execute(delete(push_node).where(push_node.c.seen_at < before))
+
+
+def _connected(conn: Connection, uaids: Sequence[str], since: Millis) -> set[str]:
+    held = select(push_device.c.uaid).join(push_node, push_node.c.id == push_device.c.node)
+    return set(conn.execute(held.where(push_device.c.uaid.in_(uaids), push_node.c.seen_at >= since)).scalars())
+
+
+def _set_broadcast(conn: Connection, id: str, version: str, now: Millis) -> None:
+    changed = {"version": version, "updated_at": now}
+    row = upsert(conn, push_broadcast).values(id=id, **changed)
+    conn.execute(row.on_conflict_do_update(index_elements=["id"], set_=changed))
+
+
+def _broadcasts(conn: Connection) -> dict[str, str]:
+    rows = conn.execute(select(push_broadcast.c.id, push_broadcast.c.version).order_by(push_broadcast.c.id))
+    return {row.id: row.version for row in rows}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, update
 
-from clarion.model import Key, Millis
+from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushMessage
 from clarion.storage.coalesce import Coalescer
 from clarion.storage.database import Columns, Database, Dialect, columns_of, to_json
@@ -54,12 +54,14 @@ class MessageWriter:
         return [None] * len(own)
 
 
-def waiting(conn: Connection, device: Key, after: Key, limit: int, now: Millis) -> list[PushMessage]:
-    """Of one device: topic messages first, then by key."""
+def waiting(conn: Connection, device: Key, after: Key, limit: int, now: Millis, least: Urgency) -> list[PushMessage]:
+    """Of one device, at least so urgent: topic messages first, then by key."""
     query = select(push_message, push_channel.c.channel_id, push_channel.c.app).join(
         push_channel, push_channel.c.key == push_message.c.channel
     )
     mine = and_(of_device(device), push_message.c.key > after, push_message.c.expires_at > now)
+    if least is not Urgency.VERY_LOW:
+        mine = and_(mine, push_message.c.urgency.in_(least.and_above))
     order = (push_message.c.topic.is_(None), push_message.c.key)
     return [_message(row) for row in conn.execute(query.where(mine).order_by(*order).limit(limit))]
 

@@ -354,6 +354,22 @@ push_device = Table(
     sqlite_autoincrement=True,
 )
 
+# Whether what the rows above say of their nodes is true: a process that was killed gives no sign of life any more.
+push_node = Table(
+    "push_node",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _column("seen_at", BigInteger),
+)
+
+push_broadcast = Table(
+    "push_broadcast",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _column("version", Text),
+    _column("updated_at", BigInteger),
+)
+
 push_channel = Table(
     "push_channel",
     metadata,

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from clarion.model import Urgency
+
 SUBPROTOCOL: Final = "push-notification"
 """What Firefox offers in `Sec-WebSocket-Protocol`; it must be answered."""
 HELLO_TIMEOUT_S: Final = 5
@@ -115,11 +117,17 @@ class BroadcastSubscribe(_Message, frozen=True, kw_only=True, tag="broadcast_sub
     broadcasts: dict[str, str]
 
 
+class MinUrgency(_Message, frozen=True, kw_only=True, tag="urgency"):
+    """Only messages at least as urgent, from now on (RFC 8030 section 5.3); the rest waits. Our own addition."""
+
+    min: Urgency
+
+
 class Ping(_Message, frozen=True, kw_only=True, tag="ping"):
     """Written `{}` by most; answered by `PONG`."""
 
 
-ClientMessage: TypeAlias = Hello | Register | Unregister | Ack | Nack | BroadcastSubscribe | Ping
+ClientMessage: TypeAlias = Hello | Register | Unregister | Ack | Nack | BroadcastSubscribe | MinUrgency | Ping
 
 # --- from the server --------------------------------------------------------------------------------------------------
 
@@ -151,6 +159,12 @@ class Unregistered(_Message, frozen=True, kw_only=True, tag="unregister"):
     status: int
 
 
+class UrgencySet(_Message, frozen=True, kw_only=True, tag="urgency", omit_defaults=False):
+    """The answer to `MinUrgency`: it holds."""
+
+    status: int = 200
+
+
 class Notification(_Message, frozen=True, kw_only=True, tag="notification"):
     """A push message. `version` is never used twice; `data` is base64url; an empty one has neither data nor headers.
 
@@ -173,7 +187,7 @@ class Pong(msgspec.Struct, frozen=True, gc=False):
     """The answer to a ping: `{}`."""
 
 
-ServerMessage: TypeAlias = Welcome | Registered | Unregistered | Notification | Broadcast | Pong
+ServerMessage: TypeAlias = Welcome | Registered | Unregistered | UrgencySet | Notification | Broadcast | Pong
 
 # --- reading and writing ----------------------------------------------------------------------------------------------
 
@@ -188,7 +202,7 @@ _PONG = Pong()
 _encoder = msgspec.json.Encoder()
 _from_client: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _from_server: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(
-    Welcome | Registered | Unregistered | Notification | Broadcast
+    Welcome | Registered | Unregistered | UrgencySet | Notification | Broadcast
 )
 _anything = msgspec.json.Decoder()
 

@@ -73,6 +73,10 @@ class DeviceAnswer(Answer, frozen=True, kw_only=True):
     address_kind: str | UnsetType = UNSET
     p256dh: str | UnsetType = UNSET
     vapid_public_key: str | UnsetType = UNSET
+    connected: Annotated[
+        bool | UnsetType | None,
+        Meta(description="Whether it is connected to our push service now; null where another service would know."),
+    ] = UNSET
     created_at: Told
     updated_at: Told
     user_token: Annotated[
@@ -80,7 +84,9 @@ class DeviceAnswer(Answer, frozen=True, kw_only=True):
     ] = UNSET
 
     @classmethod
-    def of(cls, device: Device, user_token: str | None = None) -> "DeviceAnswer":
+    def of(
+        cls, device: Device, user_token: str | None = None, connected: bool | UnsetType | None = UNSET
+    ) -> "DeviceAnswer":
         """As the API shows it."""
         return cls(
             id=device.id,
@@ -95,6 +101,7 @@ class DeviceAnswer(Answer, frozen=True, kw_only=True):
             app_version=device.app_version,
             model=device.model,
             installation=device.installation,
+            connected=connected,
             created_at=told(device.created_at),
             updated_at=told(device.updated_at),
             user_token=user_token or UNSET,

@@ -132,10 +132,13 @@ async def register_device(
 
 @get("/v1/users/{user_id:str}/devices", **server("read"))
 async def list_devices(services: FromServices, caller: FromCaller, user_id: UserIdInPath) -> DeviceList:
-    """All devices of a user."""
+    """All devices of a user, and which of them are connected to our push service now."""
     user = await _user(services, caller.project, user_id)
     devices = await services.store.devices.of_user(caller.project.key, user.key)
-    return DeviceList(items=[DeviceAnswer.of(device) for device in devices])
+    connected = await services.push_service.presence([device.address for device in devices])
+    return DeviceList(
+        items=[DeviceAnswer.of(device, connected=now) for device, now in zip(devices, connected, strict=True)]
+    )
 
 
 @delete("/v1/devices/{device_id:str}", **server("write"))

@@ -47,12 +47,13 @@ class _Pair:
 def ensure_certificate(folder: Path, names: Sequence[str], now: Millis) -> tuple[Path, Path]:
     """The files of a certificate for these host names and addresses, and of its key; made or renewed if need be."""
     at = datetime.fromtimestamp(now / 1000, UTC)
-    wanted = [_general_name(name) for name in dict.fromkeys(names)]
+    names = list(dict.fromkeys(names))
+    wanted = [_general_name(name) for name in names]
     authority = _load(folder / AUTHORITY, folder / AUTHORITY_KEY)
     if authority is None or not authority.lasts(at) or _permitted(authority.certificate) != set(wanted):
         authority = _make_authority(wanted, at)
         _save(authority, folder / AUTHORITY, folder / AUTHORITY_KEY)
-        log.warning("gcm_authority_made", trust=str(folder / AUTHORITY), names=list(names))
+        log.warning("gcm_authority_made", trust=str(folder / AUTHORITY), names=names)
     served = _load(folder / CERTIFICATE, folder / KEY)
     if served is None or not served.lasts(at) or not _signed_by(served.certificate, authority.certificate):
         served = _make_served(wanted, at, authority)

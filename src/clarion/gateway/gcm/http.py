@@ -10,17 +10,20 @@ import structlog
 from clarion.crypto import base64url
 from clarion.crypto.android import AndroidId, AndroidIds
 from clarion.crypto.p256 import load_public
-from clarion.errors import Unavailable
+from clarion.errors import RateLimited, Unavailable
 from clarion.gateway import metrics
-from clarion.gateway.asgi import Receive, Scope, Send, read_body
+from clarion.gateway.asgi import Receive, Scope, Send, address_of, read_body
 from clarion.gateway.gcm.apps import App
 from clarion.gateway.gcm.protobuf import NotProtobuf, bytes_field, fields, fixed64_field, number_field
 from clarion.gateway.node import Node
+from clarion.ports import Limiter
 
 log = structlog.get_logger(__name__)
 
-CHECKIN_PATH = "/gcm/checkin"
-REGISTER_PATH = "/gcm/register3"
+PATH = "/gcm/"
+CHECKIN_PATH = PATH + "checkin"
+REGISTER_PATH = PATH + "register3"
+_MAX_BODY = 8 * 1024
 _CHECKIN_INTERVAL_S = 12 * 3600  # the shortest that Chromium takes: so soon it sees that its name is worth nothing
 _MAX_NAME = 2_048  # characters of what an app is called
 _FORM_FIELDS = 32
@@ -30,6 +33,7 @@ class _Answer(NamedTuple):
     status: HTTPStatus
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
+    retry_after: int | None = None
 
 
 class _Refused(Exception):
@@ -43,10 +47,13 @@ class _Refused(Exception):
 class GcmApp:
     """An ASGI app for `/gcm/…`."""
 
-    def __init__(self, node: Node, ids: AndroidIds, mcs_url: str, http_origin: str) -> None:
+    def __init__(
+        self, node: Node, ids: AndroidIds, mcs_url: str, http_origin: str, limiter: Limiter | None = None
+    ) -> None:
         """`mcs_url`: how browsers reach the MCS port, `https://…`; `http_origin`: how they reach us."""
         self._node = node
         self._ids = ids
+        self._limiter = limiter
         self._settings = _service_settings(mcs_url, http_origin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,8 +64,19 @@ class GcmApp:
         if scope["method"] != "POST":
             await _send(send, _Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"the method must be POST"))
             return
-        body = await read_body(scope, receive)
-        if body is not None:
+        try:
+            if self._limiter is not None:
+                self._limiter.take(("browser", address_of(scope)))
+        except RateLimited as limited:
+            late = _Answer(HTTPStatus.TOO_MANY_REQUESTS, b"come back later", retry_after=limited.retry_after)
+            await _send(send, late)
+            return
+        body = await read_body(scope, receive, _MAX_BODY)
+        if body is None:
+            return
+        if len(body) > _MAX_BODY:
+            await _send(send, _Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"Error=INVALID_PARAMETERS"))
+        else:
             await _send(send, await handler(_authorization(scope), body))
 
     # --- check-in ---
@@ -194,5 +212,7 @@ async def _send(send: Send, answer: _Answer) -> None:
         (b"content-length", str(len(answer.body)).encode()),
         (b"cache-control", b"no-store"),
     ]
+    if answer.retry_after is not None:
+        headers.append((b"retry-after", str(answer.retry_after).encode()))
     await send({"type": "http.response.start", "status": answer.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

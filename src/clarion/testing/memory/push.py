@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from clarion.model import Key, Millis
+from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushChannel, PushMessage
 from clarion.testing.memory.tables import PushDeviceRow, Tables, drop
+
+_NODE_FORGOTTEN_MS = 3_600_000
 
 
 class MemoryPushStore:
@@ -67,11 +69,14 @@ class MemoryPushStore:
     async def add(self, messages: Sequence[PushMessage], now: Millis) -> list[Key | None]:  # noqa: ARG002 - the port's
         return [self._add(message) for message in messages]
 
-    async def waiting(self, device: Key, after: Key, limit: int, now: Millis) -> list[PushMessage]:
+    async def waiting(
+        self, device: Key, after: Key, limit: int, now: Millis, least: Urgency = Urgency.VERY_LOW
+    ) -> list[PushMessage]:
         mine = [
             (message.topic is None, key, message)
             for key, message in self._tables.push_messages.items()
             if message.device == device and message.expires_at > now and key > after
+            if message.urgency in least.and_above
         ]
         return [message for _, _, message in sorted(mine, key=lambda row: row[:2])[:limit]]
 
@@ -81,7 +86,24 @@ class MemoryPushStore:
     async def delete(self, key: Key, channel: Key) -> bool:
         return drop(self._tables.push_messages, lambda own, message: (own, message.channel) == (key, channel)) > 0
 
+    async def beat(self, node: str, now: Millis) -> None:
+        self._tables.push_nodes[node] = now
+
+    async def ended(self, node: str) -> None:
+        self._tables.push_nodes.pop(node, None)
+
+    async def connected(self, uaids: Sequence[str], since: Millis) -> set[str]:
+        alive = {node for node, at in self._tables.push_nodes.items() if at >= since}
+        return {row.uaid for row in self._tables.push_devices.values() if row.uaid in uaids and row.node in alive}
+
+    async def set_broadcast(self, id: str, version: str, now: Millis) -> None:  # noqa: ARG002 - the port's
+        self._tables.push_broadcasts[id] = version
+
+    async def broadcasts(self) -> dict[str, str]:
+        return dict(sorted(self._tables.push_broadcasts.items()))
+
     async def sweep(self, now: Millis) -> int:
+        drop(self._tables.push_nodes, lambda _, at: at < now - _NODE_FORGOTTEN_MS)
         drop(self._tables.push_sources, lambda _, until: until <= now)
         return drop(self._tables.push_messages, lambda _, message: message.expires_at <= now)
 

@@ -114,6 +114,8 @@ class Tables:
     push_devices: dict[Key, PushDeviceRow] = field(default_factory=dict)
     push_channels: dict[tuple[Key, str], PushChannel] = field(default_factory=dict)
     push_messages: dict[Key, PushMessage] = field(default_factory=dict)
+    push_nodes: dict[str, Millis] = field(default_factory=dict)  # when they last gave a sign of life
+    push_broadcasts: dict[str, str] = field(default_factory=dict)
     push_sources: dict[bytes, Millis] = field(default_factory=dict)  # accepted before, until when it matters
 
     def user(self, project: Key, key: Key) -> User | None:
