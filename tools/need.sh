@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to the programs that pip cannot bring:  tools/need.sh postgresql|firefox …
+# Sees to the programs that pip cannot bring:  tools/need.sh postgresql|firefox|chromium …
 # On Debian as root they are installed by apt. Elsewhere it says what is missing and what is left out for that; with
 # CI=true, which promises to leave nothing out, it is an error.
 set -eu
@@ -8,6 +8,7 @@ is_there() {
     case $1 in
         postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
         firefox) command -v firefox-esr && command -v dbus-daemon && /sbin/ldconfig -p | grep libnotify.so ;;
+        chromium) command -v chromium && command -v dbus-daemon && command -v certutil ;;
     esac >/dev/null 2>&1
 }
 
@@ -15,6 +16,7 @@ packages_of() {
     case $1 in
         postgresql) echo postgresql ;;
         firefox) echo firefox-esr dbus-daemon libnotify4 ;; # Firefox loads libnotify, but only suggests it
+        chromium) echo chromium dbus-daemon libnss3-tools ;;
     esac
 }
 
@@ -22,6 +24,7 @@ left_out() {
     case $1 in
         postgresql) echo "PostgreSQL, so the tests on it" ;;
         firefox) echo "firefox-esr, dbus-daemon or libnotify, so the tests in a real browser" ;;
+        chromium) echo "chromium, dbus-daemon or certutil, so the tests in a real Chromium" ;;
     esac
 }
 

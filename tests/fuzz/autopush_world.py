@@ -14,12 +14,14 @@ from clarion.gateway.acks import Acknowledgements
 from clarion.gateway.broadcasts import Broadcasts
 from clarion.gateway.endpoint import PushEndpoint
 from clarion.gateway.extract import Extractor
+from clarion.gateway.identified import notification
 from clarion.gateway.node import Node
 from clarion.gateway.registry import Registry
 from clarion.gateway.router import Router
 from clarion.gateway.session import Session
 from clarion.gateway.tasks import Tasks
-from clarion.ports import HttpRequest
+from clarion.model import Key
+from clarion.ports import HttpRequest, PushMessage
 from clarion.testing import ManualClock, MemoryStore
 from clarion.transport.bus import LocalBus
 from clarion.wire import autopush
@@ -66,6 +68,9 @@ class Connection:
         self.endpoints: dict[str, str] = {}
         self.heard: list[Notification] = []
         self.unacked: list[Notification] = []
+
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        self.send(notification(message, key))
 
     def send(self, message: ServerMessage) -> None:
         if not self.open:
