@@ -25,9 +25,9 @@ _POLL_S = 0.03
 class Demo(Server):
     """The shop, the API and the push service in one process; dies and comes back as a `Server` does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         # No secret from outside: the key file in the data folder must serve every restart.
-        super().__init__(folder, {"SECRET_KEY": ""})
+        super().__init__(folder, {"SECRET_KEY": "", **(settings or {})})
         self._banner = folder / "banner.txt"
 
     def spawn(self) -> subprocess.Popen[bytes]:

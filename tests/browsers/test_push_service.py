@@ -7,27 +7,14 @@ from typing import Any, TypeAlias
 import pytest
 from clarion_server import eventually
 from harness import Browser, Chromium, Desktop, Firefox, gcm_switches, require
+from push_server import PushServer
 from website import Site, open_site
-
-from processes.server import Server, free_port
 
 pytestmark = pytest.mark.browser
 
 Subscription: TypeAlias = dict[str, Any]
 OpenBrowser: TypeAlias = Callable[[], Browser]
 LONGEST = "ü" * 1996 + "x"  # 3,993 bytes: what is left of 4,096 after encryption
-
-
-class PushServer(Server):
-    """`clarion serve --gcm`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.gcm_port = free_port()
-        super().__init__(folder, {"GCM": "on", "GCM_PORT": str(self.gcm_port)})
-
-    @property
-    def gcm_url(self) -> str:
-        return f"https://localhost:{self.gcm_port}"
 
 
 @pytest.fixture(scope="module")

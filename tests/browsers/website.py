@@ -4,6 +4,7 @@ Nothing here is Clarion's: encryption is http_ece's, signing PyJWT's, so that bo
 """
 
 import asyncio
+import ssl
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
@@ -70,8 +71,9 @@ class Answer(NamedTuple):
 class Site:
     """The website. `origin` is where; `server_url` is that of the Clarion behind it."""
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, trust: ssl.SSLContext | None = None) -> None:
         self.origin = ""
+        self._trust = trust or True
         self._server_url = server_url
         self._private = ec.generate_private_key(ec.SECP256R1())
         self._pushed: asyncio.Queue[Pushed] = asyncio.Queue()
@@ -132,7 +134,10 @@ class Site:
         # A Chromium's address names Google's host, which this sender knows to mean the Clarion of its own network.
         url = self._server_url + parts.path
         headers = {"TTL": str(ttl), "Authorization": self._signed(f"{parts.scheme}://{parts.netloc}")} | headers
-        async with aiohttp.ClientSession() as http, http.post(url, data=body, headers=headers) as answer:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(url, data=body, headers=headers, ssl=self._trust) as answer,
+        ):
             return Answer(answer.status, await answer.text())
 
     def _signed(self, audience: str) -> str:
@@ -141,9 +146,9 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(server_url: str) -> AsyncIterator[Site]:
+async def open_site(server_url: str, trust: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     """The website, on a port of its own of localhost, which browsers take for secure."""
-    site = Site(server_url)
+    site = Site(server_url, trust)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", site.answer)
     async with TestServer(app) as server:

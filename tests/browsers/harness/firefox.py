@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -130,6 +131,7 @@ class Firefox(Browser):
         push_url: str,
         dbus_address: str | None = None,
         prefs: Mapping[str, Pref] | None = None,
+        policies: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe the browser; `start` starts it.
 
@@ -138,7 +140,9 @@ class Firefox(Browser):
             push_url: the device side of the push service, `ws://…/`.
             dbus_address: the session bus of a `Desktop`; without one Firefox draws notifications itself, unseen.
             prefs: beside, or in place of, the harness's own.
+            policies: what an administrator decided for this browser (`policies.json`).
         """
+        self._policies = policies
         self._profile = profile_dir
         self._dbus_address = dbus_address
         self._prefs = _PREFS | {
@@ -300,13 +304,30 @@ class Firefox(Browser):
         arguments = ("--headless", "--no-remote", "--marionette", "-remote-allow-system-access", "--profile")
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                ("firefox-esr", *arguments, self._profile),
+                (self._program(), *arguments, self._profile),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a process group of its own, for kill
             )
+
+    def _program(self) -> str | Path:
+        """With policies an installation of its own: they are read beside the program, or for the whole machine."""
+        installed = shutil.which("firefox-esr")
+        if self._policies is None or installed is None:
+            return "firefox-esr"
+        program, folder = Path(installed).resolve(), self._profile.with_suffix(".installation")
+        if not folder.exists():
+            folder.mkdir()
+            for part in program.parent.iterdir():
+                (folder / part.name).symlink_to(part)
+            for own in (program.name, "distribution"):
+                (folder / own).unlink()
+            shutil.copy(program, folder)  # it finds everything else where it is itself
+            (folder / "distribution").mkdir()
+        (folder / "distribution" / "policies.json").write_text(json.dumps({"policies": self._policies}))
+        return folder / program.name
 
     async def _marionette_port(self) -> int | None:
         with suppress(FileNotFoundError, ValueError):  # ValueError: the file is made, but not written yet
