@@ -303,6 +303,33 @@ async def test_acks_are_confirmed_when_they_are_in_the_store_and_not_before(onli
             pass
 
 
+async def test_acks_that_were_not_written_are_not_confirmed_and_come_again(online: Browser, meddler: Meddler) -> None:
+    """Chromium forgets what is confirmed, and would then show a message twice."""
+    endpoint = await online.register()
+    await online.push(endpoint, b"once")
+    message = await online.message()
+    meddler.broken = {"acknowledge"}
+    await online.ack()
+    await online.silence()
+    meddler.broken = set()
+    await until(lambda: meddler.calls.count("acknowledge") == 1)
+    confirmed = (await online.silence()).last_stream_id_received
+    assert confirmed < online.said - 1
+    await online.back(received=(message.persistent_id,))
+    await online.silence()
+    await online.push(endpoint, b"next")
+    assert (await online.message()).raw_data == b"next"
+
+
+async def test_a_store_that_is_away_sends_it_to_come_back(browser: Browser, meddler: Meddler) -> None:
+    await browser.connect()
+    meddler.broken = {"enrol"}
+    with pytest.raises(AssertionError):  # no welcome
+        await browser.login()
+    meddler.broken = set()
+    await browser.back()
+
+
 async def test_a_login_with_acks_is_confirmed_later(online: Browser) -> None:
     endpoint = await online.register()
     await online.push(endpoint)

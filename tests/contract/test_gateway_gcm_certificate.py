@@ -10,7 +10,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from clarion.gateway.gcm import certificate
-from clarion.gateway.gcm.certificate import AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY, ensure_certificate
+from clarion.gateway.gcm.certificate import (
+    AUTHORITY,
+    AUTHORITY_KEY,
+    CERTIFICATE,
+    KEY,
+    OwnCertificate,
+    ensure_certificate,
+)
+from clarion.testing import ManualClock
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NAMES = ["push.corp.example", "localhost", "127.0.0.1"]
@@ -74,6 +82,19 @@ def test_what_is_there_is_kept_and_renewed_before_it_expires(tmp_path: Path) -> 
     assert renewed != served
     until = x509.load_pem_x509_certificate(renewed).not_valid_after_utc
     assert until > NOW + timedelta(days=370 + 300)
+
+
+async def test_it_is_renewed_while_the_server_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate, "LOOK_EVERY_S", 0)
+    clock = ManualClock(int(NOW.timestamp() * 1000))
+    own = OwnCertificate(tmp_path, NAMES, clock)
+    before = (tmp_path / CERTIFICATE).read_bytes()
+    keeping = asyncio.create_task(own.keep())
+    clock.advance(370 * 86_400_000)
+    async with asyncio.timeout(5):
+        while (tmp_path / CERTIFICATE).read_bytes() == before:  # noqa: ASYNC110 - seen from outside only
+            await asyncio.sleep(0)
+    keeping.cancel()
 
 
 def test_other_names_need_another_authority(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class Identified:
     @property
     def settled(self) -> bool:
         """Whether all acks are in the store."""
-        return self._device is None or not self._node.acks.under_way(self._device)
+        return self._device is None or self._node.acks.written(self._device)
 
     # --- what the device says ---
 
@@ -299,6 +299,7 @@ class Identified:
     async def leave(self) -> None:
         """Note that this node holds the device no more."""
         if self._device is not None:
+            self._node.acks.forgive(self._device)
             await self._node.store.gone(self._device, self._node.id)
 
 

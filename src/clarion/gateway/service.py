@@ -18,7 +18,7 @@ from clarion.gateway.endpoint import Limits, PushEndpoint
 from clarion.gateway.extract import Extractor
 from clarion.gateway.gcm.apps import ORIGINS as GOOGLE
 from clarion.gateway.gcm.apps import SEND_PATH, path_at_google
-from clarion.gateway.gcm.certificate import ensure_certificate
+from clarion.gateway.gcm.certificate import OwnCertificate
 from clarion.gateway.gcm.connection import McsServer
 from clarion.gateway.gcm.http import PATH as GCM_PATH
 from clarion.gateway.gcm.http import GcmApp
@@ -77,6 +77,7 @@ class Gateway:
         self._sockets = SocketServer(self._node, capacity, settings.push_ping_interval, settings.push_ping_timeout)
         self._browsers = McsServer(self._node, ids, capacity, settings.push_ping_interval, settings.push_ping_timeout)
         self._subscriptions: list[Callable[[], None]] = []
+        self._renewing: asyncio.Task[None] | None = None
         self.endpoint_app = EndpointApp(self._endpoint)
         self.mounts: dict[str, App] = {
             "/wpush/": self.endpoint_app,
@@ -131,6 +132,8 @@ class Gateway:
         """Send the devices away, and finish what they had said."""
         while self._subscriptions:
             self._subscriptions.pop()()
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self._presence.stop()
         await asyncio.gather(self._sockets.close(), self._browsers.close())
         await self._node.tasks.finish(_FINISH_S)
@@ -140,10 +143,9 @@ class Gateway:
         if (given := _tls(self._settings)) is not None:
             return given
         names = (urlsplit(self._settings.gcm_url).hostname or "", "localhost", "127.0.0.1")
-        files = ensure_certificate(self._settings.data, names, self._node.clock.now())
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(*files)
-        return context
+        own = OwnCertificate(self._settings.data, names, self._node.clock)
+        self._renewing = asyncio.get_running_loop().create_task(own.keep())
+        return own.context
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

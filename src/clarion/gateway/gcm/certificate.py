@@ -4,8 +4,10 @@ The authority may speak for the names of this server alone (RFC 5280 section 4.2
 could pose as nobody else. What it signs is made anew before it expires or when the names change.
 """
 
+import asyncio
 import contextlib
 import os
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from clarion.model import Millis
+from clarion.ports import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +32,7 @@ KEY = "gcm.key"
 _AUTHORITY_LIFE = timedelta(days=3650)
 _LIFE = timedelta(days=397)
 _RENEW = timedelta(days=30)
+LOOK_EVERY_S = 24 * 3600.0
 _EVERY_ADDRESS = [x509.IPAddress(ip_network("0.0.0.0/0")), x509.IPAddress(ip_network("::/0"))]
 
 
@@ -42,6 +46,30 @@ class _Pair:
     def lasts(self, now: datetime) -> bool:
         """Whether it need not be renewed yet."""
         return self.certificate.not_valid_before_utc <= now < self.certificate.not_valid_after_utc - _RENEW
+
+
+class OwnCertificate:
+    """A TLS context whose certificate is ours, and never runs out."""
+
+    def __init__(self, folder: Path, names: Sequence[str], clock: Clock) -> None:
+        self._folder = folder
+        self._names = names
+        self._clock = clock
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.renew()
+
+    def renew(self) -> None:
+        """If it is time to. Who connects from now on gets the new one."""
+        self.context.load_cert_chain(*ensure_certificate(self._folder, self._names, self._clock.now()))
+
+    async def keep(self) -> None:
+        """Renew for as long as the server runs."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                self.renew()
+            except OSError as error:
+                log.error("gcm_certificate_not_renewed", error=repr(error))  # noqa: TRY400 - the reason says it all
 
 
 def ensure_certificate(folder: Path, names: Sequence[str], now: Millis) -> tuple[Path, Path]:

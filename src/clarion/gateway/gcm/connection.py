@@ -34,6 +34,7 @@ class McsConnection(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_confirmed",
+        "_connected_at",
         "_greeted",
         "_heard_at",
         "_login",
@@ -58,7 +59,7 @@ class McsConnection(asyncio.Protocol):
         self._login: mcs.Login | None = None
         self._outstanding: deque[tuple[int, str, Key]] = deque()  # stream id, channel and key, in the order sent
         self._sent = self._received = self._confirmed = 0  # stream ids
-        self._heard_at = 0.0
+        self._heard_at = self._connected_at = 0.0
         self._greeted = self._paused = self._pinged = self._closing = False
 
     # --- the session's outlet ---
@@ -128,7 +129,8 @@ class McsConnection(asyncio.Protocol):
         if not self._server.connected(self):
             self.cut()
             return
-        self._in_seconds(HELLO_TIMEOUT_S)
+        self._connected_at = self._server.now()
+        self._in_seconds(min(HELLO_TIMEOUT_S, self._server.ping_interval))
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -186,6 +188,7 @@ class McsConnection(asyncio.Protocol):
         known = self._server.ids.prove(login.android_id, login.security_token)
         if known is None:
             metrics.HELLOS.labels("refused").inc()
+            log.info("gcm_login_refused")
             self._write(
                 Tag.LOGIN_RESPONSE, mcs.login_error(login.id, _UNAUTHORIZED, "user and auth token do not match")
             )
@@ -218,7 +221,7 @@ class McsConnection(asyncio.Protocol):
         if self._closing:
             self.cut()
         elif not self._session.identified:
-            self._session.close(CloseCode.ERROR, f"no login within {HELLO_TIMEOUT_S} s")
+            self._await_login(server.now() - self._connected_at)
         elif (silent := server.now() - self._heard_at) < server.ping_interval:
             self._in_seconds(server.ping_interval - silent)
         elif self._pinged:
@@ -227,6 +230,12 @@ class McsConnection(asyncio.Protocol):
             self._pinged = True
             self._write(Tag.HEARTBEAT_PING)
             self._in_seconds(server.ping_timeout)
+
+    def _await_login(self, waited: float) -> None:
+        if waited < HELLO_TIMEOUT_S:
+            self._in_seconds(HELLO_TIMEOUT_S - waited)
+        else:
+            self._session.close(CloseCode.ERROR, f"no login within {HELLO_TIMEOUT_S} s")
 
     def _hang_up(self) -> None:
         """The browser goes."""
