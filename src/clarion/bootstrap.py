@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -76,10 +77,17 @@ def secret_keys(settings: Settings) -> list[bytes]:
     if settings.secret_key:
         return [key.encode() for key in settings.secret_key]
     path = settings.data / KEY_FILE
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return _kept_keys(path)
+    except OSError as error:
+        raise ConfigurationError(f"CLARION_DATA: {path} cannot be made or read: {error.strerror}") from None
+
+
+def _kept_keys(path: Path) -> list[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         # Linked into place whole: another process sees no file or a complete one, and the first one there wins.
-        draft = settings.data / f".{KEY_FILE}.{os.getpid()}"
+        draft = path.parent / f".{KEY_FILE}.{os.getpid()}"
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(48) + "\n", "ascii")
         with contextlib.suppress(FileExistsError):
