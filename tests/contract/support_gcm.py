@@ -103,6 +103,11 @@ class Browser:
     said: int = 0
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    @property
+    def port(self) -> int | None:
+        """Of MCS."""
+        return self.service.gateway.gcm_port
+
     # --- over HTTP ---
 
     async def call(
@@ -160,8 +165,7 @@ class Browser:
 
     async def connect(self) -> "Browser":
         context = ssl.create_default_context(cafile=str(self.trust / AUTHORITY))
-        port = self.service.gateway.gcm_port
-        self._streams = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+        self._streams = await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname="localhost")
         self.heard = self.said = 0
         return self
 

@@ -12,6 +12,7 @@ import pytest
 
 from clarion.crypto.android import AndroidIds
 from clarion.crypto.p256 import KeyPair
+from clarion.errors import ConfigurationError
 from clarion.gateway import Limits
 from clarion.gateway.gcm import connection
 from clarion.gateway.gcm.certificate import ensure_certificate
@@ -531,6 +532,14 @@ async def test_a_silent_browser_is_asked_and_then_cut(meddler: Meddler, clock: M
         assert (await browser.hear())[0] == CLOSE
         with pytest.raises(Hung):
             await browser.hear()
+
+
+async def test_a_folder_that_cannot_hold_the_certificate_is_named(clock: ManualClock, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = MemoryStore(clock).push
+    with pytest.raises(ConfigurationError, match=r"CLARION_DATA: .*CLARION_TLS_CERT takes one"):
+        async with push_service(store, clock, gcm=True, gcm_port=0, data=tmp_path / "file" / "data"):
+            pass
 
 
 async def test_a_full_node_takes_no_more(meddler: Meddler, clock: ManualClock, tmp_path: Path) -> None:

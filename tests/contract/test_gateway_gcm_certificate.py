@@ -105,6 +105,14 @@ def test_other_names_need_another_authority(tmp_path: Path) -> None:
     assert reissued != served
 
 
+async def test_processes_that_start_together_serve_what_one_authority_signed(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "data"
+    await asyncio.gather(*(asyncio.to_thread(ensure, folder) for _ in range(8)))
+    await handshake(folder, "localhost")
+    made = ensure(folder)
+    assert ensure(folder) == made
+
+
 @pytest.mark.parametrize("name", [AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY])
 @pytest.mark.parametrize("damage", ["lost", "garbage"])
 async def test_what_is_damaged_is_made_anew(tmp_path: Path, name: str, damage: str) -> None:

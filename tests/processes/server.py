@@ -89,7 +89,7 @@ class Server:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Begin a process without waiting until it serves."""
         assert not self.running
-        command = [sys.executable, "-m", "clarion", self._command, "--data", str(self.data)]
+        command = [sys.executable, "-m", "clarion", *self._command.split(), "--data", str(self.data)]
         command += ["--port", str(self.port), "--push-port", str(self.push_port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)

@@ -10,6 +10,7 @@ from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
+from clarion.errors import ConfigurationError
 from clarion.gateway import matrix
 from clarion.gateway.acks import Acknowledgements
 from clarion.gateway.asgi import App, EndpointApp
@@ -93,14 +94,14 @@ class Gateway:
 
     async def start(self, host: str | None = None, port: int | None = None) -> int:
         """Listen for devices, and for Chromium if the settings say so; the port, which the system chooses for 0."""
+        gcm_tls = self._gcm_tls() if self._settings.gcm else None
         self._subscriptions.append(self._bus.subscribe(topic_of(self._node.id), self._router.on_bus))
         self._subscriptions.append(await self._broadcasts.watch())
         await self._presence.start()
         wanted = self._settings.push_port if port is None else port
         self.port = await self._sockets.start(host or self._settings.host, wanted, _tls(self._settings))
-        if self._settings.gcm:
-            wanted = self._settings.gcm_port
-            self.gcm_port = await self._browsers.start(host or self._settings.host, wanted, self._gcm_tls())
+        if gcm_tls is not None:
+            self.gcm_port = await self._browsers.start(host or self._settings.host, self._settings.gcm_port, gcm_tls)
         return self.port
 
     async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
@@ -143,7 +144,11 @@ class Gateway:
         if (given := _tls(self._settings)) is not None:
             return given
         names = (urlsplit(self._settings.gcm_url).hostname or "", "localhost", "127.0.0.1")
-        own = OwnCertificate(self._settings.data, names, self._node.clock)
+        try:
+            own = OwnCertificate(self._settings.data, names, self._node.clock)
+        except OSError as error:
+            words = f"the certificate for --gcm cannot be kept there ({error}); CLARION_TLS_CERT takes one"
+            raise ConfigurationError(f"CLARION_DATA: {words}") from error
         self._renewing = asyncio.get_running_loop().create_task(own.keep())
         return own.context
 

@@ -323,7 +323,7 @@ class Firefox(Browser):
             for part in program.parent.iterdir():
                 (folder / part.name).symlink_to(part)
             for own in (program.name, "distribution"):
-                (folder / own).unlink()
+                (folder / own).unlink(missing_ok=True)
             shutil.copy(program, folder)  # it finds everything else where it is itself
             (folder / "distribution").mkdir()
         (folder / "distribution" / "policies.json").write_text(json.dumps({"policies": self._policies}))

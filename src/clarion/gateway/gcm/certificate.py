@@ -6,9 +6,10 @@ could pose as nobody else. What it signs is made anew before it expires or when 
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -74,8 +75,14 @@ class OwnCertificate:
 
 def ensure_certificate(folder: Path, names: Sequence[str], now: Millis) -> tuple[Path, Path]:
     """The files of a certificate for these host names and addresses, and of its key; made or renewed if need be."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _alone(folder):
+        _ensure(folder, list(dict.fromkeys(names)), now)
+    return folder / CERTIFICATE, folder / KEY
+
+
+def _ensure(folder: Path, names: Sequence[str], now: Millis) -> None:
     at = datetime.fromtimestamp(now / 1000, UTC)
-    names = list(dict.fromkeys(names))
     wanted = [_general_name(name) for name in names]
     authority = _load(folder / AUTHORITY, folder / AUTHORITY_KEY)
     if authority is None or not authority.lasts(at) or _permitted(authority.certificate) != set(wanted):
@@ -87,7 +94,17 @@ def ensure_certificate(folder: Path, names: Sequence[str], now: Millis) -> tuple
         served = _make_served(wanted, at, authority)
         _save(served, folder / CERTIFICATE, folder / KEY)
         log.info("gcm_certificate_made", until=served.certificate.not_valid_after_utc.isoformat())
-    return folder / CERTIFICATE, folder / KEY
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Processes that share the folder do it one after the other, so that all serve what one authority signed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _make_authority(names: Sequence[x509.GeneralName], at: datetime) -> _Pair:
