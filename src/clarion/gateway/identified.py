@@ -259,6 +259,9 @@ class Identified:
         """What waits and was not sent on this connection; acks that are on their way count."""
         node = self._node
         await node.acks.settle(device)
+        if not node.acks.written(device):
+            # The store would give it again what it has acknowledged. It comes back, and a Chromium names it once more.
+            raise Unavailable("acknowledgements could not be written")
         # As of now: what is acknowledged during the read may be in its answer.
         sent = frozenset(self._outstanding or ())
         waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), self._least)
