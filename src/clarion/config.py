@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,8 +41,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vapid_subject: str | None = None
     """Contact that push services see (RFC 8292), `mailto:…` or `https://…`; default: `public_url` if that is https."""
     rate_limits: bool = True
+    trusted_proxies: list[str] = []
+    """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     tls_cert: Path | None = None
+    """Certificate chain in PEM, for both ports; taken up again when it is renewed."""
     tls_key: Path | None = None
+    """Its private key in PEM, not encrypted."""
     push_message_limit: int = 150
     """Stored messages drained to one connection before the device is reset."""
     push_ping_interval: float = 300.0
@@ -175,6 +180,14 @@ def _boolean(text: str) -> bool:
     raise ValueError("takes on or off")
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _origin_of(*schemes: str) -> Callable[[Any], bool]:
     """Whether a URL has one of the schemes and a host, and nothing after them but a slash."""
 
@@ -236,4 +249,9 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         found.append(FieldError("CLARION_PUSH_PORT", "takes another port than CLARION_PORT"))
     if settings.gcm and settings.gcm_port in {settings.port, settings.push_port}:
         found.append(FieldError("CLARION_GCM_PORT", "takes another port than CLARION_PORT and CLARION_PUSH_PORT"))
+    found += [
+        FieldError("CLARION_TRUSTED_PROXIES", f"{proxy} is neither an address nor a network such as 10.0.0.0/8")
+        for proxy in settings.trusted_proxies
+        if not _is_network(proxy)
+    ]
     return found

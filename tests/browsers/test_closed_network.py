@@ -1,16 +1,16 @@
 """Browsers set up as docs/guides/closed-network.md says, by an administrator's means alone."""
 
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from harness import Browser, Chromium, Desktop, Firefox, require
-from push_server import PushServer, TlsServer
+from push_server import PushServer
 from website import Site, open_site
 
-from clarion.gateway.gcm.certificate import AUTHORITY, ensure_certificate
+from certificates import Authority, Pair
+from clarion.transport.authority import AUTHORITY
 
 pytestmark = pytest.mark.browser
 NOBODY = "ws://127.0.0.1:1/"
@@ -24,12 +24,17 @@ async def desktop() -> AsyncIterator[Desktop]:
 
 
 @pytest.fixture
-async def company(tmp_path: Path) -> AsyncIterator[TlsServer]:
-    """A server whose certificates an authority of the company signed."""
-    folder = tmp_path / "authority"
-    folder.mkdir()
-    certificate, key = ensure_certificate(folder, ["localhost"], time.time_ns() // 1_000_000)
-    server = TlsServer(tmp_path / "server", folder / AUTHORITY, certificate, key)
+def authority(tmp_path: Path) -> Authority:
+    """The company's own."""
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+async def company(tmp_path: Path, authority: Authority) -> AsyncIterator[PushServer]:
+    """A server with a certificate of the company on every port."""
+    pair = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
+    authority.issue(pair)
+    server = PushServer(tmp_path / "server", pair.settings(), authority.trust())
     await server.start()
     yield server
     server.kill()
@@ -50,26 +55,28 @@ async def works(browser: Browser, site: Site) -> None:
     assert (await site.pushed()).text == "later"
 
 
-async def test_firefox_by_enterprise_policy(company: TlsServer, desktop: Desktop, tmp_path: Path) -> None:
+async def test_firefox_by_enterprise_policy(
+    company: PushServer, authority: Authority, desktop: Desktop, tmp_path: Path
+) -> None:
     require("firefox-esr", "libnotify")
     policies = {
-        "Certificates": {"Install": [str(tmp_path / "authority" / AUTHORITY)]},
+        "Certificates": {"Install": [str(authority.path)]},
         "Preferences": {"dom.push.serverURL": {"Value": company.push_url, "Status": "locked"}},
     }
     profile = tmp_path / "profile"
-    strict = {"dom.push.testing.allowInsecureServerURL": False}
+    strict = {"dom.push.testing.allowInsecureServerURL": False}  # as it is unless somebody says otherwise
     async with (
         open_site(company.url, company.trust) as site,
-        Firefox(profile, NOBODY, desktop.address, strict, policies) as browser,
+        Firefox(profile, NOBODY, desktop.address, strict, policies=policies) as browser,
     ):
         await works(browser, site)
 
 
 async def test_chromium_by_one_switch_and_a_trusted_authority(
-    company: TlsServer, desktop: Desktop, tmp_path: Path
+    company: PushServer, authority: Authority, desktop: Desktop, tmp_path: Path
 ) -> None:
     """The check-in tells the rest."""
-    home = trusting_home(tmp_path, tmp_path / "authority" / AUTHORITY)
+    home = trusting_home(tmp_path, authority.path)
     switch = f"--gcm-checkin-url={company.url}/gcm/checkin"
     profile = tmp_path / "profile"
     async with (

@@ -149,18 +149,18 @@ async def test_a_topic_replaces_what_waits(browser: Browser, site: Site, subscri
 async def test_a_tampered_push_never_reaches_the_page(
     browser: Browser, site: Site, subscription: Subscription, server: PushServer
 ) -> None:
-    before = await server.metric("clarion_push_messages_acked_total")
+    before = await server.counted("clarion_push_messages_acked_total")
     assert (await site.send(subscription, "tampered", tamper=True)).status == 201
     assert (await site.send(subscription, "genuine")).status == 201
     assert (await site.pushed()).text == "genuine"
     counted = "101" if isinstance(browser, Firefox) else "100"  # Chromium has no word for it
 
     async def acknowledged() -> float:
-        acked = await server.metric("clarion_push_messages_acked_total")
+        acked = await server.counted("clarion_push_messages_acked_total")
         return sum(acked.values()) - sum(before.values())
 
     await eventually(acknowledged, lambda count: count == 2, "both to be acknowledged")
-    acked = await server.metric("clarion_push_messages_acked_total")
+    acked = await server.counted("clarion_push_messages_acked_total")
     assert acked[counted] - before[counted] >= 1
 
 

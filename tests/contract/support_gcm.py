@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from clarion.crypto.p256 import KeyPair
-from clarion.gateway.gcm.certificate import AUTHORITY
+from clarion.transport.authority import AUTHORITY
 from contract.support_gateway import PATIENCE_S, PushService, vapid
 
 PING, PING_ACK, LOGIN, WELCOME, CLOSE, IQ, DATA, STREAM_ERROR = 0, 1, 2, 3, 4, 7, 8, 10

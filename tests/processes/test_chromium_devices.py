@@ -30,7 +30,7 @@ class GatewayServer(Server):
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.gcm_port = free_port()
         more = {"GCM": "on", "GCM_PORT": str(self.gcm_port), "RATE_LIMITS": "off"}
-        super().__init__(folder, {**settings, **more}, command="serve --role gateway")
+        super().__init__(folder, {**settings, **more}, role="gateway")
 
 
 @dataclass
@@ -85,7 +85,7 @@ async def world(tmp_path: Path, empty_database: str) -> AsyncIterator[World]:
     """Ann's Chromium, connected to one process; the project's API and workers are another."""
     settings = {"DATABASE_URL": empty_database, "PUBLIC_ENDPOINT_URL": "http://push.example"}
     holding = GatewayServer(tmp_path / "holding", settings)
-    sending = Server(tmp_path / "sending", settings, command="serve --role api,worker,scheduler")
+    sending = Server(tmp_path / "sending", settings, role="api,worker,scheduler")
     keys = sending.create_project("shop")
     try:
         for server in (holding, sending):

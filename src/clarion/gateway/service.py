@@ -1,16 +1,14 @@
 """Our push service as one part: what bootstrap builds, starts and mounts."""
 
 import asyncio
-import ssl
-from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from clarion.config import Settings
 from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
-from clarion.errors import ConfigurationError
 from clarion.gateway import matrix
 from clarion.gateway.acks import Acknowledgements
 from clarion.gateway.asgi import App, EndpointApp
@@ -19,7 +17,6 @@ from clarion.gateway.endpoint import Limits, PushEndpoint
 from clarion.gateway.extract import Extractor
 from clarion.gateway.gcm.apps import ORIGINS as GOOGLE
 from clarion.gateway.gcm.apps import SEND_PATH, path_at_google
-from clarion.gateway.gcm.certificate import OwnCertificate
 from clarion.gateway.gcm.connection import McsServer
 from clarion.gateway.gcm.http import PATH as GCM_PATH
 from clarion.gateway.gcm.http import GcmApp
@@ -78,7 +75,6 @@ class Gateway:
         self._sockets = SocketServer(self._node, capacity, settings.push_ping_interval, settings.push_ping_timeout)
         self._browsers = McsServer(self._node, ids, capacity, settings.push_ping_interval, settings.push_ping_timeout)
         self._subscriptions: list[Callable[[], None]] = []
-        self._renewing: asyncio.Task[None] | None = None
         self.endpoint_app = EndpointApp(self._endpoint)
         self.mounts: dict[str, App] = {
             "/wpush/": self.endpoint_app,
@@ -92,14 +88,23 @@ class Gateway:
         self.port: int | None = None
         self.gcm_port: int | None = None
 
-    async def start(self, host: str | None = None, port: int | None = None) -> int:
-        """Listen for devices, and for Chromium if the settings say so; the port, which the system chooses for 0."""
-        gcm_tls = self._gcm_tls() if self._settings.gcm else None
+    async def start(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        tls: Mapping[str, Any] | None = None,
+        gcm_tls: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Listen for devices, and with `gcm_tls` for Chromium; the port, which the system chooses when 0 is given.
+
+        `tls`: what `create_server` takes to listen with TLS.
+        """
         self._subscriptions.append(self._bus.subscribe(topic_of(self._node.id), self._router.on_bus))
         self._subscriptions.append(await self._broadcasts.watch())
         await self._presence.start()
         wanted = self._settings.push_port if port is None else port
-        self.port = await self._sockets.start(host or self._settings.host, wanted, _tls(self._settings))
+        self.port = await self._sockets.start(host or self._settings.host, wanted, tls or {})
         if gcm_tls is not None:
             self.gcm_port = await self._browsers.start(host or self._settings.host, self._settings.gcm_port, gcm_tls)
         return self.port
@@ -133,29 +138,6 @@ class Gateway:
         """Send the devices away, and finish what they had said."""
         while self._subscriptions:
             self._subscriptions.pop()()
-        if self._renewing is not None:
-            self._renewing.cancel()
         await self._presence.stop()
         await asyncio.gather(self._sockets.close(), self._browsers.close())
         await self._node.tasks.finish(_FINISH_S)
-
-    def _gcm_tls(self) -> ssl.SSLContext:
-        """For the settings' certificate, else for one of our own."""
-        if (given := _tls(self._settings)) is not None:
-            return given
-        names = (urlsplit(self._settings.gcm_url).hostname or "", "localhost", "127.0.0.1")
-        try:
-            own = OwnCertificate(self._settings.data, names, self._node.clock)
-        except OSError as error:
-            words = f"the certificate for --gcm cannot be kept there ({error}); CLARION_TLS_CERT takes one"
-            raise ConfigurationError(f"CLARION_DATA: {words}") from error
-        self._renewing = asyncio.get_running_loop().create_task(own.keep())
-        return own.context
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context

@@ -185,7 +185,10 @@ def _clean(text: str, most: int = _MOST_WORDS) -> str:
 
     Endpoints are chosen by anybody, so an answer may be made to fail whoever writes it down, and its batch with it.
     """
-    return "".join(each if each.isprintable() else " " for each in text[:most]).strip()
+    text = text[:most]
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    return text.strip()
 
 
 def _seconds(header: str | None, now: Millis) -> float | None:

@@ -1,10 +1,10 @@
 """Chromium's connection: MCS frames in and out of a session, over TLS."""
 
 import asyncio
-import ssl
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
@@ -23,7 +23,6 @@ log = structlog.get_logger(__name__)
 
 CLOSE_GRACE_S = 2.0
 """For the browser to take our last words."""
-_HANDSHAKE_TIMEOUT_S = 10.0  # of TLS
 _UNAUTHORIZED = 401
 _PROTOCOL_ERRORS = {CloseCode.PROTOCOL: "protocol-error", CloseCode.TOO_BIG: "policy-violation"}
 
@@ -268,17 +267,15 @@ class McsServer:
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext) -> int:
-        """Listen; the port, which the system chooses when 0 is given."""
+    async def start(self, host: str, port: int, tls: Mapping[str, Any]) -> int:
+        """Listen; the port, which the system chooses when 0 is given. `tls`: what `create_server` takes for it."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: McsConnection(self),
             host,
             port,
-            ssl=tls,
-            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
-            ssl_shutdown_timeout=CLOSE_GRACE_S,
             backlog=1024,
+            **tls,
         )
         return int(self._server.sockets[0].getsockname()[1])
 

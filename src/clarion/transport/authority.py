@@ -4,13 +4,12 @@ The authority may speak for the names of this server alone (RFC 5280 section 4.2
 could pose as nobody else. What it signs is made anew before it expires or when the names change.
 """
 
-import asyncio
 import contextlib
 import fcntl
 import os
-import ssl
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
@@ -20,8 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from clarion.errors import ConfigurationError
 from clarion.model import Millis
 from clarion.ports import Clock
+from clarion.transport.tls import Certificate
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,6 @@ KEY = "gcm.key"
 _AUTHORITY_LIFE = timedelta(days=3650)
 _LIFE = timedelta(days=397)
 _RENEW = timedelta(days=30)
-LOOK_EVERY_S = 24 * 3600.0
 _EVERY_ADDRESS = [x509.IPAddress(ip_network("0.0.0.0/0")), x509.IPAddress(ip_network("::/0"))]
 
 
@@ -49,28 +49,22 @@ class _Pair:
         return self.certificate.not_valid_before_utc <= now < self.certificate.not_valid_after_utc - _RENEW
 
 
-class OwnCertificate:
-    """A TLS context whose certificate is ours, and never runs out."""
+class OwnCertificate(Certificate):
+    """A certificate that we make ourselves, and make anew in time."""
 
     def __init__(self, folder: Path, names: Sequence[str], clock: Clock) -> None:
-        self._folder = folder
-        self._names = names
-        self._clock = clock
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.renew()
+        """For these host names and addresses. Raises ConfigurationError: it cannot be kept in the folder."""
+        self._ensure = partial(ensure_certificate, folder, names)
+        try:
+            super().__init__(*self._ensure(clock.now()), clock)
+        except OSError as error:
+            words = f"the certificate for --gcm cannot be kept there ({error}); CLARION_TLS_CERT takes one"
+            raise ConfigurationError(f"CLARION_DATA: {words}") from error
 
-    def renew(self) -> None:
-        """If it is time to. Who connects from now on gets the new one."""
-        self.context.load_cert_chain(*ensure_certificate(self._folder, self._names, self._clock.now()))
-
-    async def keep(self) -> None:
-        """Renew for as long as the server runs."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                self.renew()
-            except OSError as error:
-                log.error("gcm_certificate_not_renewed", error=repr(error))  # noqa: TRY400 - the reason says it all
+    async def renew(self) -> None:
+        """Make it anew if it is time to. Who connects from now on gets the new one."""
+        self._ensure(self._clock.now())
+        await super().renew()
 
 
 def ensure_certificate(folder: Path, names: Sequence[str], now: Millis) -> tuple[Path, Path]:

@@ -9,8 +9,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from clarion.gateway.gcm import certificate
-from clarion.gateway.gcm.certificate import (
+from certificates import shown_at
+from clarion.errors import ConfigurationError
+from clarion.testing import ManualClock
+from clarion.transport import authority as authority_module
+from clarion.transport.authority import (
     AUTHORITY,
     AUTHORITY_KEY,
     CERTIFICATE,
@@ -18,7 +21,6 @@ from clarion.gateway.gcm.certificate import (
     OwnCertificate,
     ensure_certificate,
 )
-from clarion.testing import ManualClock
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NAMES = ["push.corp.example", "localhost", "127.0.0.1"]
@@ -57,11 +59,11 @@ async def test_who_trusts_the_authority_trusts_the_server_by_all_its_names(tmp_p
 async def test_the_authority_can_speak_for_nobody_else(tmp_path: Path) -> None:
     """Whoever has its key signs for another name: no client believes that."""
     ensure(tmp_path)
-    authority = certificate._load(tmp_path / AUTHORITY, tmp_path / AUTHORITY_KEY)
+    authority = authority_module._load(tmp_path / AUTHORITY, tmp_path / AUTHORITY_KEY)
     assert authority
     for name in ("bank.example", "10.0.0.1"):
-        forged = certificate._make_served([certificate._general_name(name)], NOW, authority)
-        certificate._save(forged, tmp_path / CERTIFICATE, tmp_path / KEY)
+        forged = authority_module._make_served([authority_module._general_name(name)], NOW, authority)
+        authority_module._save(forged, tmp_path / CERTIFICATE, tmp_path / KEY)
         with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree"):
             await handshake(tmp_path, name)
 
@@ -84,17 +86,26 @@ def test_what_is_there_is_kept_and_renewed_before_it_expires(tmp_path: Path) -> 
     assert until > NOW + timedelta(days=370 + 300)
 
 
-async def test_it_is_renewed_while_the_server_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificate, "LOOK_EVERY_S", 0)
+async def test_it_is_renewed_while_the_server_runs(tmp_path: Path) -> None:
     clock = ManualClock(int(NOW.timestamp() * 1000))
     own = OwnCertificate(tmp_path, NAMES, clock)
-    before = (tmp_path / CERTIFICATE).read_bytes()
-    keeping = asyncio.create_task(own.keep())
-    clock.advance(370 * 86_400_000)
-    async with asyncio.timeout(5):
-        while (tmp_path / CERTIFICATE).read_bytes() == before:  # noqa: ASYNC110 - seen from outside only
-            await asyncio.sleep(0)
-    keeping.cancel()
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, **own.listening())
+    port = server.sockets[0].getsockname()[1]
+    trust = ssl.create_default_context()  # takes any: TLS goes by the machine's own time
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    first = await shown_at(port, trust)
+    await own.renew()
+    assert await shown_at(port, trust) == first
+    clock.advance(hours=24 * 370)
+    await own.renew()
+    assert await shown_at(port, trust) != first
+    server.close()
+
+
+def test_a_folder_that_cannot_hold_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"CLARION_DATA: .*CLARION_TLS_CERT takes one"):
+        OwnCertificate(tmp_path / "file" / "data", NAMES, ManualClock())
 
 
 def test_other_names_need_another_authority(tmp_path: Path) -> None:
