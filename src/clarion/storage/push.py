@@ -1,7 +1,7 @@
 """Our push service's own rows: its devices, their channels, and which node holds a device's socket."""
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -19,7 +19,7 @@ _HOLD = (
 _SWEEP = 2_000  # rows
 _NODE_FORGOTTEN_MS = 3_600_000
 _PAIR = {"uaid": "text", "channel_id": "text"}
-_CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node")
+_CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node", "c.app")
 _CHANNELS = (
     "FROM batch JOIN push_device d ON d.uaid = batch.uaid "
     "JOIN push_channel c ON c.device = d.key AND c.channel_id = batch.channel_id"
@@ -45,11 +45,16 @@ class SqlPushStore:
         [key] = await self._hellos(None, [_Hello(uaid, node, now)])
         return key
 
+    async def enrol(self, uaid: str, node: str, now: Millis) -> Key:
+        return await self._db.write(_enrol, uaid, node, now)
+
     async def gone(self, device: Key, node: str) -> None:
         await self._db.write(_gone, device, node)
 
-    async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
-        return await self._db.write(_register, uaid, channel_id, vapid, node, now)
+    async def register(
+        self, uaid: str, channel_id: str, vapid: str | None, node: str | None, now: Millis, app: str | None = None
+    ) -> Key:
+        return await self._db.write(_register, uaid, channel_id, node, now, {"vapid": vapid, "app": app})
 
     async def unregister(self, device: Key, channel_id: str) -> bool:
         return await self._db.write(_unregister, device, channel_id)
@@ -123,13 +128,20 @@ def _gone(conn: Connection, device: Key, node: str) -> None:
     conn.execute(update(push_device).where(held).values(node=None))
 
 
-def _register(conn: Connection, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
-    seen = {"node": node, "seen_at": now}
+def _enrol(conn: Connection, uaid: str, node: str | None, now: Millis) -> Key:
+    seen: dict[str, Any] = {"seen_at": now} if node is None else {"node": node, "seen_at": now}
     device = upsert(conn, push_device).values(uaid=uaid, **seen)
     device = device.on_conflict_do_update(index_elements=["uaid"], set_=seen).returning(push_device.c.key)
     key: Key = conn.execute(device).scalar_one()
-    channel = upsert(conn, push_channel).values(device=key, channel_id=channel_id, vapid=vapid)
-    conn.execute(channel.on_conflict_do_update(index_elements=["device", "channel_id"], set_={"vapid": vapid}))
+    return key
+
+
+def _register(
+    conn: Connection, uaid: str, channel_id: str, node: str | None, now: Millis, told: dict[str, str | None]
+) -> Key:
+    key = _enrol(conn, uaid, node, now)
+    channel = upsert(conn, push_channel).values(device=key, channel_id=channel_id, **told)
+    conn.execute(channel.on_conflict_do_update(index_elements=["device", "channel_id"], set_=told))
     return key
 
 
@@ -152,8 +164,8 @@ def _forget(conn: Connection, device: Key) -> None:
 def _channels(conn: Connection, dialect: Dialect, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
     rows = dialect.joined(conn, _CHANNEL, _CHANNELS, _PAIR, list(dict.fromkeys(pairs)))
     found = {
-        (uaid, channel_id): PushChannel(key, device, channel_id, vapid, node)
-        for uaid, channel_id, key, device, vapid, node in rows
+        (uaid, channel_id): PushChannel(key, device, channel_id, vapid, node, app)
+        for uaid, channel_id, key, device, vapid, node, app in rows
     }
     return [found.get(pair) for pair in pairs]
 

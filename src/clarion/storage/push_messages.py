@@ -56,7 +56,7 @@ class MessageWriter:
 
 def waiting(conn: Connection, device: Key, after: Key, limit: int, now: Millis, least: Urgency) -> list[PushMessage]:
     """Of one device, at least so urgent: topic messages first, then by key."""
-    query = select(push_message, push_channel.c.channel_id).join(
+    query = select(push_message, push_channel.c.channel_id, push_channel.c.app).join(
         push_channel, push_channel.c.key == push_message.c.channel
     )
     mine = and_(of_device(device), push_message.c.key > after, push_message.c.expires_at > now)
@@ -171,4 +171,5 @@ def _message(row: Row[Any]) -> PushMessage:
         source=row.source,
         sent_at=row.sent_at,
         key=row.key,
+        app=row.app,
     )
