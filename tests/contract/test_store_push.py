@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushMessage, Store
 from contract.support import NOW, new_channel, push_message, soon
@@ -60,6 +62,29 @@ async def test_many_channels_of_one_new_device_share_it(store: Store) -> None:
     assert len(set(await soon(asyncio.gather(*calls)))) == 1
     found = await store.push.channels([(UAID, f"c{n}") for n in range(5)])
     assert len({channel.key for channel in found if channel}) == 5
+
+
+async def test_a_device_that_enrols_needs_no_channel(store: Store) -> None:
+    device = await store.push.enrol(UAID, "node-1", NOW)
+    assert await store.push.enrol(UAID, "node-2", NOW + 1) == device
+    assert await store.push.known_devices([UAID]) == {UAID}
+    assert await store.push.register(UAID, "c1", None, None, NOW + 2) == device
+    [channel] = await store.push.channels([(UAID, "c1")])
+    assert channel is not None
+    assert channel.node == "node-2", "registering said nothing about who holds the socket"
+
+
+async def test_what_a_browser_calls_a_channel_comes_with_each_message(store: Store) -> None:
+    device = await store.push.register(UAID, "c1", "vapid", None, NOW, "its name")
+    [channel] = await store.push.channels([(UAID, "c1")])
+    assert channel is not None
+    assert (channel.app, channel.node) == ("its name", None)
+    await store.push.add([push_message(device, channel.key, app=channel.app)], NOW)
+    [message] = await store.push.waiting(device, 0, 10, NOW)
+    assert message.app == "its name"
+    await store.push.register(UAID, "c1", "vapid", None, NOW, "another name")
+    [renamed] = await store.push.channels([(UAID, "c1")])
+    assert renamed == msgspec.structs.replace(channel, app="another name")
 
 
 async def test_the_node_is_the_one_that_said_hello_last(store: Store) -> None:

@@ -170,6 +170,17 @@ def test_a_hold_is_told_with_its_end(clarion: Clarion, shop: Shop) -> None:
     assert f"until {tomorrow:%Y-%m-%d %H:%M:%S}" in story
 
 
+def test_what_others_wrote_does_not_command_the_terminal(clarion: Clarion, shop: Shop) -> None:
+    odd = "[/red]\x1b[31m\x07"
+    shop.answer("/v1/events", {"user_id": "mallory", "name": odd, "properties": {odd: odd}})
+    shop.answer("/v1/keys", {"name": odd})
+    for told in (("explain", "--user", "mallory"), ("keys", "list")):
+        ended = clarion(*told, *shop.asking)
+        assert ended.code == 0
+        assert "[/red]·[31m·" in ended.out
+        assert "\x1b" not in ended.out
+
+
 @pytest.mark.parametrize("way", ["asking", "opening"])
 def test_a_wrong_field_is_named_with_what_would_be_right(clarion: Clarion, shop: Shop, way: str) -> None:
     ended = clarion("send", "--user", "u1", "--title", "Hi", "--category", "nope", *getattr(shop, way))

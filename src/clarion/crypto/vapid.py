@@ -1,6 +1,7 @@
 """Who is sending (RFC 8292, VAPID): signs our pushes to every push service, and checks those that come to ours."""
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -76,8 +77,10 @@ class Vapid:
 class VapidVerifier:
     """Checks the `Authorization` of pushes that come to our own endpoint. A verified token is remembered."""
 
-    def __init__(self, origin: str, capacity: int = 10_000) -> None:
+    def __init__(self, origin: str, capacity: int = 10_000, also: Sequence[str] = ()) -> None:
+        """`also`: other origins under which senders know this endpoint."""
         self._origin = origin_of(origin)
+        self._origins = {self._origin, *also}
         self._verified: Bounded[tuple[str | None, str | None], tuple[bytes, float]] = Bounded(capacity)
 
     def verify(self, authorization: str | None, crypto_key: str | None, now_ms: int) -> bytes:
@@ -110,7 +113,7 @@ class VapidVerifier:
 
     def _check_audience(self, audience: Any) -> None:
         named = audience if isinstance(audience, list) else [audience]
-        if not any(isinstance(each, str) and _same_origin(each, self._origin) for each in named):
+        if not any(isinstance(each, str) and _origin_in(each, self._origins) for each in named):
             raise VapidError("audience", f"VAPID token: aud must be {self._origin}")
 
 
@@ -166,8 +169,8 @@ def _check_expiry(expires_s: float, now_ms: int) -> None:
         raise VapidError("too_far", "VAPID token: exp must be at most 24 hours ahead")
 
 
-def _same_origin(url: str, origin: str) -> bool:
+def _origin_in(url: str, origins: Collection[str]) -> bool:
     try:
-        return origin_of(url) == origin
+        return origin_of(url) in origins
     except ValueError:
         return False

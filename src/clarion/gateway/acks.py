@@ -25,6 +25,7 @@ class Acknowledgements:
         self._tasks = tasks
         self._waiting: dict[Key, list[Key]] = {}
         self._writing: dict[Key, list[Key]] = {}
+        self._lost: set[Key] = set()
         self._round_done: asyncio.Future[None] | None = None
 
     def add(self, device: Key, keys: Sequence[Key]) -> None:
@@ -34,9 +35,21 @@ class Acknowledgements:
             self._round_done = asyncio.get_running_loop().create_future()
             self._tasks.start(self._write())
 
+    def under_way(self, device: Key) -> bool:
+        """Whether something that was added for this device is not written yet."""
+        return device in self._waiting or device in self._writing
+
+    def written(self, device: Key) -> bool:
+        """Whether all that was added for this device since its last `forgive` is in the store."""
+        return not self.under_way(device) and device not in self._lost
+
+    def forgive(self, device: Key) -> None:
+        """The device's connection has ended: what was lost on it is nobody's any more."""
+        self._lost.discard(device)
+
     async def settle(self, device: Key) -> None:
         """Until everything that was added for this device is written."""
-        while self._round_done is not None and (device in self._waiting or device in self._writing):
+        while self._round_done is not None and self.under_way(device):
             await asyncio.shield(self._round_done)
 
     async def _write(self) -> None:
@@ -45,8 +58,9 @@ class Acknowledgements:
             own = [(device, key) for device, keys in self._writing.items() for key in keys]
             try:
                 await self._acknowledge(own)
-            except Exception as error:  # noqa: BLE001 - the devices get the messages again
-                log.error("acks_not_written", count=len(own), error=repr(error))  # noqa: TRY400 - one line
+            except Exception as error:  # noqa: BLE001 - the devices are told, and get the messages again
+                log.error("acks_not_written", devices=len(self._writing), error=str(error))  # noqa: TRY400 - one line
+                self._lost.update(self._writing)
             self._writing = {}
             done, self._round_done = self._round_done, asyncio.get_running_loop().create_future()
             done.set_result(None)

@@ -28,7 +28,10 @@ _PREFLIGHT_MAX_AGE_S = b"86400"
 
 
 class EndpointApp:
-    """`/wpush/{v1|v2}/{token}` and `/m/{id}`, for any origin. Reads `raw_path`, so it may be mounted anywhere."""
+    """`/wpush/{v1|v2}/{token}`, `/fcm/send/{token}` and `/m/{id}`, for any origin.
+
+    Reads `raw_path`, so it may be mounted anywhere.
+    """
 
     def __init__(self, endpoint: PushEndpoint) -> None:
         self._endpoint = endpoint

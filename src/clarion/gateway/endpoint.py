@@ -11,6 +11,7 @@ from clarion.errors import RateLimited, Unavailable
 from clarion.gateway import metrics
 from clarion.gateway.extract import Cancel, Discovery, Extractor, Push
 from clarion.gateway.gathering import Gathering
+from clarion.gateway.gcm.apps import path_at_google
 from clarion.gateway.node import Node
 from clarion.gateway.refusal import Errno, Refused, answer, not_stored, too_often
 from clarion.gateway.router import Envelope, NotStored, Outcome, Router, Stored
@@ -71,8 +72,8 @@ class PushEndpoint:
         try:
             if limits is not None:
                 limits.by_address.take(("sender", address or ""))
-            path = request.url.removeprefix(self._node.origin).partition("?")[0]
-            valid = self._extractor.extract(request, path, now)
+            path = path_at_google(request.url) or request.url.removeprefix(self._node.origin)
+            valid = self._extractor.extract(request, path.partition("?")[0], now)
             if limits is not None and isinstance(valid, Push):
                 limits.by_token.take(("subscription", valid.endpoint.chid.hex()))
         except Refused as refused:
@@ -152,6 +153,7 @@ def _envelope(push: Push, channel: PushChannel, now: Millis) -> Envelope:
         urgency=push.urgency.value,
         source=push.source,
         sent_at=now,
+        app=channel.app,
     )
     return Envelope(push.endpoint.uaid, message, instant=push.ttl == 0, node=channel.node)
 

@@ -27,9 +27,12 @@ from picows import (
 
 from clarion.gateway import metrics
 from clarion.gateway.collector import Collector
+from clarion.gateway.identified import notification
 from clarion.gateway.node import Node
 from clarion.gateway.session import Session
 from clarion.gateway.wheel import TimerWheel
+from clarion.model import Key
+from clarion.ports import PushMessage
 from clarion.wire.autopush import (
     HELLO_TIMEOUT_S,
     SUBPROTOCOL,
@@ -96,6 +99,9 @@ class Listener(WSListener):
             buffer = self._server.buffer
             encode_into(message, buffer, _FRAME_HEADER)
             self._transport.send_reuse_external_bytearray(WSMsgType.TEXT, buffer, _FRAME_HEADER)
+
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        self.send(notification(message, key))
 
     def close(self, code: CloseCode, reason: str) -> None:
         if self._transport is not None and self._closed_at is None:

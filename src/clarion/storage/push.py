@@ -1,7 +1,6 @@
 """Our push service's own rows: its devices, their channels, and which node holds a device's socket."""
 
 from collections.abc import Hashable, Sequence
-from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
@@ -19,13 +18,14 @@ _HOLD = (
 )
 _ADD_DEVICE = """
     INSERT INTO push_device (uaid, node, seen_at) SELECT uaid, node, seen_at FROM batch WHERE true
-    ON CONFLICT (uaid) DO UPDATE SET node = excluded.node, seen_at = excluded.seen_at
+    ON CONFLICT (uaid) DO UPDATE SET node = coalesce(excluded.node, push_device.node), seen_at = excluded.seen_at
 """
-_NEW_CHANNEL = {"uaid": "text", "channel_id": "text", "vapid": "text"}
+_NEW_CHANNEL = {"uaid": "text", "channel_id": "text", "vapid": "text", "app": "text"}
 _ADD_CHANNEL = """
-    INSERT INTO push_channel (device, channel_id, vapid)
-    SELECT d.key, batch.channel_id, batch.vapid FROM batch JOIN push_device d ON d.uaid = batch.uaid WHERE true
-    ON CONFLICT (device, channel_id) DO UPDATE SET vapid = excluded.vapid
+    INSERT INTO push_channel (device, channel_id, vapid, app)
+    SELECT d.key, batch.channel_id, batch.vapid, batch.app
+    FROM batch JOIN push_device d ON d.uaid = batch.uaid WHERE true
+    ON CONFLICT (device, channel_id) DO UPDATE SET vapid = excluded.vapid, app = excluded.app
 """
 _HELD = columns_of(push_device, "key", "node")
 _LET_GO = (
@@ -34,7 +34,7 @@ _LET_GO = (
 _SWEEP = 2_000  # rows
 _NODE_FORGOTTEN_MS = 3_600_000
 _PAIR = {"uaid": "text", "channel_id": "text"}
-_CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node")
+_CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node", "c.app")
 _CHANNELS = (
     "FROM batch JOIN push_device d ON d.uaid = batch.uaid "
     "JOIN push_channel c ON c.device = d.key AND c.channel_id = batch.channel_id"
@@ -49,10 +49,11 @@ class _Hello(NamedTuple):
 
 class _Registration(NamedTuple):
     uaid: str
-    node: str
+    node: str | None
     now: Millis
     channel_id: str
     vapid: str | None
+    app: str | None
 
 
 class SqlPushStore:
@@ -71,13 +72,19 @@ class SqlPushStore:
         [key] = await self._hellos(None, [_Hello(uaid, node, now)])
         return key
 
+    async def enrol(self, uaid: str, node: str, now: Millis) -> Key:
+        keys = await self._db.write(_enrol, self._db.dialect, [(uaid, node, now)])
+        return keys[uaid]
+
     async def gone(self, device: Key, node: str) -> None:
         """See `ports.PushStore`; devices that leave at once share a commit."""
         await self._departures(None, [(device, node)])
 
-    async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
+    async def register(
+        self, uaid: str, channel_id: str, vapid: str | None, node: str | None, now: Millis, app: str | None = None
+    ) -> Key:
         """See `ports.PushStore`; devices that register at once share a commit."""
-        [key] = await self._registrations(None, [_Registration(uaid, node, now, channel_id, vapid)])
+        [key] = await self._registrations(None, [_Registration(uaid, node, now, channel_id, vapid, app)])
         return key
 
     async def unregister(self, device: Key, channel_id: str) -> bool:
@@ -158,14 +165,19 @@ def _devices(conn: Connection, dialect: Dialect, uaids: Sequence[str]) -> dict[s
     return dict(dialect.rows(conn, ("uaid", "key"), rest, dialect.listed(uaids)))
 
 
+def _enrol(conn: Connection, dialect: Dialect, devices: Sequence[tuple[str, str | None, Millis]]) -> dict[str, Key]:
+    """Rows for devices, each named once: their keys by uaid."""
+    dialect.apply(conn, _ADD_DEVICE, _HELLO, devices)
+    return _devices(conn, dialect, [uaid for uaid, *_ in devices])
+
+
 def _register(conn: Connection, dialect: Dialect, registrations: Sequence[_Registration]) -> list[Key]:
-    # In one order for all processes, so that none waits for another in a circle.
-    ordered = sorted(registrations, key=attrgetter("uaid", "channel_id"))
-    devices = {each.uaid: each[: len(_HELLO)] for each in ordered}
-    channels = {(each.uaid, each.channel_id): (each.uaid, each.channel_id, each.vapid) for each in ordered}
-    dialect.apply(conn, _ADD_DEVICE, _HELLO, list(devices.values()))
-    dialect.apply(conn, _ADD_CHANNEL, _NEW_CHANNEL, list(channels.values()))
-    keys = _devices(conn, dialect, list(devices))
+    # In one order for all processes, so that none waits for another in a circle; and who says which node speaks last.
+    ordered = sorted(registrations, key=lambda each: (each.uaid, each.node is not None, each.channel_id))
+    devices = {each.uaid: (each.uaid, each.node, each.now) for each in ordered}
+    channels = {(each.uaid, each.channel_id): (each.uaid, each.channel_id, each.vapid, each.app) for each in ordered}
+    keys = _enrol(conn, dialect, list(devices.values()))
+    dialect.apply(conn, _ADD_CHANNEL, _NEW_CHANNEL, sorted(channels.values(), key=lambda row: row[:2]))
     return [keys[each.uaid] for each in registrations]
 
 
@@ -188,8 +200,8 @@ def _forget(conn: Connection, device: Key) -> None:
 def _channels(conn: Connection, dialect: Dialect, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
     rows = dialect.joined(conn, _CHANNEL, _CHANNELS, _PAIR, list(dict.fromkeys(pairs)))
     found = {
-        (uaid, channel_id): PushChannel(key, device, channel_id, vapid, node)
-        for uaid, channel_id, key, device, vapid, node in rows
+        (uaid, channel_id): PushChannel(key, device, channel_id, vapid, node, app)
+        for uaid, channel_id, key, device, vapid, node, app in rows
     }
     return [found.get(pair) for pair in pairs]
 

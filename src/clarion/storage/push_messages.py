@@ -26,7 +26,7 @@ _DEVICES_AT_ONCE = 256
 # Places are given over keys alone: a device may have more waiting than should be read.
 _WAITING = """
     SELECT m.channel, m.device, c.channel_id, m.data, m.headers, m.expires_at,
-           m.topic, m.urgency, m.source, m.sent_at, m.key
+           m.topic, m.urgency, m.source, m.sent_at, m.key, c.app
     FROM (
         SELECT key, row_number() OVER (PARTITION BY device ORDER BY topic IS NULL, key) AS place
         FROM push_message WHERE device {devices} AND data IS NOT NULL AND key > ? AND expires_at > ? {urgent}
