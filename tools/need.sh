@@ -14,6 +14,7 @@ is_there() {
         firefox) command -v firefox-esr && command -v dbus-daemon && command -v certutil && /sbin/ldconfig -p | grep libnotify.so ;;
         chromium) command -v chromium && command -v dbus-daemon && command -v certutil ;;
         proxies) PATH=$PATH:/usr/sbin command -v nginx && command -v caddy ;;
+        systemd) command -v systemd-analyze ;;
     esac >/dev/null 2>&1
 }
 
@@ -23,6 +24,7 @@ packages_of() {
         firefox) echo firefox-esr dbus-daemon libnss3-tools libnotify4 ;; # Firefox loads libnotify, but only suggests it
         chromium) echo chromium dbus-daemon libnss3-tools ;;
         proxies) echo nginx caddy ;;
+        systemd) echo systemd ;;
     esac
 }
 
@@ -33,6 +35,7 @@ left_out() {
         firefox) echo "firefox-esr, dbus-daemon, certutil or libnotify, so the tests in a real browser" ;;
         chromium) echo "chromium, dbus-daemon or certutil, so the tests in a real Chromium" ;;
         proxies) echo "nginx or Caddy, so the tests behind a reverse proxy" ;;
+        systemd) echo "systemd-analyze, so the test that reads the agent's unit" ;;
     esac
 }
 

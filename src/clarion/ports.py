@@ -634,8 +634,11 @@ class PushStore(Protocol):
         """Unexpired, unacknowledged and at least so urgent: topic messages first, then by key; keys beyond `after`."""
         ...
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
-        """Delete; those with a `source` leave it behind until they would have expired, so that it counts once."""
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        """Delete messages, each named by its device and its key: no device can speak for another.
+
+        Those with a `source` leave it behind until they would have expired, so that it counts once.
+        """
         ...
 
     async def delete(self, key: Key, channel: Key) -> bool: ...

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import typer
 
 from clarion import __version__
-from clarion.cli import table
+from clarion.cli import agent, table
 from clarion.cli.door import Door, Where, opened
 from clarion.cli.problem import Problem, show
 from clarion.cli.settings import load
@@ -29,6 +29,7 @@ project_app = typer.Typer(help="Make projects.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_args_is_help=True)
 app.add_typer(project_app, name="project")
 app.add_typer(keys_app, name="keys")
+app.add_typer(agent.app, name="agent")
 
 _ASK = "Where to do it"
 Server: TypeAlias = Annotated[

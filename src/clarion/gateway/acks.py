@@ -14,6 +14,7 @@ from clarion.ports import PushStore
 log = structlog.get_logger(__name__)
 
 _ROUND = 1_000  # devices; what comes while one round is written goes into the next
+_PAUSE_S = 0.005  # between rounds that are not full: a few large ones cost less than many small ones
 
 
 class Acknowledgements:
@@ -54,29 +55,22 @@ class Acknowledgements:
     async def _write(self) -> None:
         while self._round_done is not None:
             self._writing = {device: self._waiting.pop(device) for device in list(islice(self._waiting, _ROUND))}
-            results = await asyncio.gather(
-                *(self._acknowledge(device, keys) for device, keys in self._writing.items()),
-                return_exceptions=True,
-            )
-            failures = {
-                device: result
-                for device, result in zip(self._writing, results, strict=True)
-                if isinstance(result, BaseException)
-            }
+            own = [(device, key) for device, keys in self._writing.items() for key in keys]
+            try:
+                await self._acknowledge(own)
+            except Exception as error:  # noqa: BLE001 - the devices get the messages again
+                self._lost.update(self._writing)
+                log.error("acks_not_written", count=len(own), error=repr(error))  # noqa: TRY400 - one line
             self._writing = {}
-            self._lost.update(failures)
-            _report(list(failures.values()))
-            done = self._round_done
-            self._round_done = asyncio.get_running_loop().create_future() if self._waiting else None
+            done, self._round_done = self._round_done, asyncio.get_running_loop().create_future()
             done.set_result(None)
+            if len(self._waiting) < _ROUND:
+                await asyncio.sleep(_PAUSE_S)
+            if not self._waiting:
+                self._round_done = None
 
-    async def _acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
+    async def _acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
         try:
-            await self._store.acknowledge(device, keys)
+            await self._store.acknowledge(own)
         except Unavailable:  # of a connection that broke: the store's next one is new
-            await self._store.acknowledge(device, keys)
-
-
-def _report(failures: list[BaseException]) -> None:
-    if failures:
-        log.error("acks_not_written", devices=len(failures), error=str(failures[0]))
+            await self._store.acknowledge(own)

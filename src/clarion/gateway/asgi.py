@@ -44,7 +44,7 @@ class EndpointApp:
         if body is None:
             return
         try:
-            [response] = await self._endpoint.accept([_request(scope, body)], address_of(scope))
+            response = await self._endpoint.accept_one(_request(scope, body), address_of(scope))
         except Exception:
             log.exception("push_endpoint_failed")
             response = answer(not_stored(None))

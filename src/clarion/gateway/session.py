@@ -33,6 +33,8 @@ NOT_DIRECT = -1
 """The ticket of a message that a session must read from the store."""
 _MAX_COMMANDS = 256
 """Commands of one device that may wait for the store."""
+_MAX_EARLY = 8
+"""Messages of any kind, and so of any size, that may wait for the answer to the hello."""
 
 
 class Unidentified:
@@ -47,13 +49,8 @@ class Unidentified:
         self._node = node
         self._proven = proven
 
-    async def identify(self, message: ClientMessage, session: "Session") -> tuple[Identified, Welcome]:
-        """The device: under its own name if the store knows it, else under a new one.
-
-        Raises Disconnect for anything but a hello.
-        """
-        if not isinstance(message, Hello):
-            raise Disconnect(CloseCode.ERROR, "the first message must be a hello")
+    async def identify(self, message: Hello, session: "Session") -> tuple[Identified, Welcome]:
+        """The device: under its own name if the store knows it, else under a new one."""
         name = message.uaid
         device = await self._known(name, session) if is_uaid(name) else None
         if device is None:
@@ -106,8 +103,11 @@ class Session:
         if self._ending:
             return
         state = self._state
-        if isinstance(state, Unidentified) or isinstance(message, Register | Unregister):
-            self._queue(message)
+        if isinstance(state, Unidentified):
+            self._before_hello(message)
+            return
+        if isinstance(message, Register | Unregister):
+            self._queue(message, _MAX_COMMANDS)
             return
         try:
             if state.on(message):
@@ -184,10 +184,17 @@ class Session:
 
     # --- one thing at a time ---
 
-    def _queue(self, message: ClientMessage) -> None:
+    def _before_hello(self, message: ClientMessage) -> None:
+        """A hello begins, and a little may follow before it is answered."""
+        if isinstance(message, Hello) is not (self._commands is None):
+            self.refuse(CloseCode.ERROR, "the first message, and no other, must be a hello")
+        else:
+            self._queue(message, _MAX_EARLY)
+
+    def _queue(self, message: ClientMessage, most: int) -> None:
         if self._commands is None:
             self._commands = deque()
-        if len(self._commands) >= _MAX_COMMANDS:
+        if len(self._commands) >= most:
             self.refuse(CloseCode.ERROR, "too many commands at once")
             return
         self._commands.append(message)
@@ -220,6 +227,7 @@ class Session:
     async def _command(self, message: ClientMessage) -> None:
         state = self._state
         if isinstance(state, Unidentified):
+            assert isinstance(message, Hello)  # no other is let in as the first
             self._state, welcome = await state.identify(message, self)
             self.outlet.send(welcome)
             self._poked = True

@@ -80,8 +80,8 @@ class MemoryPushStore:
         ]
         return [message for _, _, message in sorted(mine, key=lambda row: row[:2])[:limit]]
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
-        drop(self._tables.push_messages, lambda key, message: message.device == device and key in keys)
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        drop(self._tables.push_messages, lambda key, message: (message.device, key) in own)
 
     async def delete(self, key: Key, channel: Key) -> bool:
         return drop(self._tables.push_messages, lambda own, message: (own, message.channel) == (key, channel)) > 0
