@@ -53,6 +53,13 @@ PushPort: TypeAlias = Annotated[
     int | None, typer.Option(help="Port for devices; 8701 unless set.", metavar="PORT", min=1, max=65535)
 ]
 
+Gcm: TypeAlias = Annotated[
+    bool | None, typer.Option("--gcm", help="Also serve unmodified Chromium, which speaks Google's protocol.")
+]
+GcmPort: TypeAlias = Annotated[
+    int | None, typer.Option(help="Port for Chromium; 8702 unless set.", metavar="PORT", min=1, max=65535)
+]
+
 
 def main() -> None:
     """Run the command line: exit code 0; 1 when something went wrong; 2 when the command itself is wrong."""
@@ -92,17 +99,21 @@ def serve(
     ] = None,
     port: Port = None,
     push_port: PushPort = None,
+    gcm: Gcm = None,
+    gcm_port: GcmPort = None,
     data: Folder = None,
 ) -> None:
     """Run a server: everything in one process, or some of its roles."""
-    settings = load(host=host, port=port, push_port=push_port, data=data)
+    settings = load(host=host, port=port, push_port=push_port, gcm=gcm, gcm_port=gcm_port, data=data)
     from clarion.cli import running  # noqa: PLC0415 - the whole platform
 
     running.serve(settings, role or ["all"])
 
 
 @app.command()
-def demo(data: Folder = None, port: Port = None, push_port: PushPort = None) -> None:
+def demo(
+    data: Folder = None, port: Port = None, push_port: PushPort = None, gcm: Gcm = None, gcm_port: GcmPort = None
+) -> None:
     """Run everything with a small shop, a ready project and a page that shows what happens."""
     # Not the folder that a server of this machine may use, and quiet, so that the banner stays in sight.
     defaults = {
@@ -110,7 +121,7 @@ def demo(data: Folder = None, port: Port = None, push_port: PushPort = None) -> 
         "CLARION_LOG_LEVEL": "warning",
         "CLARION_ALLOW_PRIVATE_ENDPOINTS": "on",
     }
-    settings = load(defaults, port=port, push_port=push_port, data=data)
+    settings = load(defaults, port=port, push_port=push_port, gcm=gcm, gcm_port=gcm_port, data=data)
     from clarion.cli import running  # noqa: PLC0415 - the whole platform
 
     running.serve_demo(settings)

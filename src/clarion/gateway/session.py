@@ -38,12 +38,16 @@ _MAX_EARLY = 8
 
 
 class Unidentified:
-    """Connected and unknown: takes a hello, and writes nothing to the store before the first register."""
+    """Connected and unknown: takes a hello, and writes nothing to the store before the first register.
 
-    __slots__ = ("_node",)
+    A name that the connection has `proven` is the device's own, whether the store knows it or not.
+    """
 
-    def __init__(self, node: Node) -> None:
+    __slots__ = ("_node", "_proven")
+
+    def __init__(self, node: Node, *, proven: bool) -> None:
         self._node = node
+        self._proven = proven
 
     async def identify(self, message: Hello, session: "Session") -> tuple[Identified, Welcome]:
         """The device: under its own name if the store knows it, else under a new one."""
@@ -53,14 +57,16 @@ class Unidentified:
             name = uuid4().hex
             await session.claim(bytes.fromhex(name))
         metrics.HELLOS.labels("new" if device is None else "known").inc()
+        limit = None if self._proven else self._node.message_limit
         followed = message.broadcasts or {}
-        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device, followed)
+        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device, followed, limit)
         return identified, Welcome(uaid=name, broadcasts=self._node.broadcasts.answer(followed))
 
     async def _known(self, name: str, session: "Session") -> Key | None:
         # The place comes first: an older connection has then finished its acks, and the router finds us before we read.
         await session.claim(bytes.fromhex(name))
-        return await self._node.store.hello(name, self._node.id, self._node.clock.now())
+        greet = self._node.store.enrol if self._proven else self._node.store.hello
+        return await greet(name, self._node.id, self._node.clock.now())
 
 
 class Session:
@@ -68,10 +74,11 @@ class Session:
 
     __slots__ = ("_commands", "_ending", "_left", "_node", "_place", "_poked", "_state", "_working", "outlet")
 
-    def __init__(self, node: Node, outlet: Outlet) -> None:
+    def __init__(self, node: Node, outlet: Outlet, *, proven: bool = False) -> None:
+        """`proven`: the name in its hello is known to be its own."""
         self.outlet = outlet
         self._node = node
-        self._state: Unidentified | Identified = Unidentified(node)
+        self._state: Unidentified | Identified = Unidentified(node, proven=proven)
         self._place: bytes | None = None
         self._commands: deque[ClientMessage] | None = None
         self._poked = False
@@ -83,6 +90,11 @@ class Session:
     def identified(self) -> bool:
         """Whether the hello has been answered."""
         return isinstance(self._state, Identified)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that the device acknowledged is in the store."""
+        return not self._commands and isinstance(self._state, Identified) and self._state.settled
 
     # --- the device's side ---
 
