@@ -3,10 +3,12 @@
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from uuid import uuid4
 
 import uvloop
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from fleet.control import reply
 
@@ -15,10 +17,11 @@ _PING_INTERVAL_S, _PING_TIMEOUT_S = 300, 4  # as our own
 
 async def answer(device: ServerConnection) -> None:
     """Answer hellos until it goes."""
-    async for message in device:
-        said = json.loads(message)
-        if said["messageType"] == "hello":
-            await device.send(json.dumps({"messageType": "hello", "uaid": said.get("uaid") or uuid4().hex}))
+    with suppress(ConnectionClosed):
+        async for message in device:
+            said = json.loads(message)
+            if said["messageType"] == "hello":
+                await device.send(json.dumps({"messageType": "hello", "uaid": said.get("uaid") or uuid4().hex}))
 
 
 async def main(port: int) -> None:

@@ -58,9 +58,9 @@ class Acknowledgements:
             own = [(device, key) for device, keys in self._writing.items() for key in keys]
             try:
                 await self._acknowledge(own)
-            except Exception as error:  # noqa: BLE001 - the devices get the messages again
+            except Exception as error:  # noqa: BLE001 - the devices are told, and get the messages again
+                log.error("acks_not_written", devices=len(self._writing), error=str(error))  # noqa: TRY400 - one line
                 self._lost.update(self._writing)
-                log.error("acks_not_written", count=len(own), error=repr(error))  # noqa: TRY400 - one line
             self._writing = {}
             done, self._round_done = self._round_done, asyncio.get_running_loop().create_future()
             done.set_result(None)

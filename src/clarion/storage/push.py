@@ -1,7 +1,6 @@
 """Our push service's own rows: its devices, their channels, and which node holds a device's socket."""
 
 from collections.abc import Hashable, Sequence
-from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
@@ -74,7 +73,8 @@ class SqlPushStore:
         return key
 
     async def enrol(self, uaid: str, node: str, now: Millis) -> Key:
-        return await self._db.write(_enrol, self._db.dialect, uaid, node, now)
+        keys = await self._db.write(_enrol, self._db.dialect, [(uaid, node, now)])
+        return keys[uaid]
 
     async def gone(self, device: Key, node: str) -> None:
         """See `ports.PushStore`; devices that leave at once share a commit."""
@@ -165,19 +165,19 @@ def _devices(conn: Connection, dialect: Dialect, uaids: Sequence[str]) -> dict[s
     return dict(dialect.rows(conn, ("uaid", "key"), rest, dialect.listed(uaids)))
 
 
-def _enrol(conn: Connection, dialect: Dialect, uaid: str, node: str, now: Millis) -> Key:
-    dialect.apply(conn, _ADD_DEVICE, _HELLO, [(uaid, node, now)])
-    return _devices(conn, dialect, [uaid])[uaid]
+def _enrol(conn: Connection, dialect: Dialect, devices: Sequence[tuple[str, str | None, Millis]]) -> dict[str, Key]:
+    """Rows for devices, each named once: their keys by uaid."""
+    dialect.apply(conn, _ADD_DEVICE, _HELLO, devices)
+    return _devices(conn, dialect, [uaid for uaid, *_ in devices])
 
 
 def _register(conn: Connection, dialect: Dialect, registrations: Sequence[_Registration]) -> list[Key]:
-    # In one order for all processes, so that none waits for another in a circle.
-    ordered = sorted(registrations, key=attrgetter("uaid", "channel_id"))
-    devices = {each.uaid: each[: len(_HELLO)] for each in ordered}
-    channels = {(each.uaid, each.channel_id): each[:1] + each[len(_HELLO) :] for each in ordered}
-    dialect.apply(conn, _ADD_DEVICE, _HELLO, list(devices.values()))
-    dialect.apply(conn, _ADD_CHANNEL, _NEW_CHANNEL, list(channels.values()))
-    keys = _devices(conn, dialect, list(devices))
+    # In one order for all processes, so that none waits for another in a circle; and who says which node speaks last.
+    ordered = sorted(registrations, key=lambda each: (each.uaid, each.node is not None, each.channel_id))
+    devices = {each.uaid: (each.uaid, each.node, each.now) for each in ordered}
+    channels = {(each.uaid, each.channel_id): (each.uaid, each.channel_id, each.vapid, each.app) for each in ordered}
+    keys = _enrol(conn, dialect, list(devices.values()))
+    dialect.apply(conn, _ADD_CHANNEL, _NEW_CHANNEL, sorted(channels.values(), key=lambda row: row[:2]))
     return [keys[each.uaid] for each in registrations]
 
 
