@@ -2,17 +2,21 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from clarion.crypto.p256 import KeyPair
-from clarion.transport.authority import AUTHORITY
-from contract.support_gateway import PATIENCE_S, PushService, vapid
+from clarion.ports import PushStore
+from clarion.testing import ManualClock
+from clarion.transport.authority import AUTHORITY, OwnCertificate
+from contract.support_gateway import PATIENCE_S, Meddler, PushService, push_service, vapid
 
 PING, PING_ACK, LOGIN, WELCOME, CLOSE, IQ, DATA, STREAM_ERROR = 0, 1, 2, 3, 4, 7, 8, 10
 GOOGLE = "https://jmt17.google.com"
@@ -259,3 +263,33 @@ class Browser:
         """A push by the sender whose key it registered is accepted."""
         authorization = vapid(self.pair, audience, self.service.clock.now())
         await self.service.push(endpoint, body, ttl, Authorization=authorization, **headers)
+
+
+# --- what tests share ------------------------------------------------------------------------------------------------
+
+WITHOUT_CAUSE = {"beat", "broadcasts"}
+"""What a node asks of its store by itself."""
+
+
+def gcm_service(
+    meddler: Meddler, clock: ManualClock, folder: Path, **more: Any
+) -> AbstractAsyncContextManager[PushService]:
+    """A gateway that Chromium can connect to; its certificate is made in the folder."""
+    # By the machine's own time, which TLS goes by.
+    tls = OwnCertificate(folder, ["127.0.0.1", "localhost"], ManualClock(time.time_ns() // 1_000_000)).listening()
+    return push_service(cast("PushStore", meddler), clock, gcm=True, gcm_port=0, data=folder, gcm_tls=tls, **more)
+
+
+@asynccontextmanager
+async def checked_in(service: PushService, trust: Path) -> AsyncIterator[Browser]:
+    """A browser that has a name."""
+    browser = Browser(service, trust)
+    await browser.check_in()
+    yield browser
+    await browser.leave()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - seen from outside only
+            await asyncio.sleep(0.005)

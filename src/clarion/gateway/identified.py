@@ -309,6 +309,8 @@ class Identified:
     async def leave(self) -> None:
         """Note that this node holds the device no more."""
         if self._device is not None:
+            # First its acks: what gets lost of them must not be held against the next connection.
+            await self._node.acks.settle(self._device)
             self._node.acks.forgive(self._device)
             await self._node.store.gone(self._device, self._node.id)
 

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 CLOSE_GRACE_S = 2.0
 """For the browser to take our last words."""
 _UNAUTHORIZED = 401
+_HEADERS = {"encoding": "content-encoding", "encryption": "encryption", "crypto_key": "crypto-key"}
+"""Of `PushMessage.headers`, as Chromium calls them."""
 _PROTOCOL_ERRORS = {CloseCode.PROTOCOL: "protocol-error", CloseCode.TOO_BIG: "policy-violation"}
 
 
@@ -73,8 +75,7 @@ class McsConnection(asyncio.Protocol):
             return
         app = App.of(message.app)
         data = {"subtype": app.subtype} if app.subtype else {}
-        named = {"encoding": "content-encoding", "encryption": "encryption", "crypto_key": "crypto-key"}
-        data |= {named[name]: value for name, value in message.headers.items() if name in named}
+        data |= {_HEADERS[name]: value for name, value in message.headers.items()}
         left_ms = max(0, message.expires_at - self._server.node.clock.now())
         stanza = mcs.data_message(
             app.category,
