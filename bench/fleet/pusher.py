@@ -32,9 +32,9 @@ class Pusher:
         self._platform = platform
         self._stored = sqlite3.connect(folder / "clarion.db", isolation_level=None)
 
-    async def push(self, endpoints: list[str], authorization: str, count: int, own: bool = False) -> None:
-        """`count` durable messages to the endpoints in turn; `own` ones carry the id of a delivery."""
-        headers = {"TTL": "86400", "Content-Encoding": "aes128gcm", "Authorization": authorization}
+    async def push(self, endpoints: list[str], authorization: str, count: int, ttl: int, own: bool) -> None:
+        """`count` messages to the endpoints in turn; `own` ones carry the id of a delivery."""
+        headers = {"TTL": str(ttl), "Content-Encoding": "aes128gcm", "Authorization": authorization}
         acked_before, begun, cpu = _acked(), time.monotonic(), time.process_time()
         new_id: Callable[[], bytes | None] = (lambda: uuid4().bytes) if own else (lambda: None)
         numbers = iter(range(0, count, _BATCH))

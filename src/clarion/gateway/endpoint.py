@@ -1,6 +1,5 @@
 """Where senders hand in messages: the RFC 8030 endpoint over batches of requests, whatever carried them here."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple, TypeVar
@@ -15,6 +14,7 @@ from clarion.gateway.gcm.apps import path_at_google
 from clarion.gateway.node import Node
 from clarion.gateway.refusal import Errno, Refused, answer, not_stored, too_often
 from clarion.gateway.router import Envelope, NotStored, Outcome, Router, Stored
+from clarion.gateway.unrepeated import unrepeated
 from clarion.model import Key, Millis
 from clarion.ports import HttpRequest, HttpResponse, Limiter, PushChannel, PushMessage
 
@@ -127,7 +127,7 @@ class PushEndpoint:
 
     def _message_id(self, key: Key | None, channel: Key) -> str:
         # Every answer names a resource of its own, also for what is not stored (again): one that no key has.
-        return self._extractor.message_id(key, channel) if key else self._extractor.message_id(secrets.randbits(63), 0)
+        return self._extractor.message_id(key, channel) if key else self._extractor.message_id(unrepeated(), 0)
 
 
 async def _guarded(work: Callable[[], Awaitable[T]]) -> T | Refused:

@@ -6,7 +6,6 @@ Then messages are sent directly as they come. So none is sent twice on a connect
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
-from uuid import uuid4
 
 import structlog
 
@@ -15,6 +14,7 @@ from clarion.crypto.p256 import load_public
 from clarion.errors import Unavailable
 from clarion.gateway import metrics
 from clarion.gateway.node import Node
+from clarion.gateway.unrepeated import unrepeated
 from clarion.model import Key, Urgency
 from clarion.ports import PushMessage
 from clarion.wire.autopush import (
@@ -317,7 +317,7 @@ class Identified:
 
 def notification(message: PushMessage, key: Key | None) -> Notification:
     """A message as autopush tells it. The version of one that is not stored is nobody's key."""
-    version = uuid4().hex if key is None else str(key)
+    version = f"i{unrepeated():x}" if key is None else str(key)
     if not message.data:
         return Notification(channel_id=message.channel_id, version=version)
     data = base64url.encode(message.data)
