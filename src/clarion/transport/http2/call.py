@@ -54,9 +54,9 @@ class Call:
         if not self._left and not self.done.done():
             self.done.set_result(None)
 
-    def give_back(self, number: int, reason: str) -> None:
-        """The peer did not look at this request: it may be sent again."""
-        tries = self._tries[number] = self._tries.get(number, 1) + 1
+    def give_back(self, number: int, reason: str, *, counts: bool) -> None:
+        """The peer did not look at this request: it may be sent again. `counts`: as one of its tries."""
+        tries = self._tries[number] = self._tries.get(number, 1) + counts
         if tries > MOST_TRIES:
             self.answer(number, HttpResponse(0, error=reason))
         else:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -109,11 +110,10 @@ class Dialer:
 
 
 async def _is_ready(transport: asyncio.Transport, connection: Connection) -> None:
-    try:
+    with ExitStack() as undo:
+        undo.callback(transport.abort)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() != "h2":
             raise NotHttp2("the service does not speak HTTP/2")
         await connection.settled
-    except BaseException:
-        transport.abort()
-        raise
+        undo.pop_all()

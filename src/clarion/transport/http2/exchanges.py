@@ -111,7 +111,7 @@ class Exchanges:
         for stream in list(self.open):
             self.cut_off(stream, reason)
 
-    def give_back(self, stream: int, reason: str) -> Call | None:
+    def give_back(self, stream: int, reason: str, *, counts: bool) -> Call | None:
         """The peer says that it did not look at the request; its batch, when there is something to send again."""
         self.unfold(stream)
         if stream in self.partial:
@@ -119,7 +119,7 @@ class Exchanges:
             return None
         self.careful.discard(stream)
         call, number = self.open.pop(stream)
-        call.give_back(number, reason)
+        call.give_back(number, reason, counts=counts)
         return call
 
     def _answer(self, stream: int, response: HttpResponse) -> None:

@@ -238,12 +238,12 @@ class Inbound:
         self.answered = True
         reason = f"stream reset: {frames.name_of(code)}"
         if code == Code.REFUSED_STREAM:
-            self._give_back(stream, reason)  # §8.7
+            self._give_back(stream, reason, counts=True)  # §8.7
         else:
             self._exchanges.cut_off(stream, reason)
 
-    def _give_back(self, stream: int, reason: str) -> None:
-        call = self._exchanges.give_back(stream, reason)
+    def _give_back(self, stream: int, reason: str, *, counts: bool) -> None:
+        call = self._exchanges.give_back(stream, reason, counts=counts)
         if call is not None:
             self._returned(call)
 
@@ -278,7 +278,7 @@ class Inbound:
         self.end = f"GOAWAY {frames.name_of(code)} {debug[:_REASON].decode(errors='replace')}".rstrip()
         for late in [each for each in self._exchanges.open if each > last]:
             self._uploads.drop(late)
-            self._give_back(late, self.end)
+            self._give_back(late, self.end, counts=not self.answered)  # who works through them all may go on so
 
     def _on_window_update(self, _flags: int, stream: int, payload: bytes) -> None:
         size = frames.read_number("WINDOW_UPDATE", payload) & frames.LARGEST_WINDOW
