@@ -28,6 +28,7 @@ SMALL = ("sqlite_sequence", "json_each", "batch", "kept", "CONSTANT", "(subquery
 LISTS = (
     "api_key",
     "credential",
+    "push_node",  # a row for each running gateway
     "definition",
     "notification_span",  # a page of notifications
     "person_span",  # the spans of an audience

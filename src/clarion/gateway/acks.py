@@ -6,6 +6,7 @@ from itertools import islice
 
 import structlog
 
+from clarion.errors import Unavailable
 from clarion.gateway.tasks import Tasks
 from clarion.model import Key
 from clarion.ports import PushStore
@@ -41,7 +42,7 @@ class Acknowledgements:
         while self._round_done is not None:
             self._writing = {device: self._waiting.pop(device) for device in list(islice(self._waiting, _ROUND))}
             results = await asyncio.gather(
-                *(self._store.acknowledge(device, keys) for device, keys in self._writing.items()),
+                *(self._acknowledge(device, keys) for device, keys in self._writing.items()),
                 return_exceptions=True,
             )
             self._writing = {}
@@ -49,6 +50,12 @@ class Acknowledgements:
             done = self._round_done
             self._round_done = asyncio.get_running_loop().create_future() if self._waiting else None
             done.set_result(None)
+
+    async def _acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
+        try:
+            await self._store.acknowledge(device, keys)
+        except Unavailable:  # of a connection that broke: the store's next one is new
+            await self._store.acknowledge(device, keys)
 
 
 def _report(failures: list[BaseException]) -> None:

@@ -127,9 +127,14 @@ class Identified:
         return False
 
     async def command(self, message: Register | Unregister) -> None:
-        """Handle and answer what the store must do. Raises Disconnect for a malformed channelID."""
+        """Handle and answer what the store must do. Raises Disconnect for a malformed channelID.
+
+        The answer says too that what was acknowledged before is written: no crash brings it again.
+        """
         if not is_channel_id(message.channel_id):
             raise Disconnect(CloseCode.ERROR, "channelID: must be a UUID in lowercase with dashes")
+        if self._device is not None:
+            await self._node.acks.settle(self._device)
         if isinstance(message, Register):
             status, endpoint = await self._register(message)
             self._outlet.send(Registered(channel_id=message.channel_id, status=status, push_endpoint=endpoint))
@@ -243,15 +248,17 @@ class Identified:
         """What waits and was not sent on this connection; acks that are on their way count."""
         node = self._node
         await node.acks.settle(device)
-        # As of now: what is acknowledged during the read may be in its answer.
-        sent = frozenset(self._outstanding or ())
-        waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), self._least)
+        least = None
+        while least is not self._least:  # else what it has just said it does not want would be sent after the answer
+            least = self._least
+            # As of now: what is acknowledged during the read may be in its answer.
+            sent = frozenset(self._outstanding or ())
+            waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), least)
         new = [(each.key, each) for each in waiting if each.key is not None and each.key not in sent]
         return new[:limit]
 
     async def _reset(self, device: Key) -> None:
         metrics.RESETS.inc()
-        log.info("device_reset", device=device, limit=self._node.message_limit)
         self._device = None
         await self._node.store.forget(device)
         raise Disconnect(CloseCode.UAID_RESET, "too many messages were waiting")

@@ -1,7 +1,7 @@
 """Our push service as one part: what bootstrap builds, starts and mounts."""
 
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from clarion.config import Settings
 from clarion.crypto.endpoints import EndpointTokens
@@ -73,13 +73,18 @@ class Gateway:
         }
         self.port: int | None = None
 
-    async def start(self, host: str | None = None, port: int | None = None) -> int:
-        """Listen for devices; the port, which the system chooses when 0 is given."""
+    async def start(
+        self, host: str | None = None, port: int | None = None, *, tls: Mapping[str, Any] | None = None
+    ) -> int:
+        """Listen for devices; the port, which the system chooses when 0 is given.
+
+        `tls`: what `create_server` takes to listen with TLS.
+        """
         self._subscriptions.append(self._bus.subscribe(topic_of(self._node.id), self._router.on_bus))
         self._subscriptions.append(await self._broadcasts.watch())
         await self._presence.start()
         wanted = self._settings.push_port if port is None else port
-        self.port = await self._sockets.start(host or self._settings.host, wanted, _tls(self._settings))
+        self.port = await self._sockets.start(host or self._settings.host, wanted, tls or {})
         return self.port
 
     async def accept(self, requests: Sequence[HttpRequest], address: str | None = None) -> list[HttpResponse]:
@@ -109,11 +114,3 @@ class Gateway:
         await self._presence.stop()
         await self._sockets.close()
         await self._node.tasks.finish(_FINISH_S)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context

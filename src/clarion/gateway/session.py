@@ -101,7 +101,13 @@ class Session:
             if state.on(message):
                 self.poke()
         except Disconnect as reason:
-            self.close(reason.code, reason.text)
+            self.refuse(reason.code, reason.text)
+
+    def refuse(self, code: CloseCode, reason: str) -> None:
+        """`close` for what the device does wrong: one line in the log."""
+        if not self._ending:
+            log.info("device_refused", code=code.value, reason=reason)
+            self.close(code, reason)
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket and forget what has not been done yet."""
@@ -170,7 +176,7 @@ class Session:
         if self._commands is None:
             self._commands = deque()
         if len(self._commands) >= _MAX_COMMANDS:
-            self.close(CloseCode.ERROR, "too many commands at once")
+            self.refuse(CloseCode.ERROR, "too many commands at once")
             return
         self._commands.append(message)
         self._start()
@@ -191,7 +197,7 @@ class Session:
                 else:
                     break
             except Disconnect as reason:
-                self.close(reason.code, reason.text)
+                self.refuse(reason.code, reason.text)
             except Exception as error:  # noqa: BLE001 - whatever fails here, the device is told and comes back
                 self._fail(error)
         self._commands = None

@@ -33,8 +33,7 @@ _PREFS: dict[str, Pref] = {
     # Marionette on a port of the system's choice; its own defaults would turn `dom.push.connection.enabled` off.
     "marionette.port": 0,
     "remote.prefs.recommended": False,
-    # Our push service speaks plain ws:// on loopback. When it was away, come back soon.
-    "dom.push.testing.allowInsecureServerURL": True,
+    # When the push service was away, come back soon.
     "dom.push.retryBaseInterval": 200,
     # A prompt takes its answer as soon as it shows: the delay guards people, not tests.
     "security.notification_enable_delay": 0,
@@ -129,19 +128,24 @@ class Firefox:
         push_url: str,
         dbus_address: str | None = None,
         prefs: Mapping[str, Pref] | None = None,
+        authority: Path | None = None,
     ) -> None:
         """Describe the browser; `start` starts it.
 
         Args:
             profile_dir: what it remembers from one start to the next, and its log; made if missing.
-            push_url: the device side of the push service, `ws://…/`.
+            push_url: the device side of the push service, `ws://…/` or `wss://…/`.
             dbus_address: the session bus of a `Desktop`; without one Firefox draws notifications itself, unseen.
             prefs: beside, or in place of, the harness's own.
+            authority: a certificate in PEM whose signatures it trusts; needs certutil.
         """
         self._profile = profile_dir
         self._dbus_address = dbus_address
+        self._authority = authority
         self._prefs = _PREFS | {
             "dom.push.serverURL": push_url,
+            # For testing only: a Firefox of everyday takes wss alone, also on loopback.
+            "dom.push.testing.allowInsecureServerURL": push_url.startswith("ws://"),
             "alerts.useSystemBackend": dbus_address is not None,
             **(prefs or {}),
         }
@@ -327,6 +331,8 @@ class Firefox:
     def _launch(self) -> None:
         self._profile.mkdir(parents=True, exist_ok=True)
         (self._profile / "MarionetteActivePort").unlink(missing_ok=True)  # of an earlier start
+        if self._authority:
+            self._trust(self._authority)
         prefs = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in self._prefs.items())
         (self._profile / "user.js").write_text("".join(prefs))
         self._home = tempfile.TemporaryDirectory(prefix="clarion-firefox-", ignore_cleanup_errors=True)
@@ -350,6 +356,11 @@ class Firefox:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a process group of its own, for kill
             )
+
+    def _trust(self, authority: Path) -> None:
+        """Into the profile's NSS database, which is made if missing."""
+        add = ("certutil", "-d", f"sql:{self._profile}", "-A", "-n", "test authority", "-t", "C,,", "-i", authority)
+        subprocess.run(add, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
     async def _marionette_port(self) -> int | None:
         with suppress(FileNotFoundError, ValueError):  # ValueError: the file is made, but not written yet
