@@ -16,7 +16,7 @@ SETTINGS = st.fixed_dictionaries(
     {},
     optional={
         MINE.MAX_CONCURRENT_STREAMS: st.integers(0, 10),
-        MINE.INITIAL_WINDOW_SIZE: st.one_of(st.integers(0, 40), st.just(65_535)),
+        MINE.INITIAL_WINDOW_SIZE: st.one_of(st.integers(0, 40), st.integers(0, 8_000), st.just(65_535)),
         MINE.HEADER_TABLE_SIZE: st.one_of(st.integers(0, 300), st.just(4_096)),
         MINE.MAX_FRAME_SIZE: st.sampled_from([16_384, 20_000]),
     },
@@ -58,7 +58,7 @@ def granting(number: int, size: int, connection: bool) -> Act:
 
 
 LAWFUL = st.one_of(
-    st.builds(lambda n, size, wants: lambda world, _: world.send(n, size, wants_headers=wants), st.integers(1, 12), st.integers(0, 12), st.booleans()),
+    st.builds(lambda n, size, wants: lambda world, _: world.send(n, size, wants_headers=wants), st.integers(1, 12), st.one_of(st.integers(0, 12), st.just(2_000)), st.booleans()),
     st.builds(answering, ANY, STATUS, st.booleans()),
     st.builds(answering, ANY, STATUS, st.booleans()),
     st.builds(adding, ANY, st.booleans(), st.one_of(st.none(), st.integers(0, 9))),
@@ -67,7 +67,7 @@ LAWFUL = st.one_of(
     st.builds(on_stream(Peer.hint), ANY),
     st.builds(lambda n, code: on_stream(lambda peer, stream: peer.reset(stream, code))(n), ANY, st.sampled_from([0, 2, 7, 7, 8, 11])),
     st.builds(lambda values: on_peer(lambda peer: peer.say(values) if values else None), SETTINGS),
-    st.builds(granting, ANY, st.integers(1, 30), st.booleans()),
+    st.builds(granting, ANY, st.one_of(st.integers(1, 30), st.integers(1, 20_000)), st.booleans()),
     st.builds(lambda data: on_peer(lambda peer: peer.h2.ping(data)), st.binary(min_size=8, max_size=8)),
     st.builds(lambda kind: on_peer(lambda peer: peer.raw(frame(kind, 0, 0, b"extension"))), st.integers(0x10, 0xFF)),
     st.just(on_peer(lambda peer: peer.raw(frame(PRIORITY, 0, 1, bytes(5))))),
