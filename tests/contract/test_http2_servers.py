@@ -31,9 +31,11 @@ async def server(
     request: pytest.FixtureRequest, tmp_path: Path, authority: tuple[Authority, Pair]
 ) -> AsyncIterator[RealServer]:
     real = REAL[request.param](tmp_path, authority[1])
-    await real.start()
-    yield real
-    await real.kill()
+    try:
+        await real.start()
+        yield real
+    finally:
+        await real.kill()
 
 
 @pytest.fixture
