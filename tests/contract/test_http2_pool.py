@@ -92,7 +92,7 @@ BAD = [
     (BatchRequest("/", (("a", "b\r\nc: d"),), b""), "refused: a holds a character that is not printable ASCII"),
     (BatchRequest("/", (("A", "b"),), b""), "refused: 'A' is no name of a request header in lower case"),
     (BatchRequest("/", ((":path", "/"),), b""), "refused: ':path' is no name of a request header in lower case"),
-    (BatchRequest("/", (("connection", "x"),), b""), "refused: 'connection' is no name of a request header in lower case"),
+    (BatchRequest("/", (("connection", "x"),), b""), "refused: 'connection' is no name of a request header in lower case"),  # noqa: E501
 ]  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
         Pool(origin)
 
 
-# --- connections open and close -----------------------------------------------------------------------------------------
+# --- connections open and close ---------------------------------------------------------------------------------------
 
 
 async def test_connections_open_with_load_up_to_a_bound_and_close_without(open_pool: Callable[..., Pool]) -> None:
@@ -186,7 +186,7 @@ async def test_cautious_until_the_first_success(open_pool: Callable[..., Pool]) 
         assert set(statuses(await sending)) == {200}
 
 
-# --- the peer goes and comes back ---------------------------------------------------------------------------------------
+# --- the peer goes and comes back -------------------------------------------------------------------------------------
 
 
 async def test_a_goaway_loses_and_doubles_nothing(open_pool: Callable[..., Pool]) -> None:
@@ -237,7 +237,7 @@ async def test_a_restart_is_lived_through(open_pool: Callable[..., Pool]) -> Non
         server.stop()
         await server.until(lambda: not server.sessions)
         sending = asyncio.create_task(pool.send_batch(ask(server, 50)))
-        while resolver.asked < 4:  # attempts that fail
+        while resolver.asked < 4:  # noqa: ASYNC110 - attempts that fail, inside the pool
             await asyncio.sleep(0)
         assert not sending.done()
         await server.listen()
@@ -265,7 +265,7 @@ async def test_a_peer_that_closes_at_once_is_not_asked_without_end(open_pool: Ca
         assert waits == [0.001, 0.002, 0.004, 0.005]
 
 
-# --- patience -----------------------------------------------------------------------------------------------------------
+# --- patience ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_slow_answer_is_given_up_and_the_rest_goes_on(open_pool: Callable[..., Pool]) -> None:
@@ -327,7 +327,7 @@ async def test_close_tells_everybody(open_pool: Callable[..., Pool]) -> None:
         await server.until(lambda: not server.sessions)
 
 
-# --- TLS and addresses --------------------------------------------------------------------------------------------------
+# --- TLS and addresses ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ class Pool:
         self._waking: asyncio.Handle | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._closed = False
+        self.speaks_http2 = True  # until it is found out that it does not
 
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
         """Returns when every request has its answer."""
@@ -160,6 +161,7 @@ class Pool:
             await asyncio.sleep(self._not_before - loop.time())
             address, connection = await self._dialer.open(self._make, Counter(self._connections.values()))
         except (RefusedAddress, NotHttp2, ssl.SSLCertVerificationError) as error:
+            self.speaks_http2 = not isinstance(error, NotHttp2)
             self._give_up(f"refused: {error}")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and told if it lasts
             self._failed(f"{type(error).__name__}: {error}")
