@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to the programs that tests need:  tools/need.sh postgresql|firefox|node …
+# Sees to the programs that tests need:  tools/need.sh postgresql|firefox|chromium|node …
 # On Debian as root they are installed by apt; node comes by pip, where there is a build of it for this machine.
 # Elsewhere it says what is missing and what is left out for that; with CI=true, which promises to leave nothing out, it
 # is an error.
@@ -13,7 +13,9 @@ is_there() {
         postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
         firefox) command -v firefox-esr && command -v dbus-daemon && command -v certutil && /sbin/ldconfig -p | grep libnotify.so ;;
         nghttpd) command -v nghttpd ;;
+        chromium) command -v chromium && command -v dbus-daemon && command -v certutil ;;
         proxies) PATH=$PATH:/usr/sbin command -v nginx && command -v caddy ;;
+        systemd) command -v systemd-analyze ;;
     esac >/dev/null 2>&1
 }
 
@@ -22,7 +24,9 @@ packages_of() {
         postgresql) echo postgresql ;;
         firefox) echo firefox-esr dbus-daemon libnss3-tools libnotify4 ;; # Firefox loads libnotify, but only suggests it
         nghttpd) echo nghttp2-server ;;
+        chromium) echo chromium dbus-daemon libnss3-tools ;;
         proxies) echo nginx caddy ;;
+        systemd) echo systemd ;;
     esac
 }
 
@@ -32,7 +36,9 @@ left_out() {
         postgresql) echo "PostgreSQL, so the tests on it" ;;
         firefox) echo "firefox-esr, dbus-daemon, certutil or libnotify, so the tests in a real browser" ;;
         nghttpd) echo "nghttpd, so the tests of our HTTP/2 client on it, and its bench" ;;
+        chromium) echo "chromium, dbus-daemon or certutil, so the tests in a real Chromium" ;;
         proxies) echo "nginx or Caddy, so the tests behind a reverse proxy" ;;
+        systemd) echo "systemd-analyze, so the test that reads the agent's unit" ;;
     esac
 }
 

@@ -116,7 +116,12 @@ class DevicePort:
             yield service.gateway.port
 
     async def connect(self, port: int, tls: ssl.SSLContext) -> Talk:
-        return DeviceTalk(await Device(f"wss://localhost:{port}/").connect(ssl=tls))
+        device = Device(f"wss://localhost:{port}/")
+        try:
+            return DeviceTalk(await device.connect(ssl=tls))
+        except Exception:
+            await device.leave()
+            raise
 
 
 class World:

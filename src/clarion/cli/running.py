@@ -28,7 +28,9 @@ def serve(settings: Settings, roles: Iterable[str]) -> None:
     logs.configure(settings)
     _check_ports(settings, devices="gateway" in wanted)
     log = structlog.get_logger("clarion")
-    told = {"http": settings.http_origin} | ({"devices": settings.push_url} if "gateway" in wanted else {})
+    told = {"http": settings.http_origin}
+    if "gateway" in wanted:
+        told |= {"devices": settings.push_url} | ({"chromium": settings.gcm_url} if settings.gcm else {})
     _run(bootstrap.serve(settings, wanted, lambda: log.info("ready", roles=sorted(wanted), **told)))
 
 
@@ -59,8 +61,9 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _check_ports(settings: Settings, *, devices: bool) -> None:
-    """Both ports before anything starts, so that a taken one is told by the name of its setting."""
+    """All ports before anything starts, so that a taken one is told by the name of its setting."""
     wanted = [("--port", settings.port)] + ([("--push-port", settings.push_port)] if devices else [])
+    wanted += [("--gcm-port", settings.gcm_port)] if devices and settings.gcm else []
     for flag, port in wanted:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(

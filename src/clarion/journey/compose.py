@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from clarion.journey.candidate import Decided, dropped
 from clarion.journey.words import TextError, Texts, Words, content
@@ -20,6 +21,7 @@ from clarion.model import (
     Notification,
     Reason,
     Template,
+    Urgency,
     delivery_id,
 )
 from clarion.ports import Ready, Recipient, Target
@@ -220,6 +222,8 @@ class Composer:
             tag=message.collapse_key or blanks.place(_ID),
             vibrate=[] if silent else (message.vibrate or []),
             silent=silent,
+            sound=message.sound if message.sound not in (None, "none", "default") else UNSET,
+            urgency=message.urgency.value if message.urgency is not Urgency.NORMAL else UNSET,
             require_interaction=message.require_interaction,
             actions=words.actions,
             lock_screen=message.lock_screen.value,
