@@ -117,7 +117,10 @@ async def test_a_batch_with_a_bad_header_is_refused_whole(open_pool: Callable[..
         assert server.sessions == []
 
 
-@pytest.mark.parametrize("origin", ["push.example", "ftp://push.example", "https://", "https://push.example/path", ""])
+@pytest.mark.parametrize(
+    "origin",
+    ["push.example", "ftp://push.example", "https://", "https://push.example/path", "https://a@b.c", "https://a?b", ""],
+)
 def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
     with pytest.raises(ValueError, match="it must be https://host"):
         Pool(origin)
@@ -323,7 +326,7 @@ async def test_close_tells_everybody(open_pool: Callable[..., Pool]) -> None:
         answers = await sending
         assert [answer.unknown for answer in answers] == [True] * 5 + [False]
         [late] = await pool.send_batch(ask(server, 1))
-        assert late.error == "refused: the transport is closed"
+        assert late.error == "not sent: the transport is closed"
         await server.until(lambda: not server.sessions)
 
 
@@ -382,6 +385,7 @@ async def test_tls_with_a_certificate_that_we_do_not_trust(authority: Authority,
 async def test_a_service_without_http2_is_refused(authority: Authority, alpn: str | None) -> None:
     response, _ = await _secure(authority.server(alpn=alpn), for_http2(authority.client()))
     assert (response.status, response.unknown) == NEVER_SENT
+    assert str(response.error).startswith("refused: ")
     assert "does not speak HTTP/2" in str(response.error)
 
 

@@ -4,6 +4,5 @@ from clarion.transport.http2.dialer import NotHttp2
 from clarion.transport.http2.limits import Limits
 from clarion.transport.http2.pool import Pool
 from clarion.transport.http2.tls import client_context, for_http2
-from clarion.transport.http2.transport import Http2Transport
 
-__all__ = ["Http2Transport", "Limits", "NotHttp2", "Pool", "client_context", "for_http2"]
+__all__ = ["Limits", "NotHttp2", "Pool", "client_context", "for_http2"]

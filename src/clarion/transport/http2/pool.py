@@ -21,12 +21,16 @@ from clarion.transport.http2.tls import client_context
 SLICE: Final = 250
 """Requests written in one turn of the loop, about half a millisecond."""
 
+_CLOSED: Final = "not sent: the transport is closed"
+
 _log = structlog.get_logger(__name__)
 
 
 class Pool:
     """`ports.BatchTransport` to a single origin.
 
+    An error that begins with `refused: ` is about the request, the address, the certificate or the protocol: nothing
+    was sent, and trying again will not help.
     A request is sent again only when the peer says that it did not look at it. `tls` must offer `h2` (`tls.for_http2`);
     without one the certificate is checked against the system's authorities. `resolver` says where a name leads to, and
     may refuse; `jitter` gives numbers from 0 to 1.
@@ -59,13 +63,13 @@ class Pool:
         self._waking: asyncio.Handle | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._closed = False
-        self.speaks_http2 = True  # until it is found out that it does not
 
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
         """Returns when every request has its answer."""
-        reason = "the transport is closed" if self._closed else why_unsendable(batch.headers)
-        if reason:
+        if reason := why_unsendable(batch.headers):
             return [HttpResponse(0, error=f"refused: {reason}")] * len(batch.requests)
+        if self._closed:
+            return [HttpResponse(0, error=_CLOSED)] * len(batch.requests)
         if not batch.requests:
             return []
         loop = asyncio.get_running_loop()
@@ -87,7 +91,7 @@ class Pool:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
-        self._give_up("the transport is closed")
+        self._give_up(_CLOSED)
         for connection in list(self._connections):
             connection.close("closed by us")
         for handle in (self._waking, self._ticking):
@@ -161,7 +165,6 @@ class Pool:
             await asyncio.sleep(self._not_before - loop.time())
             address, connection = await self._dialer.open(self._make, Counter(self._connections.values()))
         except (RefusedAddress, NotHttp2, ssl.SSLCertVerificationError) as error:
-            self.speaks_http2 = not isinstance(error, NotHttp2)
             self._give_up(f"refused: {error}")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and told if it lasts
             self._failed(f"{type(error).__name__}: {error}")
