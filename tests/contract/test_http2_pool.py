@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from clarion.ports import BatchRequest, HttpBatch, HttpResponse
 from clarion.transport.http import GuardedResolver
 from clarion.transport.http2 import Limits, Pool, for_http2
+from clarion.transport.http2.frames import GOAWAY, PREFACE, SETTINGS, frame
 from contract.http2_server import Asked, Authority, Resolver, Server, Session, echo, serving
 from contract.support_http2 import batch_of, requests_of, statuses
 
@@ -266,6 +267,25 @@ async def test_a_peer_that_closes_at_once_is_not_asked_without_end(open_pool: Ca
         assert all(answer.unknown for answer in answers)
         waits = [each["again_in_s"] for each in logs if each["event"] == "http2_not_connected"]
         assert waits == [0.001, 0.002, 0.004, 0.005]
+        assert not pool._connections
+
+
+async def test_a_peer_that_ends_as_soon_as_it_begins_is_not_kept(open_pool: Callable[..., Pool]) -> None:
+    """Its SETTINGS and its GOAWAY come in one piece: the connection is over before anybody has it."""
+    hello = frame(SETTINGS, 0, 0) + frame(GOAWAY, 0, 0, bytes(8))
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(PREFACE))
+        writer.write(hello)
+
+    listening = await asyncio.start_server(greet, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    pool = Pool(origin, limits=Limits(backoff_s=(0.001, 0.001), patience_s=0.1, tick_s=0.02))
+    [answer] = await pool.send_batch(batch_of(1, origin=origin))
+    assert (answer.status, answer.unknown) == NEVER_SENT
+    assert not pool._connections
+    await pool.close()
+    listening.close()
 
 
 # --- patience ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from certificates import Authority, Pair
 from clarion.ports import BatchRequest, HttpBatch, HttpResponse
@@ -82,6 +83,27 @@ async def test_a_large_batch(server: RealServer, open_pool: Callable[..., Pool],
     check_each_got_its_own(server, batch, answers)
     if server.names_requests:
         assert Counter(server.seen()) == Counter(request.path for request in batch.requests)
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_a_large_batch_on_the_loop_that_clarion_runs_on(
+    kind: str, tmp_path: Path, authority: tuple[Authority, Pair]
+) -> None:
+    """The other tests run on asyncio's own."""
+    server = REAL[kind](tmp_path, authority[1])
+    batch = batch_of(server, requests_of(MANY))
+
+    async def send() -> list[HttpResponse]:
+        try:
+            await server.start()
+            pool = Pool(server.origin, tls=client_context(authority=str(authority[0].path)), limits=QUICK)
+            answers = await pool.send_batch(batch)
+            await pool.close()
+            return answers
+        finally:
+            await server.kill()
+
+    check_each_got_its_own(server, batch, uvloop.run(send()))
 
 
 async def test_many_small_batches(server: RealServer, open_pool: Callable[..., Pool]) -> None:

@@ -169,10 +169,17 @@ class Pool:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and told if it lasts
             self._failed(f"{type(error).__name__}: {error}")
         else:
-            self._connections[connection] = address
+            self._opened(connection, address)
         finally:
             self._opening = None
             self._wake()
+
+    def _opened(self, connection: Connection, address: str) -> None:
+        if connection.ended:  # at once, and perhaps with requests that it was given
+            self._failed("the connection ended at once")
+            return
+        self._connections[connection] = address
+        self._start_ticking()
 
     def _make(self) -> Connection:
         return Connection(self, self._origin.pseudo, self._limits, cautious=self._cautious)
