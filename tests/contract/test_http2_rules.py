@@ -113,6 +113,11 @@ FATAL = [
     ("6.10 another frame between", frame(HEADERS, 0, 1, OK) + frame(PING, 0, 0, bytes(8)), Code.PROTOCOL_ERROR),
     ("6.10 another stream", frame(HEADERS, 0, 1, OK) + frame(CONTINUATION, 4, 3), Code.PROTOCOL_ERROR),
     ("6.10 another answer between", frame(HEADERS, 0, 1, OK) + answer(3), Code.PROTOCOL_ERROR),
+    (
+        "6.10 a body between",
+        answer(1, OK, b"x")[:-10] + frame(HEADERS, 0, 3, OK) + frame(DATA, END_STREAM, 1),
+        Code.PROTOCOL_ERROR,
+    ),
     ("6.10 an unknown frame between", frame(HEADERS, 0, 1, OK) + frame(0xBB, 0, 0), Code.PROTOCOL_ERROR),
     ("5.5 unknown frames", frame(0xBB, 0xFF, 77, b"anything"), None),
 ]

@@ -88,25 +88,30 @@ class Inbound:
             kind, length = head & 0xFF, head >> 8
             if length > DEFAULT_FRAME:
                 raise ConnectionFault(Code.FRAME_SIZE_ERROR, "a frame longer than we read")  # §4.2
-            stop = at + HEAD_SIZE + length
+            start = at + HEAD_SIZE
+            stop = start + length
             if stop > filled:
                 break
-            payload, at = buffer[at + HEAD_SIZE : stop], stop
-            if kind > HEADERS or self._block is not None or not self._take_success(kind, flags, stream, payload):
-                self._frame(kind, flags, stream & LARGEST_STREAM, bytes(payload))
+            at = stop
+            if (
+                kind > HEADERS
+                or self._block is not None
+                or not self._take_success(kind, flags, stream, buffer, start, stop)
+            ):
+                self._frame(kind, flags, stream & LARGEST_STREAM, bytes(buffer[start:stop]))
         if self._ungranted > OUR_WINDOW // 2:
             self._outbound.put(frames.window_update(0, self._ungranted))
             self._ungranted = 0
         return at
 
-    def _take_success(self, kind: int, flags: int, stream: int, payload: memoryview) -> bool:
+    def _take_success(self, kind: int, flags: int, stream: int, buffer: memoryview, start: int, stop: int) -> bool:
         """Nearly all that comes: headers that begin with a success, and the body in one frame. Nothing is decoded.
 
         False when it is anything else, and nothing was done.
         """
         exchanges = self._exchanges
         if kind == HEADERS:
-            answer = self._plain.get(payload[0]) if payload else None
+            answer = self._plain.get(buffer[start]) if start < stop else None
             if answer is None or stream not in exchanges.open or stream in exchanges.careful:
                 return False
             if stream in exchanges.begun or stream in self._uploads.waiting:
@@ -117,12 +122,12 @@ class Inbound:
             if flags != END_HEADERS | END_STREAM:
                 return False
         else:
-            size = len(payload)
+            size = stop - start
             if flags != END_STREAM or size > self._answer_bytes or stream not in exchanges.begun:
                 return False
             answer = exchanges.begun.pop(stream)
             if size:
-                answer = HttpResponse(answer.status, answer.headers, bytes(payload))
+                answer = HttpResponse(answer.status, answer.headers, bytes(buffer[start:stop]))
                 self._ungranted += size
         call, number = exchanges.open.pop(stream)
         call.answers[number] = answer
