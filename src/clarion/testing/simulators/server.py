@@ -1,0 +1,81 @@
+"""A server over TLS for a `Service`: all requests of one turn of the event loop, over all connections, are one batch."""
+
+import asyncio
+import ssl
+from typing import Any, cast
+
+from clarion.testing.simulators.exchange import Peer, Request, Service
+from clarion.testing.simulators.http1_server import Http1Connection
+from clarion.testing.simulators.http2_server import Http2Connection
+
+
+class Server:
+    """HTTP/2, and HTTP/1.1 for who offers nothing better (ALPN, RFC 7301). `context` brings the certificate."""
+
+    def __init__(self, service: Service, context: ssl.SSLContext) -> None:
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        self.peers: set[Peer] = set()
+        self._service = service
+        self._context = context
+        self._batch: list[Request] = []
+        self._server: asyncio.Server | None = None
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; returns the port, which is a free one when `port` is 0."""
+        self._loop = asyncio.get_running_loop()
+        self._server = await self._loop.create_server(
+            lambda: _Door(self), host, port, ssl=self._context, backlog=1024, reuse_address=True
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._server is not None:
+            self._server.close()
+            for peer in list(self.peers):
+                peer.drop()
+            await self._server.wait_closed()
+            self._server = None
+
+    def enqueue(self, request: Request) -> None:
+        """Put a request into the batch of this turn."""
+        if not self._batch:
+            self._loop.call_soon(self._turn)
+        self._batch.append(request)
+
+    def closed(self, peer: Peer) -> None:
+        """A connection ended."""
+        self.peers.discard(peer)
+        self._service.closed(peer)
+
+    def admit(self, transport: asyncio.Transport) -> None:
+        """Give a connection whose handshake is done to the protocol that was agreed."""
+        tls = transport.get_extra_info("ssl_object")
+        kind: type[Http1Connection | Http2Connection] = (
+            Http2Connection if tls.selected_alpn_protocol() == "h2" else Http1Connection
+        )
+        connection: Any = kind(self.enqueue, self.closed)
+        connection.certificate = tls.getpeercert(binary_form=True)
+        connection.streams = self._service.opened(connection)
+        self.peers.add(connection)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+
+    def _turn(self) -> None:
+        batch, self._batch = self._batch, []
+        touched: dict[Any, None] = {}
+        for request, reply in zip(batch, self._service.serve(batch), strict=True):
+            request.peer.reply(request.stream, reply)
+            touched[request.peer] = None
+        for connection in touched:
+            connection.flush()
+
+
+class _Door(asyncio.Protocol):
+    """What a connection is until its protocol is known."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._server.admit(cast("asyncio.Transport", transport))  # uvloop's is none by its class
