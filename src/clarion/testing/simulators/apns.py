@@ -6,7 +6,7 @@ import string
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Unpack
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -28,7 +28,7 @@ from clarion.testing.simulators.codes import Codes
 from clarion.testing.simulators.exchange import Peer, Request, Respond
 from clarion.testing.simulators.script import Refuse
 from clarion.testing.simulators.shown import Message, Waiting
-from clarion.testing.simulators.simulator import Passed, Settled, Simulator
+from clarion.testing.simulators.simulator import Common, Passed, Settled, Simulator
 
 STREAMS: Final = 1_000
 TOPIC: Final = "com.example.app"
@@ -69,14 +69,13 @@ class ApnsSimulator(Simulator):
     """`POST /3/device/{token}` as Apple answers it; see `Simulator` for what all simulators take.
 
     Senders of `topics` (bundle ids) are known by `credential`, by further `keys`, or by a client certificate that
-    `authority.push_certificate` made. Every well-formed device token is registered for every topic, unless `devices` says
-    which there are. `renewal_s` is how long a team must keep its provider token, `streams` how many requests a connection
-    may have at a time after the first good token (one before that).
+    `authority.push_certificate` made. Every well-formed device token is registered for every topic, unless `devices`
+    says which there are. `renewal_s` is how long a team must keep its provider token, `streams` how many requests a
+    connection may have at a time after the first good token (one before that).
     """
 
     codes = Codes(REASONS, retry_after={"TooManyRequests": 1})
     reasons = REASONS.keys()
-    keep = staticmethod(keep)
 
     def __init__(
         self,
@@ -87,9 +86,9 @@ class ApnsSimulator(Simulator):
         devices: Mapping[str, Registered] | None = None,
         renewal_s: float = RENEWAL_S,
         streams: int = STREAMS,
-        **common: Any,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(**common)
+        super().__init__(keep, **common)
         self.topics = tuple(topics)
         self.environment: Environment = environment
         self.devices = devices

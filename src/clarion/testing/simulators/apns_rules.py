@@ -1,6 +1,7 @@
-"""What APNs asks of a request, as functions over it. Facts are Apple's "Sending notification requests to APNs" and
-"Handling notification responses from APNs"; where Apple says only that something is wrong, the reason is our choice and
-the comment says so.
+"""What APNs asks of a request, as functions over it.
+
+The facts are in Apple's "Sending notification requests to APNs" and "Handling notification responses from APNs". Where
+Apple says only that something is wrong, the reason is our choice and the function says so.
 """
 
 import re
@@ -186,7 +187,7 @@ def _number(given: str | None, reason: str) -> int | None:
 
 
 def _priority(given: str | None, push_type: str | None) -> int:
-    """10 unless given. "Always use priority 5 [for background]. Using priority 10 is an error." """
+    """10 unless given. For background it must be 5: Apple calls 10 an error, and leaving it out means 10."""
     priority = 10 if given is None else _number(given, "BadPriority")
     if priority not in (10, 5, 1):
         raise Refusal("BadPriority")

@@ -1,6 +1,6 @@
-"""An authority of our own: it makes the server's certificate, and client certificates as Apple gives them to senders."""
+"""An authority of our own: it makes the server's certificate, and client certificates like those of Apple's senders."""
 
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import ssl
@@ -20,8 +20,8 @@ PUSH_CERTIFICATE: Final[dict[Environment, x509.ObjectIdentifier]] = {
 }
 """The extensions by which Apple says what a push certificate is for."""
 _NULL: Final = b"\x05\x00"
-_VALID: Final = datetime.timedelta(days=365)
-_LEEWAY: Final = datetime.timedelta(minutes=5)
+_VALID: Final = dt.timedelta(days=365)
+_LEEWAY: Final = dt.timedelta(minutes=5)
 
 
 class Authority:
@@ -45,7 +45,7 @@ class Authority:
         self._certificate = x509.load_pem_x509_certificate(self.ca_file.read_bytes())
 
     def server_context(self, host: str) -> ssl.SSLContext:
-        """TLS 1.2 or later for `host` and for this machine by its names; client certificates are taken, not asked for."""
+        """TLS 1.2 or later for `host` and for this machine by its names; client certificates may be shown."""
         file = self._folder / "server.pem"
         if not file.exists():
             names = dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])
@@ -91,7 +91,7 @@ def write_secret(file: Path, data: bytes) -> None:
 def _unsigned(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

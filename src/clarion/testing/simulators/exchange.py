@@ -72,8 +72,10 @@ class Reset(NamedTuple):
 
 
 class GoAway(NamedTuple):
-    """GOAWAY with `data` for debugging. `last` is the response to this request, which is the last one that counts;
-    without it this request and all later ones were not looked at.
+    """GOAWAY with `data` for debugging.
+
+    `last` is the response to this request, which is the last one that counts; without it this request and all later
+    ones were not looked at.
     """
 
     data: bytes
@@ -96,10 +98,6 @@ class Service(Protocol):
 
     def opened(self, peer: Peer) -> int:
         """A connection is there; returns how many streams at a time it may have for now."""
-        ...
-
-    def closed(self, peer: Peer) -> None:
-        """It is gone."""
         ...
 
     def serve(self, requests: Sequence[Request]) -> Sequence[Reply]:

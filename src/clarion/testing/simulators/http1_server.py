@@ -86,8 +86,6 @@ class Http1Connection(asyncio.Protocol):
         self._enqueue(Request(self, 0, method, path, fields, bytes(self._body)))
 
     def _respond(self, response: Respond) -> None:
-        if self._machine.our_state is not h11.SEND_RESPONSE:
-            return
         headers = [*response.headers, ("content-length", str(len(response.body)))]
         sent = [
             self._machine.send(event)

@@ -1,4 +1,4 @@
-"""A file that is only added to: what was accepted is in it before the sender learns of it, whatever kills the process."""
+"""A file that is only added to: what was accepted is in it before the sender learns of it, so no kill loses it."""
 
 import os
 from collections.abc import Iterator

@@ -28,8 +28,10 @@ class Accept(Answer, frozen=True):
 
 
 class Refuse(Answer, frozen=True):
-    """Refused with a reason of the service, in its own form. `retry_after` is in seconds; `timestamp`, which only APNs'
-    Unregistered has, in milliseconds since the epoch, now unless given.
+    """Refused with a reason of the service, in its own form.
+
+    `retry_after` is in seconds; `timestamp`, which only APNs' Unregistered has, in milliseconds since the epoch, now
+    unless given.
     """
 
     reason: str
@@ -52,8 +54,10 @@ class Raw(Answer, frozen=True):
 
 
 class Leave(Answer, frozen=True):
-    """GOAWAY in the middle: with `accepted` this message is the last that counts and is answered; without, it and all
-    later ones of the connection were not looked at.
+    """GOAWAY in the middle.
+
+    With `accepted` this message is the last that counts and is answered; without, it and all later ones of the
+    connection were not looked at.
     """
 
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""A server over TLS for a `Service`: all requests of one turn of the event loop, over all connections, are one batch."""
+"""A server over TLS for a `Service`: the requests of one turn of the loop, over all connections, are one batch."""
 
 import asyncio
 import ssl
@@ -43,18 +43,13 @@ class Server:
             self._loop.call_soon(self._turn)
         self._batch.append(request)
 
-    def closed(self, peer: Peer) -> None:
-        """A connection ended."""
-        self.peers.discard(peer)
-        self._service.closed(peer)
-
     def admit(self, transport: asyncio.Transport) -> None:
         """Give a connection whose handshake is done to the protocol that was agreed."""
         tls = transport.get_extra_info("ssl_object")
         kind: type[Http1Connection | Http2Connection] = (
             Http2Connection if tls.selected_alpn_protocol() == "h2" else Http1Connection
         )
-        connection: Any = kind(self.enqueue, self.closed)
+        connection: Any = kind(self.enqueue, self.peers.discard)
         connection.certificate = tls.getpeercert(binary_form=True)
         connection.streams = self._service.opened(connection)
         self.peers.add(connection)

@@ -16,8 +16,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted message.
 
     `key` is under what a device shows one notification only (APNs collapse id, Android tag); None stands alone.
-    `visible` is false for what a device shows nothing of. `slot` is under what the service keeps one message for a device
-    that is off; None: it keeps none. `at` is in milliseconds since the epoch.
+    `visible` is false for what a device shows nothing of. `slot` is under what the service keeps one message for a
+    device that is off; None: it keeps none. `at` is in milliseconds since the epoch.
     """
 
     token: str

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self, TypedDict
 
 import msgspec
 
@@ -49,23 +49,35 @@ class Settled(NamedTuple):
     response: Respond
 
 
+class Common(TypedDict, total=False):
+    """What every simulator takes; see `Simulator`."""
+
+    folder: Path | None
+    state: Path | None
+    host: str
+    port: int
+    script: Script | None
+    quota: int | None
+    now: Callable[[], Millis] | None
+    last: int
+
+
 class Simulator(abc.ABC):
     """Serves while it is entered with `async with`.
 
     `folder` keeps certificates and credentials over restarts, `state` is the file that keeps counts; both live only as
-    long as the simulator when left out. `now` is a clock of the caller's in milliseconds: with one, delayed answers leave
-    when `tick` finds them due. `quota` is how many messages a minute are taken. `last` is how many messages are kept.
+    long as the simulator when left out. `now` is a clock of the caller's in milliseconds: with one, delayed answers
+    leave when `tick` finds them due. `quota` is how many messages a minute are taken. `last` is how many are kept.
     """
 
     codes: ClassVar[Codes]
     """The answers that tokens can ask for."""
     reasons: ClassVar[Collection[str]]
     """Every reason that the service has for refusing."""
-    keep: ClassVar[Keep]
-    """What the service keeps for a device that is off."""
 
     def __init__(
         self,
+        keep: Keep,
         *,
         folder: Path | None = None,
         state: Path | None = None,
@@ -88,7 +100,7 @@ class Simulator(abc.ABC):
         """How often each answer was given: the status, and the reason if there is one."""
         self.requests = 0
         self._journal = Journal(state) if state else None
-        self.shown = Shown(type(self).keep, self._journal, last)
+        self.shown = Shown(keep, self._journal, last)
         self._delayed: list[tuple[Millis, Request, Respond]] = []
         self._own_clock = now is not None
         self._now = now or _system_now
@@ -125,7 +137,7 @@ class Simulator(abc.ABC):
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - not every service has something
         """What can be done only when the port is known."""
 
     @abc.abstractmethod
@@ -143,9 +155,6 @@ class Simulator(abc.ABC):
     def goodbye(self, reason: str | None) -> bytes:
         """What GOAWAY carries."""
         return b"" if reason is None else reason.encode()
-
-    def closed(self, peer: Peer) -> None:
-        """See `Service.closed`."""
 
     def serve(self, requests: Sequence[Request]) -> list[Reply]:
         now = self._now()
@@ -191,24 +200,26 @@ class Simulator(abc.ABC):
         """The reply that the script's answer asks for."""
         if getattr(answer, "accepted", isinstance(answer, Accept | Delay)) and passed.message is not None:
             self.shown.accept(passed.message)
+        if isinstance(answer, Refuse):
+            response = self.refusal(request, answer, now)
+            return self._counted(f"{response.status} {answer.reason}", response)
+        reply: Reply
         match answer:
             case Accept():
-                return self._counted("200", passed.accepted)
-            case Refuse(reason=reason):
-                response = self.refusal(request, answer, now)
-                return self._counted(f"{response.status} {reason}", response)
-            case Raw(status=status):
-                return self._counted(f"{status}", _raw(answer))
+                reply = passed.accepted
+            case Raw():
+                reply = _raw(answer)
             case Leave(reason=reason, accepted=accepted):
-                return self._counted("goaway", GoAway(self.goodbye(reason), passed.accepted if accepted else None))
+                reply = GoAway(self.goodbye(reason), passed.accepted if accepted else None)
             case HangUp():
-                return self._counted("hangup", Drop())
+                reply = Drop()
             case Break(code=code):
-                return self._counted("break", Reset(code))
+                reply = Reset(code)
             case Delay(ms=ms):
-                return self._counted("200", self._delay(request, passed.accepted, now + ms))
+                reply = self._delay(request, passed.accepted, now + ms)
             case Stall():
-                return self._counted("stall", Wait())
+                reply = Wait()
+        return self._counted(f"{reply.status}" if isinstance(reply, Respond) else type(answer).__name__.lower(), reply)
 
     def _counted(self, label: str, reply: Reply) -> Reply:
         self.answers[label] += 1
