@@ -3,7 +3,8 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ class Options(NamedTuple):
 def apns(options: Options, topics: Sequence[str], *, sandbox: bool) -> None:
     """Simulate APNs until told to end. Raises Problem when it cannot begin."""
     environment: Environment = "sandbox" if sandbox else "production"
-    with _wrong_script(options):
+    with _checked(options.script):
         simulator = ApnsSimulator(topics=topics or (TOPIC,), environment=environment, **_common(options, "apns"))
     told = {
         "key_file": str(simulator.key_file),
@@ -57,24 +58,19 @@ def apns(options: Options, topics: Sequence[str], *, sandbox: bool) -> None:
 
 def fcm(options: Options, project: str | None) -> None:
     """Simulate FCM until told to end. Raises Problem when it cannot begin."""
-    with _wrong_script(options):
+    with _checked(options.script):
         simulator = FcmSimulator(project=project or PROJECT, **_common(options, "fcm"))
     told = {"service_account": str(simulator.account.file), "project": simulator.project}
     until_told(_run(simulator, "fcm", told, options))
 
 
-class _wrong_script:  # noqa: N801 - reads as a context
-    """Turns what is wrong with the script file into a Problem."""
-
-    def __init__(self, options: Options) -> None:
-        self._file = options.script
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError):
-            raise Misuse(f"--script {self._file} is not a script", str(error)) from None
+@contextmanager
+def _checked(script: Path | None) -> Iterator[None]:
+    """Turns what is wrong with the script into a Problem."""
+    try:
+        yield
+    except ValueError as error:
+        raise Misuse(f"--script {script} is not a script", str(error)) from None
 
 
 def _common(options: Options, service: str) -> Common:
@@ -153,8 +149,9 @@ class _Output:
                 rows.add_row(_LABELS.get(name, name.capitalize()), Text(value, style))
         rows.add_row("Counts", Text(f"curl --cacert {about['ca_file']} {about['url']}/simulator", "dim"))
         rows.add_row("", Text("Ctrl+C stops", "dim"))
-        service = about["service"].upper()
-        title = Text.assemble((" Clarion ", "bold white on blue_violet"), (f"  simulated {service} ", "bold"))
+        title = Text.assemble(
+            (" Clarion ", "bold white on blue_violet"), (f"  simulated {_SERVICES[about['service']]} ", "bold")
+        )
         self._console.print(
             Panel(rows, title=title, title_align="left", border_style="blue_violet", padding=(1, 2), expand=False)
         )
@@ -172,7 +169,7 @@ class _Output:
         for answer, number in sorted(new.items()):
             if number > 0:
                 style = "green" if answer in _GOOD else "red"
-                line.append(f"  {answer}", style).append(f" ×{number:,}", "dim")
+                line.append(f"  {answer}", style).append(f" {number:,}", "dim")
         self._console.print(line, soft_wrap=True)
 
     def end(self, now: dict[str, Any]) -> None:
@@ -188,6 +185,7 @@ class _Output:
         self._console.print(table)
 
 
+_SERVICES = {"apns": "APNs", "fcm": "FCM"}
 _LABELS = {
     "url": "URL",
     "ca_file": "Trust",

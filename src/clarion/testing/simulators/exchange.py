@@ -1,6 +1,5 @@
 """What a server and the service behind it hand each other: requests in, replies out, and the connection between."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -19,12 +18,16 @@ class Peer(Protocol):
     certificate: bytes | None
     """The client's certificate (DER), checked against our authority, or None."""
 
+    def awaits(self, stream: int) -> bool:
+        """Whether a request still wants its answer: the connection is there, and the client did not give up."""
+        ...
+
     def reply(self, stream: int, reply: "Reply") -> None:
-        """Answer a request for which `Wait` was said, now. Nothing happens when the client gave up on it."""
+        """Answer a request that awaits it, with the next `flush`."""
         ...
 
     def flush(self) -> None:
-        """Write now what replies asked for. What `Service.serve` returns is written by itself."""
+        """Do now what replies asked for."""
         ...
 
     def allow_streams(self, number: int) -> None:
@@ -100,6 +103,10 @@ class Service(Protocol):
         """A connection is there; returns how many streams at a time it may have for now."""
         ...
 
-    def serve(self, requests: Sequence[Request]) -> Sequence[Reply]:
-        """A reply to each, in order. Must not wait: it is called inside the event loop."""
+    def answer(self, request: Request) -> Reply:
+        """The reply, which leaves only after `settle`. Must not wait: it is called inside the event loop."""
+        ...
+
+    def settle(self) -> None:
+        """All requests of a batch have their replies, and none has left yet."""
         ...

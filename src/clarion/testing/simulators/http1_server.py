@@ -22,6 +22,9 @@ class Http1Connection(asyncio.Protocol):
         self._machine = h11.Connection(h11.SERVER)
         self._request: h11.Request | None = None
         self._body = bytearray()
+        self._unsent = b""
+        self._ending = False
+        self._dropped = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
@@ -33,13 +36,16 @@ class Http1Connection(asyncio.Protocol):
         self._machine.receive_data(data)
         self._read()
 
+    def awaits(self, _stream: int) -> bool:
+        return not self._dropped
+
     def reply(self, _stream: int, reply: Reply) -> None:
         match reply:
             case Respond():
                 self._respond(reply)
             case GoAway(last=Respond() as last):
                 self._respond(last)
-                self._transport.close()
+                self._ending = True
             case Reset() | GoAway() | Drop():
                 self.drop()
             case Wait():
@@ -49,13 +55,23 @@ class Http1Connection(asyncio.Protocol):
         pass
 
     def go_away(self, _data: bytes) -> None:
-        self._transport.close()
+        self._ending = True
 
     def drop(self) -> None:
-        self._transport.abort()
+        self._dropped = True
 
     def flush(self) -> None:
-        """Nothing is held back here."""
+        if self._dropped:
+            self._transport.abort()
+            return
+        data, self._unsent = self._unsent, b""
+        if data:
+            self._transport.write(data)
+        if self._ending:
+            self._transport.close()
+        elif self._machine.our_state is h11.DONE and self._machine.their_state is h11.DONE:
+            self._machine.start_next_cycle()
+            self._read()
 
     def _read(self) -> None:
         try:
@@ -80,6 +96,7 @@ class Http1Connection(asyncio.Protocol):
         assert self._request is not None
         if len(self._body) > MAX_BODY:
             self._respond(Respond(413))
+            self.flush()
             return
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._request.headers]
         method, path = self._request.method.decode("ascii"), self._request.target.decode("ascii")
@@ -87,17 +104,10 @@ class Http1Connection(asyncio.Protocol):
 
     def _respond(self, response: Respond) -> None:
         headers = [*response.headers, ("content-length", str(len(response.body)))]
-        sent = [
-            self._machine.send(event)
-            for event in (
-                h11.Response(status_code=response.status, headers=headers),
-                h11.Data(data=response.body),
-                h11.EndOfMessage(),
-            )
-        ]
-        self._transport.write(b"".join(data for data in sent if data))
-        if self._machine.our_state is h11.DONE and self._machine.their_state is h11.DONE:
-            self._machine.start_next_cycle()
-            self._read()
-        else:
-            self._transport.close()
+        for event in (
+            h11.Response(status_code=response.status, headers=headers),
+            h11.Data(data=response.body),
+            h11.EndOfMessage(),
+        ):
+            self._unsent += self._machine.send(event) or b""
+        self._ending |= self._machine.our_state is h11.MUST_CLOSE

@@ -77,6 +77,7 @@ class Http2Connection(asyncio.Protocol):
         self._last = 0  # the highest stream that was processed
         self._leaving: int | None = None  # the last stream that still counts, once GOAWAY is said
         self._frames = b""
+        self._dropped = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
@@ -102,8 +103,13 @@ class Http2Connection(asyncio.Protocol):
         else:
             self.flush()
 
+    def awaits(self, stream: int) -> bool:
+        return stream in self._unanswered
+
     def flush(self) -> None:
-        """Write what has come together."""
+        if self._dropped:
+            self._transport.abort()
+            return
         data = self._machine.data_to_send() + self._frames
         self._frames = b""
         if data and not self._transport.is_closing():
@@ -112,8 +118,6 @@ class Http2Connection(asyncio.Protocol):
             self._transport.close()
 
     def reply(self, stream: int, reply: Reply) -> None:
-        if stream not in self._unanswered:
-            return
         match reply:
             case Respond():
                 self._processed(stream)
@@ -134,11 +138,10 @@ class Http2Connection(asyncio.Protocol):
 
     def go_away(self, data: bytes) -> None:
         self._leave(data)
-        self.flush()
 
     def drop(self) -> None:
+        self._dropped = True
         self._unanswered.clear()
-        self._transport.abort()
 
     def _on(self, event: Event) -> None:
         match event:

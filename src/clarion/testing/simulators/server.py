@@ -34,6 +34,7 @@ class Server:
             self._server.close()
             for peer in list(self.peers):
                 peer.drop()
+                peer.flush()
             await self._server.wait_closed()
             self._server = None
 
@@ -58,12 +59,14 @@ class Server:
 
     def _turn(self) -> None:
         batch, self._batch = self._batch, []
-        touched: dict[Any, None] = {}
-        for request, reply in zip(batch, self._service.serve(batch), strict=True):
-            request.peer.reply(request.stream, reply)
-            touched[request.peer] = None
-        for connection in touched:
-            connection.flush()
+        for request in batch:
+            peer, stream = request.peer, request.stream
+            # The answer to one may be the end of the connection, and with it of all that came after.
+            if peer.awaits(stream):
+                peer.reply(stream, self._service.answer(request))
+        self._service.settle()
+        for peer in dict.fromkeys(request.peer for request in batch):
+            peer.flush()
 
 
 class _Door(asyncio.Protocol):

@@ -5,7 +5,7 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self, TypedDict
@@ -156,22 +156,31 @@ class Simulator(abc.ABC):
         """What GOAWAY carries."""
         return b"" if reason is None else reason.encode()
 
-    def serve(self, requests: Sequence[Request]) -> list[Reply]:
+    def answer(self, request: Request) -> Reply:
+        if request.path.startswith(Control.PATH):
+            return self._control.respond(request)
         now = self._now()
-        replies = [self._reply(request, now) for request in requests]
-        # What is accepted is written before the first of the answers leaves.
+        self.requests += 1
+        verdict = self.check(request, now)
+        if isinstance(verdict, Settled):
+            return self._counted(verdict.label, verdict.response)
+        return self._follow(request, verdict, self.script.take(verdict.token, self.codes.read(verdict.token)), now)
+
+    def settle(self) -> None:
+        # What is accepted is in the journal before the sender learns of it.
         self.shown.write()
-        return replies
 
     def go_away(self, reason: str | None = None) -> None:
         """GOAWAY on every connection; what was asked before is still answered."""
         for peer in list(self.peers):
             peer.go_away(self.goodbye(reason))
+            peer.flush()
 
     def hang_up(self) -> None:
         """Drop every connection."""
         for peer in list(self.peers):
             peer.drop()
+            peer.flush()
 
     def forget(self) -> None:
         """All counts begin at zero; the script goes on."""
@@ -186,15 +195,6 @@ class Simulator(abc.ABC):
         self._delayed = [entry for entry in self._delayed if entry[0] > now]
         for _, request, response in due:
             _answer_late(request, response)
-
-    def _reply(self, request: Request, now: Millis) -> Reply:
-        if request.path.startswith(Control.PATH):
-            return self._control.respond(request)
-        self.requests += 1
-        verdict = self.check(request, now)
-        if isinstance(verdict, Settled):
-            return self._counted(verdict.label, verdict.response)
-        return self._follow(request, verdict, self.script.take(verdict.token, self.codes.read(verdict.token)), now)
 
     def _follow(self, request: Request, passed: Passed, answer: AnyAnswer, now: Millis) -> Reply:
         """The reply that the script's answer asks for."""
@@ -259,8 +259,9 @@ class Quota:
 
 
 def _answer_late(request: Request, response: Respond) -> None:
-    request.peer.reply(request.stream, response)
-    request.peer.flush()
+    if request.peer.awaits(request.stream):
+        request.peer.reply(request.stream, response)
+        request.peer.flush()
 
 
 def _raw(answer: Raw) -> Respond:
