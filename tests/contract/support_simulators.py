@@ -30,7 +30,7 @@ from clarion.testing.simulators.simulator import Simulator
 E = TypeVar("E", bound=Event)
 
 TOKEN = "ab" * 32
-PATIENCE_S = 20
+PATIENCE_S = 60
 ALERT = b'{"aps":{"alert":{"title":"Shipped"}}}'
 
 
