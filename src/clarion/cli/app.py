@@ -13,6 +13,7 @@ from clarion.cli import agent, table
 from clarion.cli.door import Door, Where, opened
 from clarion.cli.problem import Problem, show
 from clarion.cli.settings import load
+from clarion.cli.simulate import simulate_app
 from clarion.errors import ClarionError
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_a
 app.add_typer(project_app, name="project")
 app.add_typer(keys_app, name="keys")
 app.add_typer(agent.app, name="agent")
+app.add_typer(simulate_app, name="simulate")
 
 _ASK = "Where to do it"
 Server: TypeAlias = Annotated[
