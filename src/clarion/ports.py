@@ -733,19 +733,51 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     id: bytes | None = None
 
 
-class HttpResponse(msgspec.Struct, frozen=True):
-    """`status` 0 means that no answer came; `error` says why. Header names are lower case."""
+class HttpResponse(msgspec.Struct, frozen=True, gc=False):
+    """`status` 0 means that no answer came; `error` says why. Header names are lower case.
+
+    `unknown`: the request may have been processed although no answer came. With a status, `error` says that the rest
+    of the answer is missing.
+    """
 
     status: int
     headers: Mapping[str, str] = {}
     body: bytes = b""
     error: str | None = None
+    unknown: bool = False
 
 
 class Transport(Protocol):
     """Carries a batch of requests to other services; answers in order; never raises for a single request."""
 
     async def send(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]: ...
+    async def close(self) -> None: ...
+
+
+class BatchRequest(msgspec.Struct, frozen=True, gc=False):
+    """What one request of a batch does not share with the others. `path` with its query; header names in lower case."""
+
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class HttpBatch(msgspec.Struct, frozen=True):
+    """POST requests to one origin (`https://host[:port]`). `headers`, in lower case, go with every one of them.
+
+    A plain success is answered without its headers, unless `wants_headers`: reading them costs more than the request.
+    """
+
+    origin: str
+    headers: tuple[tuple[str, str], ...]
+    requests: Sequence[BatchRequest]
+    wants_headers: bool = False
+
+
+class BatchTransport(Protocol):
+    """Carries many small requests to one origin; answers in order; never raises for a single request."""
+
+    async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]: ...
     async def close(self) -> None: ...
 
 
