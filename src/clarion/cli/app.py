@@ -13,6 +13,7 @@ from clarion.cli import table
 from clarion.cli.door import Door, Where, opened
 from clarion.cli.problem import Problem, show
 from clarion.cli.settings import load
+from clarion.cli.simulate import simulate_app
 from clarion.errors import ClarionError
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ project_app = typer.Typer(help="Make projects.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_args_is_help=True)
 app.add_typer(project_app, name="project")
 app.add_typer(keys_app, name="keys")
+app.add_typer(simulate_app, name="simulate")
 
 _ASK = "Where to do it"
 Server: TypeAlias = Annotated[

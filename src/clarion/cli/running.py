@@ -1,19 +1,15 @@
 """Running processes: a server with its roles, or the demo."""
 
-import asyncio
 import errno
-import signal
 import socket
-from collections.abc import Coroutine, Iterable
-from contextlib import suppress
-from types import FrameType
-from typing import Any, NoReturn
+from collections.abc import Iterable
 
 import structlog
 from rich.console import Console
 
 from clarion import bootstrap, demo
 from clarion.cli import logs
+from clarion.cli.looping import until_told
 from clarion.cli.problem import Misuse, Problem
 from clarion.config import Settings
 from clarion.errors import ConfigurationError
@@ -29,33 +25,14 @@ def serve(settings: Settings, roles: Iterable[str]) -> None:
     _check_ports(settings, devices="gateway" in wanted)
     log = structlog.get_logger("clarion")
     told = {"http": settings.http_origin} | ({"devices": settings.push_url} if "gateway" in wanted else {})
-    _run(bootstrap.serve(settings, wanted, lambda: log.info("ready", roles=sorted(wanted), **told)))
+    until_told(bootstrap.serve(settings, wanted, lambda: log.info("ready", roles=sorted(wanted), **told)))
 
 
 def serve_demo(settings: Settings) -> None:
     """The whole system with the shop, until Ctrl+C."""
     logs.configure(settings)
     _check_ports(settings, devices=True)
-    _run(bootstrap.serve_demo(settings, lambda links: demo.banner(Console(highlight=False), links)))
-
-
-def _run(server: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop  # noqa: PLC0415 - not on every system
-    except ImportError:
-        run = asyncio.run
-    else:
-        run = uvloop.run
-    # Uvicorn ends at a signal and then raises it again. As an exception it lets everything around the server close in
-    # order, where the system's own handling of SIGTERM would end the process at once.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    with suppress(KeyboardInterrupt):
-        run(server)
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+    until_told(bootstrap.serve_demo(settings, lambda links: demo.banner(Console(highlight=False), links)))
 
 
 def _check_ports(settings: Settings, *, devices: bool) -> None:
