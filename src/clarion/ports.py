@@ -5,6 +5,7 @@ Every method takes the project first (tenants are isolated by construction) and 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -90,7 +91,10 @@ class PairsWork(msgspec.Struct, frozen=True, tag="pairs"):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A composed message to one device, ready to hand to a provider. `id` is the delivery's id, 16 bytes."""
+    """A composed message to one device, ready to hand to a provider. `id` is the delivery's id, 16 bytes.
+
+    `headers` are those that the caller chose for this kind of service, if any.
+    """
 
     notification: Key
     user: Key
@@ -102,6 +106,7 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
     urgency: str
     collapse_key: str | None
     attempts: int = 0
+    headers: dict[str, str] | None = None
 
 
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
@@ -778,6 +783,29 @@ class BatchTransport(Protocol):
     """Carries many small requests to one origin; answers in order; never raises for a single request."""
 
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIdentity:
+    """A certificate by which we are known in the TLS handshake, with its key; both in PEM."""
+
+    certificate: bytes
+    private_key: bytes = field(repr=False)
+
+
+class Senders(Protocol):
+    """The transports to all origins, made when they are first asked for."""
+
+    def to(
+        self, origin: str, *, sender: str = "", identity: ClientIdentity | None = None, cautious: bool = False
+    ) -> BatchTransport:
+        """The one for an origin; each sender and each identity has connections of its own.
+
+        `cautious`: one stream a connection until the first success. Raises ValueError for a useless identity.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 
