@@ -16,6 +16,7 @@ from clarion.errors import InvalidRequest
 from clarion.model import Channel, DeviceKind, Millis, Urgency
 from clarion.ports import (
     Accepted,
+    Address,
     BadCredentials,
     BatchRequest,
     BatchTransport,
@@ -46,6 +47,7 @@ _OLDEST_S: Final = 58 * 60
 _LONGEST_COLLAPSE_ID: Final = 64
 _PRIORITY: Final[dict[str, str]] = {Urgency.VERY_LOW: "1", Urgency.LOW: "5", Urgency.NORMAL: "10", Urgency.HIGH: "10"}
 _LONGEST_TOPIC: Final = 255
+_NOBODY: Final = "00" * 32
 
 _MEANING: Final[dict[str, type[Gone | Quarantined | TooLarge | BadCredentials | RetryAfter]]] = {
     "Unregistered": Gone,
@@ -134,6 +136,18 @@ class ApnsProvider:
         for numbers, answered in zip(ways.values(), answers, strict=True):
             outcomes.update(zip(numbers, answered, strict=True))
         return [outcomes[number] for number in range(len(batch))]
+
+    async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
+        """Send to a token that no device has: who is told that it is a bad one has been let in, in one environment."""
+        refused: BadCredentials | RetryAfter | None = None
+        for environment in HOSTS:
+            address = Address(0, 0, self.kind, _NOBODY, msgspec.json.encode(_Details(environment)))
+            ready = Ready(0, 0, 0, bytes(16), b'{"aps":{}}', "", now, Urgency.NORMAL, None)
+            [outcome] = await self.send([Outgoing(ready, address)], {"": secret}, now)
+            if not isinstance(outcome, BadCredentials | RetryAfter):
+                return None
+            refused = refused or outcome
+        return refused
 
     async def _one_way(self, way: _Way, batch: Sequence[Outgoing], now: Millis) -> list[ProviderOutcome]:
         headers = [

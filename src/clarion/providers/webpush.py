@@ -91,6 +91,9 @@ class WebPushProvider:
         answers = iter(await self._transport.send(requests) if requests else ())
         return [_outcome(next(answers), now) if outcome is None else outcome for outcome in outcomes]
 
+    async def check(self, secret: bytes, now: Millis) -> None:
+        """A key is good by itself: each subscription says which one it wants."""
+
     def _requests(
         self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis
     ) -> list[HttpRequest | ProviderOutcome]:
