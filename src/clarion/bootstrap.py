@@ -33,7 +33,7 @@ from clarion.journey.founding import add_key, found
 from clarion.journey.pipeline import WAKE, Pipeline
 from clarion.model import DeviceKind, Key, Millis, Project
 from clarion.ports import Bus, Clock, Provider, Senders, Store, Transport
-from clarion.providers import apns
+from clarion.providers import apns, fcm
 from clarion.providers.webpush import WebPushProvider
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.bus import LocalBus
@@ -177,6 +177,7 @@ def _providers(settings: Settings, transport: Transport, senders: Senders) -> di
     hosts = apns.HOSTS if settings.apns_url is None else dict.fromkeys(apns.HOSTS, settings.apns_url.rstrip("/"))
     every: list[Provider] = [
         apns.ApnsProvider(senders, hosts=hosts),
+        fcm.FcmProvider(senders, url=(settings.fcm_url or fcm.URL).rstrip("/")),
         WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin),
     ]
     return {provider.kind: provider for provider in every}

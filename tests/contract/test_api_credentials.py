@@ -184,6 +184,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("Google's key is RSA", account(private_key=ec_pem()), "service_account.private_key", "RSA"),
     ("no PEM of Google", account(private_key="x"), "service_account.private_key", "PEM"),
     ("plain http", account(token_uri="http://oauth2.googleapis.com/token"), "service_account.token_uri", "https://"),
+    ("another host", account(token_uri="https://10.0.0.1/token"), "service_account.token_uri", "oauth2.googleapis.com"),
+    ("no project's id", account(project_id="a/b"), "service_account.project_id", "id of a Google"),
     ("a Web Push key's name", {"kind": "webpush", "name": "mine"}, "name", "leave it out"),
     ("a short key", {"kind": "webpush", "private_key": "AAAA"}, "private_key", "32 bytes"),
     ("an RSA key for Web Push", {"kind": "webpush", "private_key": rsa_pem()}, "private_key", "P-256"),

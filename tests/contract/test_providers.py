@@ -15,7 +15,7 @@ from clarion.model import Channel, DeviceKind
 from clarion.ports import Accepted, Address, HttpBatch, HttpRequest, HttpResponse, Outgoing, Provider, Ready
 from clarion.providers.stub import StubProvider
 from clarion.testing import ManualClock
-from contract.support_credentials import apns_token
+from contract.support_credentials import apns_token, service_account
 
 VAPID = KeyPair.generate()
 SECRETS = {VAPID.public_text: VAPID.private}
@@ -115,12 +115,13 @@ def message_for(kind: DeviceKind, address: str = "ab" * 32, details: bytes = b"{
 
 UNSENDABLE = {
     DeviceKind.APNS: message_for(DeviceKind.APNS, "no token"),
+    DeviceKind.FCM: message_for(DeviceKind.FCM, details=b'{"address_kind":"topic"}'),
     DeviceKind.WEBPUSH: outgoing(details=b'{"p256dh":"no point","auth":"","vapid_public_key":"unknown"}'),
 }
 
 
 def secrets_for(kind: DeviceKind) -> dict[str, bytes]:
-    made = {DeviceKind.APNS: apns_token}
+    made = {DeviceKind.APNS: apns_token, DeviceKind.FCM: service_account}
     return {"main": made[kind]().sealed_form()} if kind in made else SECRETS
 
 

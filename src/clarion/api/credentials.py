@@ -16,6 +16,7 @@ from clarion.crypto.credentials import (
     ApnsSecret,
     ApnsToken,
     ServiceAccount,
+    gives_tokens,
     opened,
     private_key,
 )
@@ -119,10 +120,12 @@ def _unpacked(text: str, password: str | None) -> tuple[str, str]:
     return certificate.public_bytes(Encoding.PEM).decode(), pem.decode()
 
 
-def fcm_secret(body: FcmCredential, now: Millis) -> ServiceAccount:
-    """Raises InvalidRequest naming the fields."""
+def fcm_secret(body: FcmCredential, now: Millis, fcm_url: str | None) -> ServiceAccount:
+    """`fcm_url`: what stands in for Google, if anything does. Raises InvalidRequest naming the fields."""
     secret = ServiceAccount.of(body.service_account)
     secret.check(now)
+    if not gives_tokens(secret.token_uri, fcm_url):
+        raise InvalidRequest.field("service_account.token_uri", "must be https://oauth2.googleapis.com/token")
     return secret
 
 

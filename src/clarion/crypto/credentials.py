@@ -1,6 +1,7 @@
 """What lets us send through services of others: the fields of a credential, checked, and what of them may be shown."""
 
 import hashlib
+import re
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -18,7 +19,9 @@ from clarion.model import Json, Millis
 
 _PRIVATE: Final = "private_key"
 _CERTIFICATE: Final = "certificate"
+_PROJECT: Final = re.compile(r"[a-z0-9.:-]{1,100}")
 _ID_LENGTH: Final = 10
+_TOKEN_HOSTS: Final = frozenset({"oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com"})
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True, tag_field="form"):
@@ -114,8 +117,8 @@ class ServiceAccount(Secret, frozen=True, kw_only=True, tag="fcm"):
 
     def check(self, _now: Millis) -> None:
         """Raises InvalidRequest naming the fields. Which hosts may give tokens is for the caller to say."""
-        if urlsplit(self.token_uri).scheme != "https":
-            raise InvalidRequest.field("service_account.token_uri", "must begin with https://")
+        if not _PROJECT.fullmatch(self.project_id):
+            raise InvalidRequest.field("service_account.project_id", "must be the id of a Google Cloud project")
         key = private_key(self.private_key, "service_account.private_key")
         if not isinstance(key, rsa.RSAPrivateKey):
             raise InvalidRequest.field("service_account.private_key", "must be an RSA key, as Google makes them")
@@ -129,6 +132,17 @@ class ServiceAccount(Secret, frozen=True, kw_only=True, tag="fcm"):
 AnySecret: TypeAlias = ApnsToken | ApnsCertificate | ServiceAccount
 ApnsSecret: TypeAlias = ApnsToken | ApnsCertificate
 _DECODER: Final[msgspec.json.Decoder[AnySecret]] = msgspec.json.Decoder(AnySecret)
+
+
+def gives_tokens(token_uri: str, also: str | None) -> bool:
+    """Whether this is where access tokens come from: Google, or the origin that a setting names instead.
+
+    A file that anybody may upload does not say to whom we open connections.
+    """
+    parts = urlsplit(token_uri)
+    return parts.scheme == "https" and (
+        parts.netloc in _TOKEN_HOSTS or (also is not None and f"https://{parts.netloc}" == also.rstrip("/"))
+    )
 
 
 @lru_cache(maxsize=1_024)

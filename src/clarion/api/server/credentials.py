@@ -109,8 +109,9 @@ def _secret(services: Services, data: AnyCredential, name: str | None = None) ->
     name = name or data.name
     if name is None:
         raise InvalidRequest.field("name", "is required")
-    secret = apns_secret(data, now) if isinstance(data, ApnsCredential) else fcm_secret(data, now)
-    return name, secret.sealed_form()
+    if isinstance(data, ApnsCredential):
+        return name, apns_secret(data, now).sealed_form()
+    return name, fcm_secret(data, now, services.settings.fcm_url).sealed_form()
 
 
 async def _asked(services: Services, data: AnyCredential, secret: bytes) -> None:
