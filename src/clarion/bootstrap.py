@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -20,6 +21,7 @@ from clarion.api.limits import Buckets
 from clarion.api.listener import HttpServer
 from clarion.api.services import Services
 from clarion.config import Settings
+from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
@@ -36,6 +38,7 @@ from clarion.ports import Bus, Clock, Provider, Senders, Store, Transport
 from clarion.providers import apns, fcm
 from clarion.providers.webpush import WebPushProvider
 from clarion.storage.sqlite import SqliteStore
+from clarion.transport.authority import OwnCertificate
 from clarion.transport.bus import LocalBus
 from clarion.transport.http import HttpTransport
 from clarion.transport.local import LocalTransport
@@ -49,6 +52,7 @@ KEY_FILE = "secret.key"
 DEMO_FILE = "demo.json"
 SWEEP_SECONDS = 30.0
 CERTIFICATE_SECONDS = 5.0
+OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
 DELIVERIES_AT_ONCE = 4
@@ -121,12 +125,14 @@ class Platform:
             self.clock,
             EndpointTokens(keys),
             self.signer,
+            AndroidIds(keys),
             limits=_push_limits(self.clock) if settings.rate_limits else None,
         )
         self.transport = LocalTransport(
             settings.endpoint_origin,
             self.gateway.accept,
             HttpTransport(allow_private=settings.allow_private_endpoints),
+            self.gateway.issued,
         )
         self.senders = Http2Senders(authority=settings.provider_ca)
         self.providers = _providers(settings, self.transport, self.senders)
@@ -189,6 +195,15 @@ def _certificate(settings: Settings, clock: Clock) -> Certificate | None:
     return Certificate(settings.tls_cert, settings.tls_key, clock)
 
 
+def _gcm_certificate(platform: Platform) -> Certificate | None:
+    """For Chromium, which accepts no connection without: the one of the other ports, else one of our own."""
+    settings = platform.settings
+    if not settings.gcm:
+        return None
+    names = (urlsplit(settings.gcm_url).hostname or "", "localhost", "127.0.0.1")
+    return platform.certificate or OwnCertificate(settings.data, names, platform.clock)
+
+
 def _push_limits(clock: Clock) -> Limits:
     return Limits(by_address=Buckets(clock, *SENDER_PER_S_AND_BURST), by_token=Buckets(clock, *TOKEN_PER_S_AND_BURST))
 
@@ -221,8 +236,13 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
             renewal.start()
             stack.push_async_callback(renewal.stop)
         if "gateway" in roles:
-            await platform.gateway.start(tls=platform.tls)
+            gcm = _gcm_certificate(platform)
+            await platform.gateway.start(tls=platform.tls, gcm_tls=gcm.listening() if gcm else None)
             stack.push_async_callback(platform.gateway.close)
+            if gcm is not None and gcm is not platform.certificate:
+                making = Scheduler({"gcm certificate": (OWN_CERTIFICATE_SECONDS, gcm.renew)})
+                making.start()
+                stack.push_async_callback(making.stop)
         if "worker" in roles:
             workers = platform.workers()
             workers.start(WAKE)

@@ -59,6 +59,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between WebSocket pings to a silent device."""
     push_ping_timeout: float = 4.0
     """Seconds that a device has for the pong."""
+    gcm: bool = False
+    """Also serve unmodified Chromium, by the protocol of Google's push service."""
+    gcm_port: int = 8702
+    public_gcm_url: str | None = None
+    """How Chromium reaches that port; default `https://host:gcm_port`."""
     log_level: str = "info"
     log_format: str = "console"
 
@@ -90,6 +95,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def _scheme(self, plain: str) -> str:
         return f"{plain}s" if self.tls_cert else plain
+
+    @property
+    def gcm_url(self) -> str:
+        """Where Chromium's connection for messages goes."""
+        return self.public_gcm_url or f"https://{self._host}:{self.gcm_port}"
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
@@ -211,6 +221,8 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "push_port": (_PORTS.__contains__, "takes a number from 1 to 65535"),
     "public_url": (_origin_of("http", "https"), _HTTP_ORIGIN),
     "public_endpoint_url": (_origin_of("http", "https"), _HTTP_ORIGIN),
+    "gcm_port": (_PORTS.__contains__, "takes a number from 1 to 65535"),
+    "public_gcm_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
     "public_push_url": (lambda url: url.startswith(("ws://", "wss://")), "takes ws://… or wss://…"),
     "cors_origins": (lambda origins: all(map(_cors_origin, origins)), f"{_HTTP_ORIGIN}; or *"),
     "apns_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
@@ -244,6 +256,8 @@ def _contradictions(settings: Settings) -> list[FieldError]:
         found.append(FieldError("CLARION_TLS_KEY", "certificate and key go together"))
     if settings.port == settings.push_port:
         found.append(FieldError("CLARION_PUSH_PORT", "takes another port than CLARION_PORT"))
+    if settings.gcm and settings.gcm_port in {settings.port, settings.push_port}:
+        found.append(FieldError("CLARION_GCM_PORT", "takes another port than CLARION_PORT and CLARION_PUSH_PORT"))
     found += [
         FieldError("CLARION_TRUSTED_PROXIES", f"{proxy} is neither an address nor a network such as 10.0.0.0/8")
         for proxy in settings.trusted_proxies

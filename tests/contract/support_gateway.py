@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from clarion.api.protocol import protocol_of
 from clarion.config import Settings
+from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.p256 import KeyPair, load_private
 from clarion.crypto.signing import Signer
@@ -193,7 +194,8 @@ def new_gateway(
     store: PushStore, clock: ManualClock, settings: Settings, bus: Bus | None = None, **options: Any
 ) -> Gateway:
     signer = Signer(SECRETS)
-    return Gateway(settings, store, bus or LocalBus(), clock, EndpointTokens(SECRETS), signer, **options)
+    ids = AndroidIds(SECRETS)
+    return Gateway(settings, store, bus or LocalBus(), clock, EndpointTokens(SECRETS), signer, ids, **options)
 
 
 @asynccontextmanager
@@ -204,6 +206,7 @@ async def push_service(
     origin: str = ORIGIN,
     capacity: int = 1_000,
     tls: Mapping[str, Any] | None = None,
+    gcm_tls: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     **settings: Any,
 ) -> AsyncIterator[PushService]:
@@ -212,7 +215,7 @@ async def push_service(
     store = store or MemoryStore(clock).push
     async with AsyncExitStack() as stack:
         gateway = new_gateway(store, clock, new_settings(origin, **settings), bus, capacity=capacity, limits=limits)
-        await gateway.start("127.0.0.1", 0, tls=tls)
+        await gateway.start("127.0.0.1", 0, tls=tls, gcm_tls=gcm_tls)
         stack.push_async_callback(gateway.close)
         yield PushService(gateway, store, clock, origin, stack)
 

@@ -15,13 +15,14 @@ from clarion.gateway.acks import Acknowledgements
 from clarion.gateway.broadcasts import Broadcasts
 from clarion.gateway.endpoint import PushEndpoint
 from clarion.gateway.extract import Extractor
+from clarion.gateway.identified import notification
 from clarion.gateway.node import Node
 from clarion.gateway.registry import Registry
 from clarion.gateway.router import Router
 from clarion.gateway.session import Session
 from clarion.gateway.tasks import Tasks
-from clarion.model import Urgency
-from clarion.ports import HttpRequest
+from clarion.model import Key, Urgency
+from clarion.ports import HttpRequest, PushMessage
 from clarion.testing import ManualClock, MemoryStore
 from clarion.transport.bus import LocalBus
 from clarion.wire import autopush
@@ -71,6 +72,9 @@ class Connection:
         self.urgencies = world.urgencies
         self.least = Urgency.VERY_LOW
         self.asked: list[Urgency] = []
+
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        self.send(notification(message, key))
 
     def send(self, message: ServerMessage) -> None:
         if not self.open:

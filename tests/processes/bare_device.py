@@ -155,7 +155,7 @@ class BareDevice:
         await visit.socket.send_json({"messageType": "ack", "updates": [update]})
         visit.acked.add(version)
         self.told(f"acked {visit.server}")
-        if self._chance.random() < 0.2:
+        if self._chance.random() < 0.4:
             await self._command(visit)
 
     async def _command(self, visit: Visit) -> None:

@@ -156,6 +156,8 @@ def _said(message_type: str, **more: Any) -> bytes:
 
 
 SPACE = frame(CONTINUATION, b" ", fin=False)
+HELLO = _said("hello", use_webpush=True, uaid="a" * 32)
+BROADCASTS = _said("broadcast_subscribe", broadcasts={str(n): "" for n in range(4_000)})
 ZEROS = bytes(256 * 1024)
 POST = b"POST /wpush/v1/x HTTP/1.1\r\nHost: x\r\n"
 FLOODS = {
@@ -164,10 +166,13 @@ FLOODS = {
     "registers": by_a_device(_said("register", channelID=str(uuid4())) * 100),
     "bad keys": by_a_device(_said("register", channelID=str(uuid4()), key="x") * 100),
     "protocol pings": by_a_device(_said("ping") * 500),
-    "broadcasts": by_a_device(_said("broadcast_subscribe", broadcasts={str(n): "" for n in range(4_000)})),
+    "broadcasts": by_a_device(BROADCASTS),
     "acks": by_a_device(_said("ack", updates=[{"channelID": "", "version": str(n)} for n in range(1_000)])),
     "deep JSON": by_a_device(frame(TEXT, b"[" * 60_000)),
     "fragments": by_a_device(frame(CONTINUATION, bytes(60_000), fin=False)),
+    "hellos": by_anyone(UPGRADE + HELLO, _said("hello", uaid=[[]] * 16_000) * 4),
+    "everything before its hello is answered": by_anyone(UPGRADE + HELLO, BROADCASTS * 4),
+    "long keys": by_a_device(_said("register", channelID=str(uuid4()), key="A" * 60_000) * 4),
     "a giant frame": by_anyone(UPGRADE + frame(TEXT, b"", size=2**40), ZEROS),
     "broken frames": by_anyone(UPGRADE, frame(3, bytes(120)) * 100),
     "closes": by_anyone(UPGRADE, frame(CLOSE, b"") * 1_000),

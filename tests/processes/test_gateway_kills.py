@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.process]
 
 DEVICES = 6
 LETTERS_A_ROUND = 60
-PATIENCE_S = 1.0  # for a step to come
+PATIENCE_S = 0.5  # for a step to come
+LONGEST_CALM_S = 0.8
 SETTINGS = {"PUSH_MESSAGE_LIMIT": "100000", "RATE_LIMITS": "off", "PUBLIC_ENDPOINT_URL": "http://push.example"}
 WAITING = "SELECT count(*) FROM push_message WHERE data IS NOT NULL"
 # `sent`: a request's last byte left. `accepted`: its 201 came. `frame`, `drained`: a message came, direct or from the
@@ -70,7 +71,7 @@ class World:
             self.servers[at].kill()
             self.servers[at].spawn()
         if step in ("start", "later"):
-            await asyncio.sleep(self.chance.uniform(0, 1))
+            await asyncio.sleep(self.chance.uniform(0, LONGEST_CALM_S))
             strike()
         elif not await self._at_the_instant(step, at, strike):
             step = f"after no {step}"

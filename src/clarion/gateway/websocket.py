@@ -26,9 +26,13 @@ from picows import (
 )
 
 from clarion.gateway import metrics
+from clarion.gateway.collector import Collector
+from clarion.gateway.identified import notification
 from clarion.gateway.node import Node
 from clarion.gateway.session import Session
 from clarion.gateway.wheel import TimerWheel
+from clarion.model import Key
+from clarion.ports import PushMessage
 from clarion.wire.autopush import (
     HELLO_TIMEOUT_S,
     SUBPROTOCOL,
@@ -95,6 +99,9 @@ class Listener(WSListener):
             buffer = self._server.buffer
             encode_into(message, buffer, _FRAME_HEADER)
             self._transport.send_reuse_external_bytearray(WSMsgType.TEXT, buffer, _FRAME_HEADER)
+
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        self.send(notification(message, key))
 
     def close(self, code: CloseCode, reason: str) -> None:
         if self._transport is not None and self._closed_at is None:
@@ -260,6 +267,7 @@ class SocketServer:
         self.buffer = bytearray()  # every frame is written here, then into its socket
         self._tick = max(_SHORTEST_TICK_S, min(1.0, ping_interval / 4, ping_timeout / 4))
         self._capacity = capacity
+        self._collector = Collector()
         self._connections = 0
         self._closing = False
         self._empty = asyncio.Event()
@@ -305,6 +313,7 @@ class SocketServer:
     def connected(self, listener: Listener) -> None:
         """A handshake is done."""
         self._connections += 1
+        self._collector.connected(self._connections)
         metrics.CONNECTIONS.inc()
         self.in_seconds(min(HELLO_TIMEOUT_S, self.ping_interval), listener)
 

@@ -1,9 +1,10 @@
 """Web Push: what the service worker and the desktop agent show."""
 
 import msgspec
+from msgspec import UNSET
 
 from clarion.journey.payloads.written import SILENT, Draft, Written, merged
-from clarion.model import DeviceKind
+from clarion.model import DeviceKind, Urgency
 from clarion.wire.payload import ENCRYPTION_OVERHEAD, MAX_PAYLOAD, WebPayload
 
 
@@ -24,6 +25,8 @@ def draft(written: Written) -> Draft:
         tag=written.tag,
         vibrate=[] if silent else (message.vibrate or []),
         silent=silent,
+        sound=message.sound if message.sound not in (None, SILENT, "default") else UNSET,
+        urgency=message.urgency.value if message.urgency is not Urgency.NORMAL else UNSET,
         require_interaction=message.require_interaction,
         actions=words.actions,
         lock_screen=message.lock_screen.value,
