@@ -13,7 +13,7 @@ demo: .venv/run ## the whole system with a small shop, on http://127.0.0.1:8700
 	@.venv/bin/clarion demo $(ARGS)
 
 test: .venv/test ## every test; on Debian as root, what they need is installed by apt
-	@tools/need.sh postgresql firefox chromium proxies node systemd
+	@tools/need.sh postgresql firefox chromium proxies node nghttpd systemd
 	@$(python) -m pytest $(ARGS)
 
 check: .venv/dev ## style, types, import rules, the web SDK
@@ -28,7 +28,7 @@ format: .venv/dev ## put the code in the one form that check accepts
 	@$(python) -m ruff format
 
 bench: .venv/dev ## every question in bench/, at a tenth of its size; SCALE=1 for all of it
-	@tools/need.sh postgresql
+	@tools/need.sh postgresql node nghttpd
 	@for question in bench/[a-z]*.py; do echo; echo "$$question"; $(python) $$question --scale $(SCALE) $(ARGS) || exit 1; done
 
 docs: .venv/dev ## writes docs/reference/cli.md and checks that the documents are true

@@ -13,6 +13,7 @@ is_there() {
         postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
         firefox) command -v firefox-esr && command -v dbus-daemon && command -v certutil && /sbin/ldconfig -p | grep libnotify.so ;;
         chromium) command -v chromium && command -v dbus-daemon && command -v certutil ;;
+        nghttpd) command -v nghttpd ;;
         proxies) PATH=$PATH:/usr/sbin command -v nginx && command -v caddy ;;
         systemd) command -v systemd-analyze ;;
     esac >/dev/null 2>&1
@@ -23,6 +24,7 @@ packages_of() {
         postgresql) echo postgresql ;;
         firefox) echo firefox-esr dbus-daemon libnss3-tools libnotify4 ;; # Firefox loads libnotify, but only suggests it
         chromium) echo chromium dbus-daemon libnss3-tools ;;
+        nghttpd) echo nghttp2-server ;;
         proxies) echo nginx caddy ;;
         systemd) echo systemd ;;
     esac
@@ -34,6 +36,7 @@ left_out() {
         postgresql) echo "PostgreSQL, so the tests on it" ;;
         firefox) echo "firefox-esr, dbus-daemon, certutil or libnotify, so the tests in a real browser" ;;
         chromium) echo "chromium, dbus-daemon or certutil, so the tests in a real Chromium" ;;
+        nghttpd) echo "nghttpd, so the tests of our HTTP/2 client on it, and its bench" ;;
         proxies) echo "nginx or Caddy, so the tests behind a reverse proxy" ;;
         systemd) echo "systemd-analyze, so the test that reads the agent's unit" ;;
     esac

@@ -42,7 +42,7 @@ class Outbound:
         """How many more requests may be under way now."""
         if self.draining or self.uploads.window <= 0:
             return 0
-        streams = 1 if self.cautious else self.streams
+        streams = min(self.streams, 1) if self.cautious else self.streams
         return max(0, min(streams - len(self.exchanges.open), (self._last_stream - self.next) // 2 + 1))
 
     def send(self, call: Call, most: int, now: float) -> None:

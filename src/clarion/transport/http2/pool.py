@@ -113,7 +113,7 @@ class Pool:
         if address is None:
             return  # not open yet: the dialer tells
         _log.info("http2_connection_ended", origin=self._origin.host, address=address, reason=reason)
-        if not connection.answered:
+        if not connection.answered and not self._closed:
             self._failed(reason)
         self._wake()
 

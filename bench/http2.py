@@ -1,0 +1,206 @@
+"""What does a small HTTP/2 request cost whom who sends it: our batch client beside libcurl, reqwest, aioapns, httpx and node.
+
+All send the same requests, as a push service gets them, to one nghttpd (nghttp2's own server) on this machine, over TLS.
+Each figure is of a process of its own: CPU time of all its threads a request, and requests a second, each the median
+over rounds in which all clients take turns. The second says as much about the server and the machine.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import trustme
+import typer
+from http2_peers.target import BODY, PATH, SHARED
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+HERE = Path(__file__).parent
+ROUNDS = 3
+STREAMS = (10, 100, 200, 1_000)
+CONNECTIONS = (1, 2, 4, 8)
+MANY = 100
+"""Streams from which on the comparison counts: with fewer, it is system calls that cost."""
+
+
+class Case(NamedTuple):
+    """A client: what must be importable for it, and how many requests take about half a second."""
+
+    name: str
+    label: str
+    needs: str
+    requests: int
+    connections: tuple[int, ...] = (1, 8)
+
+
+CASES = (
+    Case("clarion", "Clarion", "clarion", 60_000, CONNECTIONS),
+    Case("pycurl", "pycurl (libcurl, multi)", "pycurl", 12_000),
+    Case("node", "node, module http2", "", 8_000),
+    Case("pyreqwest", "pyreqwest (reqwest)", "pyreqwest", 8_000),
+    Case("aioapns", "aioapns", "aioapns", 2_000),
+    Case("httpx", "httpx[http2]", "httpx", 600),
+)
+
+
+class Cell(NamedTuple):
+    """One figure's place in the table."""
+
+    case: Case
+    streams: int
+    connections: int
+
+
+class Figure(NamedTuple):
+    """Microseconds of CPU a request, and requests a second."""
+
+    cpu_us: float
+    per_s: float
+
+
+def missing(case: Case) -> str | None:
+    """Why this client is left out."""
+    if case.name == "node":
+        return None if shutil.which("node") else "node is not in PATH"
+    found = importlib.util.find_spec(case.needs) and (case.name != "httpx" or importlib.util.find_spec("h2"))
+    return None if found else f"{case.needs} is not installed; it comes with clarion[bench]"
+
+
+@contextmanager
+def server() -> Iterator[tuple[int, Path]]:
+    """A running nghttpd: its port, and whose certificates to trust."""
+    nghttpd = shutil.which("nghttpd")
+    if nghttpd is None:
+        raise SystemExit(
+            "This measures against nghttpd, and there is none in PATH (Debian: apt install nghttp2-server)."
+        )
+    with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as free:
+        folder, port = Path(name), free.getsockname()[1]
+        free.close()
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+        leaf = ca.issue_cert("localhost")
+        leaf.private_key_pem.write_to_path(str(folder / "key.pem"))
+        leaf.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+        answer = folder / PATH[1:]
+        answer.parent.mkdir(parents=True)
+        answer.touch()  # 200 with an empty body, as APNs answers
+        # Windows as push services have them: none of the clients is to wait for one.
+        command = [nghttpd, "-a", "127.0.0.1", "-m", "1000", "-w", "20", "-W", "24", "-d", str(folder), str(port)]
+        process = subprocess.Popen([*command, str(folder / "key.pem"), str(folder / "cert.pem")])
+        try:
+            wait_for(port)
+            yield port, folder / "ca.pem"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def wait_for(port: int) -> None:
+    for _ in range(500):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.02)
+    raise SystemExit("nghttpd does not listen")
+
+
+def measure(cell: Cell, port: int, authority: Path, scale: float) -> Figure:
+    """One process, one figure."""
+    at_once = cell.streams * cell.connections
+    count = max(round(cell.case.requests * scale), 2 * at_once if cell.case.name != "httpx" else at_once, 100)
+    streams, connections = str(cell.streams), str(cell.connections)
+    if cell.case.name == "node":
+        what = json.dumps({"path": PATH, "shared": SHARED, "body": BODY.decode()})
+        script, origin = str(HERE / "http2_peers" / "node_client.js"), f"https://localhost:{port}"
+        command = ["node", script, origin, str(authority), streams, connections, str(count), str(count // 10), what]
+    else:
+        run = [sys.executable, "-m", "http2_peers.run", cell.case.name]
+        command = [*run, str(port), str(authority), streams, connections, str(count)]
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode:
+        raise SystemExit(f"{cell.case.name} failed:\n{done.stderr[-2000:]}")
+    return Figure(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure_all(cells: list[Cell], scale: float, console: Console) -> dict[Cell, Figure]:
+    taken: dict[Cell, list[Figure]] = defaultdict(list)
+    rounds = max(1, round(ROUNDS * scale))
+    with server() as (port, authority), Progress(console=console, transient=True) as progress:
+        for each in progress.track(cells * rounds, description="HTTP/2 clients"):
+            taken[each].append(measure(each, port, authority, scale))
+    return {
+        cell: Figure(*(statistics.median(values) for values in zip(*figures, strict=True)))
+        for cell, figures in taken.items()
+    }
+
+
+def summary(figures: dict[Cell, Figure]) -> dict[str, float | str]:
+    """Ours at its worst beside the best that any peer reaches, on one connection, from 100 streams on."""
+    compared = {
+        cell: figure.cpu_us for cell, figure in figures.items() if cell.streams >= MANY and cell.connections == 1
+    }
+    ours = max(cpu for cell, cpu in compared.items() if cell.case.name == "clarion")
+    found: dict[str, float | str] = {"cpu_us": round(ours, 2)}
+    peers = {cell: cpu for cell, cpu in compared.items() if cell.case.name != "clarion"}
+    if peers:
+        best = min(peers, key=lambda cell: peers[cell])
+        found |= {"best_peer": best.case.name, "best_peer_cpu_us": round(peers[best], 2)}
+        found["peer_ratio"] = round(peers[best] / ours, 2)
+    for (case, streams, connections), figure in figures.items():
+        found[f"{case.name}_{streams}x{connections}_us"] = round(figure.cpu_us, 2)
+        found[f"{case.name}_{streams}x{connections}_per_s"] = round(figure.per_s)
+    return found
+
+
+def show(figures: dict[Cell, Figure], found: dict[str, float | str]) -> None:
+    table = Table("client", title="µs of CPU a request / requests a second, by streams × connections")
+    places = sorted({(cell.connections, cell.streams) for cell in figures})
+    for connections, streams in places:
+        table.add_column(f"{streams}×{connections}", justify="right")
+    for case in dict.fromkeys(cell.case for cell in figures):
+        row = [figures.get(Cell(case, streams, connections)) for connections, streams in places]
+        table.add_row(case.label, *(f"{each.cpu_us:.1f}\n[dim]{each.per_s:,.0f}" if each else "" for each in row))
+    console = Console(width=max(120, Console().width))
+    console.print(table)
+    console.print(f"At {MANY} streams or more on one connection, ours costs at most {found['cpu_us']} µs", end="")
+    console.print(
+        f", the best peer ({found['best_peer']}) {found['peer_ratio']} times that." if "best_peer" in found else "."
+    )
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+    scale: Annotated[float, typer.Option(help="Share of the requests and rounds.")] = 1.0,
+) -> None:
+    """CPU a request and requests a second of HTTP/2 clients."""
+    console = Console(stderr=True)
+    for case in CASES:
+        if why := missing(case):
+            console.print(f"Left out: {case.label}: {why}.")
+    cases = [case for case in CASES if not missing(case)]
+    cells = [Cell(case, s, c) for s in STREAMS for c in CONNECTIONS for case in cases if c in case.connections]
+    figures = measure_all(cells, scale, console)
+    found = summary(figures)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        show(figures, found)
+
+
+if __name__ == "__main__":
+    typer.run(main)
