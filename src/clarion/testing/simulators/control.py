@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from clarion.testing.simulators.exchange import Request, Respond
-from clarion.testing.simulators.script import Script, check
+from clarion.testing.simulators.script import Leave, Script, check
 
 if TYPE_CHECKING:
     from clarion.testing.simulators.simulator import Simulator
@@ -68,7 +68,7 @@ class Control:
             case "DELETE", ["script"]:
                 simulator.script.clear()
             case "POST", ["goaway"]:
-                simulator.go_away(_read(body or b"{}", _Leaving).reason)
+                self._leave(body)
             case "POST", ["hangup"]:
                 simulator.hang_up()
             case "DELETE", ["counts"]:
@@ -76,6 +76,15 @@ class Control:
             case _:
                 raise _Asked(404, f"There is no {method} {self.PATH}/{'/'.join(parts)}")
         return {}
+
+    def _leave(self, body: bytes) -> None:
+        simulator = self._simulator
+        try:
+            reason = msgspec.json.decode(body or b"{}", type=_Leaving).reason
+            check("goaway", Leave(reason=reason), simulator.reasons)
+        except ValueError as error:
+            raise _Asked(400, str(error)) from None
+        simulator.go_away(reason)
 
     def _set(self, body: bytes) -> Any:
         simulator = self._simulator
@@ -109,13 +118,6 @@ def _last(query: dict[str, list[str]]) -> int:
     if not given.isdecimal() or int(given) < 1:
         raise _Asked(400, "last: a number from 1")
     return int(given)
-
-
-def _read(body: bytes, kind: type[_Leaving]) -> _Leaving:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise _Asked(400, str(error)) from None
 
 
 def _json(value: Any, status: int = 200) -> Respond:

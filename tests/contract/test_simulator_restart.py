@@ -1,0 +1,122 @@
+"""Counts outlive a simulator, however it ends: in one process, and as `clarion simulate` killed with SIGKILL."""
+
+import asyncio
+import json
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from clarion.testing import ManualClock
+from clarion.testing.simulators import ApnsSimulator
+from clarion.testing.simulators.journal import Journal
+from contract.support_simulators import ALERT, PATIENCE_S, TOKEN, http, provider_token, push_headers
+from processes.server import free_port
+
+MANY = 300
+
+
+async def test_counts_come_back(tmp_path: Path, clock: ManualClock) -> None:
+    state = tmp_path / "state"
+    async with ApnsSimulator(folder=tmp_path, state=state, now=clock.now) as apns, http(apns) as client:
+        headers = push_headers(provider_token(apns, clock.now() / 1000), apns_id="00000000-0000-0000-0000-000000000007")
+        for collapse in ("a", "a", "b"):
+            await client.post(f"/3/device/{TOKEN}", content=ALERT, headers=headers | {"apns-collapse-id": collapse})
+        apns.shown.switch_off(TOKEN)
+        await client.post(f"/3/device/{TOKEN}", content=ALERT, headers=headers | {"apns-collapse-id": "c"})
+        before = apns.shown.on(TOKEN).told()
+    async with ApnsSimulator(folder=tmp_path, state=state, now=clock.now) as apns:
+        assert apns.shown.on(TOKEN).told() == before
+        assert (apns.shown.accepted, apns.shown.notifications, apns.shown.duplicates) == (4, 2, 3)
+        apns.shown.switch_on(TOKEN)
+        assert apns.shown.on(TOKEN).screen == {"a": 2, "b": 1, "c": 1}
+        apns.forget()
+    async with ApnsSimulator(folder=tmp_path, state=state, now=clock.now) as apns:
+        assert apns.shown.accepted == 0
+
+
+def test_an_unfinished_line_was_never_answered(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_bytes(b'["off","a"]\n["on",')
+    journal = Journal(file)
+    assert list(journal.read()) == [["off", "a"]]
+    journal.add(["on", "a"])
+    journal.close()
+    assert file.read_bytes() == b'["off","a"]\n["on","a"]\n'
+
+
+# --- as a command ----------------------------------------------------------------------------------------------------
+
+
+class Command:
+    """`clarion simulate …` in a process of its own. `about` is what it says of itself."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "clarion", "simulate", *arguments]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        first = self._process.stdout.readline()
+        assert first, self._process.communicate()[1]
+        self.about = json.loads(first)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def end(self) -> dict[str, Any]:
+        """As Ctrl+C does; returns the counts that it tells at the end."""
+        self._process.send_signal(signal.SIGINT)
+        output, errors = self._process.communicate(timeout=PATIENCE_S)
+        assert (self._process.returncode, errors) == (0, "")
+        return dict(json.loads(output.splitlines()[-1]))
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        context = ssl.create_default_context(cafile=self.about["ca_file"])
+        return httpx.AsyncClient(
+            http2=True, http1=False, verify=context, base_url=self.about["url"], timeout=PATIENCE_S, **options
+        )
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> Iterator[list[str]]:
+    yield ["--json", "--port", str(free_port()), "--data", str(tmp_path / "keys"), "--state", str(tmp_path / "state")]
+
+
+@pytest.mark.process
+async def test_what_was_accepted_is_counted_although_the_simulator_was_killed(arguments: list[str]) -> None:
+    command = Command("apns", *arguments)
+    about = command.about
+    now = int(asyncio.get_running_loop().time())  # only to be different
+    key = Path(about["key_file"]).read_text()  # noqa: ASYNC240 - a small file
+    import time
+
+    sign = jwt.encode({"iss": about["team_id"], "iat": int(time.time())}, key, "ES256", {"kid": about["key_id"]})
+    accepted = 0
+
+    async def send(client: httpx.AsyncClient, number: int) -> None:
+        nonlocal accepted
+        headers = push_headers(sign, apns_collapse_id=f"{now}")
+        response = await client.post(f"/3/device/{number:064x}", content=ALERT, headers=headers)
+        assert response.status_code == 200
+        accepted += 1
+        if accepted == MANY // 3:
+            command.kill()
+
+    async with command.client() as client:
+        await send(client, 0)
+        await asyncio.gather(*(send(client, number) for number in range(1, MANY)), return_exceptions=True)
+    assert MANY // 3 <= accepted < MANY
+    again = Command("apns", *arguments)
+    assert again.about == about
+    async with again.client() as client:
+        told = (await client.get("/simulator")).json()
+        assert told["accepted"] >= accepted
+        await send(client, MANY)
+    assert again.end()["accepted"] == told["accepted"] + 1
