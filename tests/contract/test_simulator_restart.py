@@ -6,7 +6,7 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,24 +85,21 @@ class Command:
 
 
 @pytest.fixture
-def arguments(tmp_path: Path) -> Iterator[list[str]]:
-    yield ["--json", "--port", str(free_port()), "--data", str(tmp_path / "keys"), "--state", str(tmp_path / "state")]
+def arguments(tmp_path: Path) -> list[str]:
+    return ["--json", "--port", str(free_port()), "--data", str(tmp_path / "keys"), "--state", str(tmp_path / "state")]
 
 
 @pytest.mark.process
 async def test_what_was_accepted_is_counted_although_the_simulator_was_killed(arguments: list[str]) -> None:
     command = Command("apns", *arguments)
     about = command.about
-    now = int(asyncio.get_running_loop().time())  # only to be different
     key = Path(about["key_file"]).read_text()  # noqa: ASYNC240 - a small file
-    import time
-
     sign = jwt.encode({"iss": about["team_id"], "iat": int(time.time())}, key, "ES256", {"kid": about["key_id"]})
     accepted = 0
 
     async def send(client: httpx.AsyncClient, number: int) -> None:
         nonlocal accepted
-        headers = push_headers(sign, apns_collapse_id=f"{now}")
+        headers = push_headers(sign)
         response = await client.post(f"/3/device/{number:064x}", content=ALERT, headers=headers)
         assert response.status_code == 200
         accepted += 1

@@ -33,7 +33,7 @@ class Control:
     - `GET /simulator/messages?last=100`: the newest messages, with headers and payload
     - `GET`, `POST /simulator/devices/{token}`, `…/off`, `…/on`: what a device shows; switch it off and on again
     - `PUT /simulator/script`, `DELETE`: set answers for tokens (see `Script.read`), forget them all
-    - `POST /simulator/goaway` with `{"reason": …}`, `POST /simulator/hangup`: on every connection
+    - `POST /simulator/goaway` with `{"reason": …}`, `POST /simulator/hangup`: on every connection but the one that asks
     - `DELETE /simulator/counts`: begin at zero
     """
 
@@ -47,13 +47,13 @@ class Control:
         url = urlsplit(request.path)
         parts = [unquote(part) for part in url.path.removeprefix(self.PATH).split("/") if part]
         try:
-            return _json(self._answer(request.method, parts, parse_qs(url.query), request.body))
+            return _json(self._answer(request, parts, parse_qs(url.query)))
         except _Asked as asked:
             return asked.response
 
-    def _answer(self, method: str, parts: list[str], query: dict[str, list[str]], body: bytes) -> Any:
+    def _answer(self, request: Request, parts: list[str], query: dict[str, list[str]]) -> Any:
         simulator = self._simulator
-        match method, parts:
+        match request.method, parts:
             case "GET", []:
                 return counts(simulator)
             case "GET", ["messages"]:
@@ -64,27 +64,27 @@ class Control:
                 (simulator.shown.switch_off if way == "off" else simulator.shown.switch_on)(token)
                 return simulator.shown.on(token).told()
             case "PUT", ["script"]:
-                return self._set(body)
+                return self._set(request.body)
             case "DELETE", ["script"]:
                 simulator.script.clear()
             case "POST", ["goaway"]:
-                self._leave(body)
+                self._leave(request)
             case "POST", ["hangup"]:
-                simulator.hang_up()
+                simulator.hang_up(spare=request.peer)
             case "DELETE", ["counts"]:
                 simulator.forget()
             case _:
-                raise _Asked(404, f"There is no {method} {self.PATH}/{'/'.join(parts)}")
+                raise _Asked(404, f"There is no {request.method} {self.PATH}/{'/'.join(parts)}")
         return {}
 
-    def _leave(self, body: bytes) -> None:
+    def _leave(self, request: Request) -> None:
         simulator = self._simulator
         try:
-            reason = msgspec.json.decode(body or b"{}", type=_Leaving).reason
+            reason = msgspec.json.decode(request.body or b"{}", type=_Leaving).reason
             check("goaway", Leave(reason=reason), simulator.reasons)
         except ValueError as error:
             raise _Asked(400, str(error)) from None
-        simulator.go_away(reason)
+        simulator.go_away(reason, spare=request.peer)
 
     def _set(self, body: bytes) -> Any:
         simulator = self._simulator
