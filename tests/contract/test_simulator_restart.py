@@ -1,14 +1,8 @@
 """Counts outlive a simulator, however it ends: in one process, and as `clarion simulate` killed with SIGKILL."""
 
 import asyncio
-import json
-import signal
-import ssl
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import jwt
@@ -17,7 +11,7 @@ import pytest
 from clarion.testing import ManualClock
 from clarion.testing.simulators import ApnsSimulator
 from clarion.testing.simulators.journal import Journal
-from contract.support_simulators import ALERT, PATIENCE_S, TOKEN, http, provider_token, push_headers
+from contract.support_simulators import ALERT, TOKEN, Command, http, provider_token, push_headers
 from processes.server import free_port
 
 MANY = 300
@@ -53,35 +47,6 @@ def test_an_unfinished_line_was_never_answered(tmp_path: Path) -> None:
 
 
 # --- as a command ----------------------------------------------------------------------------------------------------
-
-
-class Command:
-    """`clarion simulate …` in a process of its own. `about` is what it says of itself."""
-
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "clarion", "simulate", *arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        first = self._process.stdout.readline()
-        assert first, self._process.communicate()[1]
-        self.about = json.loads(first)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def end(self) -> dict[str, Any]:
-        """As Ctrl+C does; returns the counts that it tells at the end."""
-        self._process.send_signal(signal.SIGINT)
-        output, errors = self._process.communicate(timeout=PATIENCE_S)
-        assert (self._process.returncode, errors) == (0, "")
-        return dict(json.loads(output.splitlines()[-1]))
-
-    def client(self, **options: Any) -> httpx.AsyncClient:
-        context = ssl.create_default_context(cafile=self.about["ca_file"])
-        return httpx.AsyncClient(
-            http2=True, http1=False, verify=context, base_url=self.about["url"], timeout=PATIENCE_S, **options
-        )
 
 
 @pytest.fixture

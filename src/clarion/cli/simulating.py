@@ -41,11 +41,13 @@ class Options(NamedTuple):
     as_json: bool
 
 
-def apns(options: Options, topics: Sequence[str], *, sandbox: bool) -> None:
+def apns(options: Options, topics: Sequence[str], *, sandbox: bool, renewal_s: int) -> None:
     """Simulate APNs until told to end. Raises Problem when it cannot begin."""
     environment: Environment = "sandbox" if sandbox else "production"
-    with _checked(options.script):
-        simulator = ApnsSimulator(topics=topics or (TOPIC,), environment=environment, **_common(options, "apns"))
+    with _checked():
+        simulator = ApnsSimulator(
+            topics=topics or (TOPIC,), environment=environment, renewal_s=renewal_s, **_common(options, "apns")
+        )
     told = {
         "key_file": str(simulator.key_file),
         "key_id": simulator.credential.key_id,
@@ -58,29 +60,27 @@ def apns(options: Options, topics: Sequence[str], *, sandbox: bool) -> None:
 
 def fcm(options: Options, project: str | None) -> None:
     """Simulate FCM until told to end. Raises Problem when it cannot begin."""
-    with _checked(options.script):
+    with _checked():
         simulator = FcmSimulator(project=project or PROJECT, **_common(options, "fcm"))
     told = {"service_account": str(simulator.account.file), "project": simulator.project}
     until_told(_run(simulator, "fcm", told, options))
 
 
 @contextmanager
-def _checked(script: Path | None) -> Iterator[None]:
-    """Turns what is wrong with the script into a Problem."""
+def _checked() -> Iterator[None]:
+    """Turns what is wrong with the options and their files into a Problem."""
     try:
         yield
     except ValueError as error:
-        raise Misuse(f"--script {script} is not a script", str(error)) from None
+        raise Misuse("That cannot be simulated", str(error)) from None
+    except OSError as error:
+        raise Problem("A file cannot be used", f"{error.filename}: {error.strerror}") from None
 
 
 def _common(options: Options, service: str) -> Common:
     script = Script()
     if options.script is not None:
-        try:
-            answers = Script.read(options.script.read_bytes())
-        except OSError as error:
-            raise Misuse(f"--script {options.script} cannot be read", error.strerror or "") from None
-        script = Script(answers)
+        script = Script(Script.read(options.script.read_bytes()))
     return {
         "folder": (options.data or FOLDER / service).absolute(),
         "host": options.host,
