@@ -13,7 +13,7 @@ demo: .venv/run ## the whole system with a small shop, on http://127.0.0.1:8700
 	@.venv/bin/clarion demo $(ARGS)
 
 test: .venv/test ## every test; on Debian as root, what they need is installed by apt
-	@tools/need.sh postgresql firefox
+	@tools/need.sh postgresql firefox chromium proxies node systemd
 	@$(python) -m pytest $(ARGS)
 
 check: .venv/dev ## style, types, import rules, the web SDK

@@ -24,8 +24,9 @@ the [settings](settings.md).
 def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     """Every command that does something, with the words that call it."""
     inner = getattr(command, "commands", None)
-    if inner is None:
+    if inner is None or command.invoke_without_command:
         yield " ".join(path), command
+    if inner is None:
         return
     for name, one in inner.items():
         yield from commands(one, (*path, name))
@@ -34,7 +35,8 @@ def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 def section(words: str, command: Any) -> str:
     """One command: what it does, its arguments and its options."""
     rows = [row(parameter) for parameter in command.params if parameter.name != "help"]
-    return "\n".join([f"## {words}", "", command.help, "", "| | |", "|---|---|", *rows, ""])
+    table = ["| | |", "|---|---|", *rows, ""] if rows else []
+    return "\n".join([f"## {words}", "", command.help, "", *table])
 
 
 def row(parameter: Any) -> str:

@@ -148,16 +148,16 @@
     const silent = quietly || payload.silent === true;
     const buttons = lockScreen === "hide" ? [] : (payload.actions ?? []);
     return {
-      icon: icon ?? undefined,
-      badge: badge ?? undefined,
-      image: lockScreen === "hide" || lockScreen === "hide_content" ? undefined : (image ?? undefined),
+      icon: icon || undefined,
+      badge: badge || undefined,
+      image: lockScreen === "hide" || lockScreen === "hide_content" ? undefined : image || undefined,
       silent,
       // The sender's own tag means that this message is newer than the one that it replaces: worth a sound.
       renotify: !silent && Boolean(payload.id) && tagOf(payload) !== payload.id,
       // A silent notification with a pattern is an error.
       vibrate: !silent && vibrate?.length ? vibrate : undefined,
       requireInteraction: payload.require_interaction === true && !quietly,
-      actions: buttons.map(({ id, title, icon: picture }) => ({ action: id, title, icon: picture ?? undefined })),
+      actions: buttons.map(({ id, title, icon: picture }) => ({ action: id, title, icon: picture || undefined })),
     };
   }
 

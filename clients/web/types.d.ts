@@ -120,6 +120,9 @@ export interface Payload {
   tag?: string | null;
   vibrate?: number[] | null;
   silent?: boolean | null;
+  /** For desktops; browsers have no choice of sounds. */
+  sound?: string;
+  urgency?: "very-low" | "low" | "high";
   require_interaction?: boolean | null;
   actions?: Action[] | null;
   lock_screen?: "show" | "hide_content" | "hide" | null;

@@ -4,22 +4,24 @@ import contextlib
 import gc
 import os
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
-import uvicorn
 
 from clarion import demo
 from clarion.api.app import create_app
 from clarion.api.http import App
 from clarion.api.limits import Buckets
-from clarion.api.protocol import protocol_of
+from clarion.api.listener import HttpServer
 from clarion.api.services import Services
 from clarion.config import Settings
+from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
@@ -35,9 +37,11 @@ from clarion.model import Key, Millis, Project
 from clarion.ports import Bus, Clock, Store
 from clarion.providers.webpush import WebPushProvider
 from clarion.storage.sqlite import SqliteStore
+from clarion.transport.authority import OwnCertificate
 from clarion.transport.bus import LocalBus
 from clarion.transport.http import HttpTransport
 from clarion.transport.local import LocalTransport
+from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
 from clarion.workers.scheduler import Scheduler
 
@@ -45,6 +49,8 @@ ROLES = ("api", "worker", "scheduler", "gateway")
 KEY_FILE = "secret.key"
 DEMO_FILE = "demo.json"
 SWEEP_SECONDS = 30.0
+CERTIFICATE_SECONDS = 5.0
+OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
 DELIVERIES_AT_ONCE = 4
@@ -75,10 +81,17 @@ def secret_keys(settings: Settings) -> list[bytes]:
     if settings.secret_key:
         return [key.encode() for key in settings.secret_key]
     path = settings.data / KEY_FILE
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return _kept_keys(path)
+    except OSError as error:
+        raise ConfigurationError(f"CLARION_DATA: {path} cannot be made or read: {error.strerror}") from None
+
+
+def _kept_keys(path: Path) -> list[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         # Linked into place whole: another process sees no file or a complete one, and the first one there wins.
-        draft = settings.data / f".{KEY_FILE}.{os.getpid()}"
+        draft = path.parent / f".{KEY_FILE}.{os.getpid()}"
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(48) + "\n", "ascii")
         with contextlib.suppress(FileExistsError):
@@ -98,6 +111,7 @@ class Platform:
         self.chance = SystemChance()
         self.signer = Signer(keys)
         self.sealer = Sealer(keys)
+        self.certificate = _certificate(settings, self.clock) if server else None
         self.receipts = ReceiptTokens(self.signer)
         self.anonymous = AnonymousTokens(self.signer)
         self.store, self.bus = _engine(settings, server=server)
@@ -109,12 +123,14 @@ class Platform:
             self.clock,
             EndpointTokens(keys),
             self.signer,
+            AndroidIds(keys),
             limits=_push_limits(self.clock) if settings.rate_limits else None,
         )
         self.transport = LocalTransport(
             settings.endpoint_origin,
             self.gateway.accept,
             HttpTransport(allow_private=settings.allow_private_endpoints),
+            self.gateway.issued,
         )
         webpush = WebPushProvider(self.transport, subject=settings.push_subject, own_origin=settings.endpoint_origin)
         self.providers = {webpush.kind: webpush}
@@ -130,6 +146,11 @@ class Platform:
             anonymous=self.anonymous,
             receipts_url=f"{settings.http_origin}/v1/receipts",
         )
+
+    @property
+    def tls(self) -> dict[str, Any]:
+        """What `create_server` takes to listen with TLS; nothing without a certificate."""
+        return self.certificate.listening() if self.certificate is not None else {}
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Platform"]:
@@ -152,6 +173,21 @@ class Platform:
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
         return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
+
+
+def _certificate(settings: Settings, clock: Clock) -> Certificate | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Certificate(settings.tls_cert, settings.tls_key, clock)
+
+
+def _gcm_certificate(platform: Platform) -> Certificate | None:
+    """For Chromium, which accepts no connection without: the one of the other ports, else one of our own."""
+    settings = platform.settings
+    if not settings.gcm:
+        return None
+    names = (urlsplit(settings.gcm_url).hostname or "", "localhost", "127.0.0.1")
+    return platform.certificate or OwnCertificate(settings.data, names, platform.clock)
 
 
 def _push_limits(clock: Clock) -> Limits:
@@ -181,9 +217,18 @@ def check_roles(roles: Collection[str]) -> frozenset[str]:
 async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[None]:
     """The parts that run beside the HTTP port, as the roles say."""
     async with contextlib.AsyncExitStack() as stack:
+        if platform.certificate is not None:
+            renewal = Scheduler({"certificate": (CERTIFICATE_SECONDS, platform.certificate.renew)})
+            renewal.start()
+            stack.push_async_callback(renewal.stop)
         if "gateway" in roles:
-            await platform.gateway.start()
+            gcm = _gcm_certificate(platform)
+            await platform.gateway.start(tls=platform.tls, gcm_tls=gcm.listening() if gcm else None)
             stack.push_async_callback(platform.gateway.close)
+            if gcm is not None and gcm is not platform.certificate:
+                making = Scheduler({"gcm certificate": (OWN_CERTIFICATE_SECONDS, gcm.renew)})
+                making.start()
+                stack.push_async_callback(making.stop)
         if "worker" in roles:
             workers = platform.workers()
             workers.start(WAKE)
@@ -232,53 +277,23 @@ def _nothing() -> None:
     """Nobody waits for it."""
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn within our own event loop; says when it listens and when it begins to end."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._ending = ending
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            calm_collector()
-            self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._ending()
-        await super().shutdown(sockets)
-
-
-async def listen(
-    app: App, settings: Settings, ready: Callable[[], None], ending: Callable[[], None] = _nothing
+async def _listen(
+    platform: Platform, app: App, ready: Callable[[], None], ending: Callable[[], None] = _nothing
 ) -> None:
-    """Answer HTTP until the process is told to end; `ending` lets go of answers that would never end by themselves."""
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=protocol_of(settings.http_origin),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        # A request that hangs keeps the server from ending no longer than this.
-        timeout_graceful_shutdown=3,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-    )
-    await _Server(config, ready, ending).serve()
+    """Answer HTTP until the process is told to end."""
+
+    def begun() -> None:
+        calm_collector()
+        ready()
+
+    await HttpServer(app, platform.settings, platform.tls, begun, ending).serve()
 
 
 async def serve(settings: Settings, roles: Collection[str], ready: Callable[[], None] = _nothing) -> None:
     """One process with these roles, until it is told to end."""
     wanted = check_roles(roles)
     async with Platform(settings).opened() as platform, working(platform, wanted):
-        await listen(http_app(platform, wanted), settings, ready)
+        await _listen(platform, http_app(platform, wanted), ready)
 
 
 async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) -> None:
@@ -302,7 +317,7 @@ async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) ->
             public_key=keys.public_key,
             keys_are_new=keys.new,
         )
-        await listen(http_app(platform, ROLES, {"/": shop}), settings, lambda: ready(links), shop.stop)
+        await _listen(platform, http_app(platform, ROLES, {"/": shop}), lambda: ready(links), shop.stop)
 
 
 class _DemoKeys(msgspec.Struct, frozen=True):

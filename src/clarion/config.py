@@ -1,9 +1,11 @@
 """Settings and their defaults. Each is also an environment variable `CLARION_<NAME>` and a key of the TOML file."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,9 +25,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8700
     push_port: int = 8701
     public_url: str | None = None
-    """How the world reaches the HTTP port; default `http://host:port`."""
+    """How the world reaches the HTTP port; default `http://host:port`, with TLS `https://…`."""
     public_push_url: str | None = None
-    """How devices reach the socket port; default `ws://host:push_port/`."""
+    """How devices reach the socket port; default `ws://host:push_port/`, with TLS `wss://…`."""
     public_endpoint_url: str | None = None
     """Where senders reach the push endpoint, when it is not `public_url`; VAPID `aud`."""
     secret_key: list[str] = []
@@ -39,21 +41,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vapid_subject: str | None = None
     """Contact that push services see (RFC 8292), `mailto:…` or `https://…`; default: `public_url` if that is https."""
     rate_limits: bool = True
+    trusted_proxies: list[str] = []
+    """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     tls_cert: Path | None = None
+    """Certificate chain in PEM, for both ports; taken up again when it is renewed."""
     tls_key: Path | None = None
+    """Its private key in PEM, not encrypted."""
     push_message_limit: int = 150
     """Stored messages drained to one connection before the device is reset."""
     push_ping_interval: float = 300.0
     """Seconds between WebSocket pings to a silent device."""
     push_ping_timeout: float = 4.0
     """Seconds that a device has for the pong."""
+    gcm: bool = False
+    """Also serve unmodified Chromium, by the protocol of Google's push service."""
+    gcm_port: int = 8702
+    public_gcm_url: str | None = None
+    """How Chromium reaches that port; default `https://host:gcm_port`."""
     log_level: str = "info"
     log_format: str = "console"
 
     @property
     def http_origin(self) -> str:
         """The origin under which links to the HTTP port are made, without a trailing slash."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or f"{self._scheme('http')}://{self._host}:{self.port}").rstrip("/")
 
     @property
     def endpoint_origin(self) -> str:
@@ -70,10 +81,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def push_url(self) -> str:
         """What a browser's `dom.push.serverURL` is set to."""
-        return self.public_push_url or f"ws://{self.host}:{self.push_port}/"
+        return self.public_push_url or f"{self._scheme('ws')}://{self._host}:{self.push_port}/"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def _scheme(self, plain: str) -> str:
+        return f"{plain}s" if self.tls_cert else plain
+
+    @property
+    def gcm_url(self) -> str:
+        """Where Chromium's connection for messages goes."""
+        return self.public_gcm_url or f"https://{self._host}:{self.gcm_port}"
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+SHORTEST_KEY = 32
+_LEVELS = {"debug", "info", "warning", "error"}
 _TRUE = {"1", "true", "on", "yes"}
 _FALSE = {"0", "false", "off", "no"}
 
@@ -134,9 +159,18 @@ def _one(value: Any, type_: Any) -> Any:
             return _boolean(value)
         if type_ is int and not value.strip().isdecimal():
             raise ValueError("takes a whole number")
+        if type_ is float:
+            return _number(value)
     if isinstance(value, Path):
         return value
     return msgspec.convert(value, type_, strict=False, dec_hook=lambda kind, raw: kind(raw))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("takes a number") from None
 
 
 def _boolean(text: str) -> bool:
@@ -146,25 +180,78 @@ def _boolean(text: str) -> bool:
     raise ValueError("takes on or off")
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _origin_of(*schemes: str) -> Callable[[Any], bool]:
+    """Whether a URL has one of the schemes and a host, and nothing after them but a slash."""
+
+    def good(url: str) -> bool:
+        try:
+            parts = urlsplit(url)
+            valid_port = parts.port != 0
+        except ValueError:
+            return False
+        rest = parts.path.strip("/") + parts.query + parts.fragment
+        return parts.scheme in schemes and bool(parts.hostname) and valid_port and "@" not in parts.netloc and not rest
+
+    return good
+
+
+def _cors_origin(origin: str) -> bool:
+    # As browsers send it, or it never matches.
+    return origin == "*" or (_origin_of("http", "https")(origin) and not origin.endswith("/") and origin.islower())
+
+
+_HTTP_ORIGIN = "takes http:// or https://, a host, a port if any, and nothing after"
+_PORTS = range(1, 65_536)
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "port": (_PORTS.__contains__, "takes a number from 1 to 65535"),
+    "push_port": (_PORTS.__contains__, "takes a number from 1 to 65535"),
+    "public_url": (_origin_of("http", "https"), _HTTP_ORIGIN),
+    "public_endpoint_url": (_origin_of("http", "https"), _HTTP_ORIGIN),
+    "gcm_port": (_PORTS.__contains__, "takes a number from 1 to 65535"),
+    "public_gcm_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
+    "public_push_url": (lambda url: url.startswith(("ws://", "wss://")), "takes ws://… or wss://…"),
+    "cors_origins": (lambda origins: all(map(_cors_origin, origins)), f"{_HTTP_ORIGIN}; or *"),
+    "tls_cert": (Path.is_file, "takes a file"),
+    "tls_key": (Path.is_file, "takes a file"),
+    "push_message_limit": (lambda limit: limit > 0, "takes 1 or more"),
+    "push_ping_interval": (lambda seconds: seconds > 0, "takes seconds, more than 0"),
+    "push_ping_timeout": (lambda seconds: seconds > 0, "takes seconds, more than 0"),
+    "database_url": (
+        lambda url: url.startswith(("postgresql://", "postgres://")),
+        "takes postgresql://user@host/database",
+    ),
+    "nats_url": (lambda _: False, "this version has no NATS transport; PostgreSQL alone joins processes"),
+    "vapid_subject": (lambda subject: subject.startswith(("mailto:", "https://")), "takes mailto:… or https://…"),
+    "log_format": ({"console", "json"}.__contains__, "takes console or json"),
+    "log_level": (lambda level: level.lower() in _LEVELS, "takes debug, info, warning or error"),
+    "secret_key": (lambda keys: all(len(key) >= SHORTEST_KEY for key in keys), "each key needs at least 32 characters"),
+}
+"""What a value looks like when it is given, and the words for one that does not."""
+
+
 def _contradictions(settings: Settings) -> list[FieldError]:
-    found = []
-    if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgres://")):
-        found.append(FieldError("CLARION_DATABASE_URL", "takes postgresql://user@host/database"))
-    if settings.nats_url:
-        found.append(
-            FieldError("CLARION_NATS_URL", "this version has no NATS transport; PostgreSQL alone joins processes")
-        )
-    if settings.vapid_subject and not settings.vapid_subject.startswith(("mailto:", "https://")):
-        found.append(FieldError("CLARION_VAPID_SUBJECT", "takes mailto:… or https://…"))
+    found = [
+        FieldError(f"CLARION_{name.upper()}", words)
+        for name, (good, words) in _FORMS.items()
+        if (value := getattr(settings, name)) is not None and not good(value)
+    ]
     if bool(settings.tls_cert) != bool(settings.tls_key):
         found.append(FieldError("CLARION_TLS_KEY", "certificate and key go together"))
-    if settings.log_format not in {"console", "json"}:
-        found.append(FieldError("CLARION_LOG_FORMAT", "takes console or json"))
-    if settings.log_level.lower() not in {"debug", "info", "warning", "error"}:
-        found.append(FieldError("CLARION_LOG_LEVEL", "takes debug, info, warning or error"))
+    if settings.port == settings.push_port:
+        found.append(FieldError("CLARION_PUSH_PORT", "takes another port than CLARION_PORT"))
+    if settings.gcm and settings.gcm_port in {settings.port, settings.push_port}:
+        found.append(FieldError("CLARION_GCM_PORT", "takes another port than CLARION_PORT and CLARION_PUSH_PORT"))
     found += [
-        FieldError("CLARION_SECRET_KEY", "each key needs at least 32 characters")
-        for key in settings.secret_key
-        if len(key) < 32  # noqa: PLR2004 - said in the message
+        FieldError("CLARION_TRUSTED_PROXIES", f"{proxy} is neither an address nor a network such as 10.0.0.0/8")
+        for proxy in settings.trusted_proxies
+        if not _is_network(proxy)
     ]
     return found

@@ -31,9 +31,18 @@ class ClarionError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
 
-    def __init__(self, detail: str, *, errors: list[FieldError] | None = None, retry_after: int | None = None) -> None:
-        super().__init__(detail)
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: list[FieldError] | None = None,
+        retry_after: int | None = None,
+        why: str = "",
+    ) -> None:
+        """`why` is for those who run the server, in logs and at the terminal; no answer to a request tells it."""
+        super().__init__(f"{detail}: {why}" if why else detail)
         self.detail = detail
+        self.why = why
         self.errors = errors or []
         self.retry_after = retry_after
 

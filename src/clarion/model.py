@@ -391,8 +391,8 @@ class Event(Struct, frozen=True, kw_only=True):
     user: Key | None = None
 
 
-class Action(Struct, frozen=True, kw_only=True):
-    """A button on a notification."""
+class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A button on a notification. Devices read it too: an older agent must not fail on what a newer server adds."""
 
     id: str
     title: str

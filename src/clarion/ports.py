@@ -321,6 +321,10 @@ class Projects(Protocol):
         ...
 
     async def keys(self, project: Key) -> list[ApiKey]: ...
+    async def change_key(self, project: Key, id: str, name: str, scopes: list[str]) -> ApiKey | None:
+        """The key with another name and other scopes; None when it is unknown or revoked."""
+        ...
+
     async def revoke_key(self, project: Key, id: str, now: Millis) -> bool: ...
     async def credentials(self, project: Key, kind: DeviceKind) -> list[Credential]: ...
     async def add_credential(self, credential: Credential) -> None: ...
@@ -332,8 +336,12 @@ class Definitions(Protocol):
     Bodies are the JSON form of the model's struct; the store does not look inside.
     """
 
+    async def add(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
+        """False, and nothing changed, when there is one of that name."""
+        ...
+
     async def put(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
-        """True when it is new."""
+        """Add or replace; True when it is new."""
         ...
 
     async def get(self, project: Key, kind: str, name: str) -> Json | None: ...
@@ -542,19 +550,24 @@ class Idempotency(Protocol):
 
 
 class PushChannel(msgspec.Struct, frozen=True):
-    """A subscription of a push-service device. `device` is its row, `node` the gateway node that holds its socket."""
+    """A subscription of a push-service device. `device` is its row, `node` the gateway node that holds its socket.
+
+    `app` is what a browser that speaks GCM calls it.
+    """
 
     key: Key
     device: Key
     channel_id: str
     vapid: str | None
     node: str | None
+    app: str | None = None
 
 
 class PushMessage(msgspec.Struct, frozen=True):
     """An encrypted message for a channel. `source` makes accepting it again a no-op: our own sender's delivery id.
 
     `key` is None until stored, then unique for ever: the wire's `version` comes from it, topic replacements included.
+    `app` is the channel's.
     """
 
     channel: Key
@@ -568,6 +581,7 @@ class PushMessage(msgspec.Struct, frozen=True):
     source: bytes | None = None
     sent_at: Millis = 0
     key: Key | None = None
+    app: str | None = None
 
 
 class PushStore(Protocol):
@@ -577,12 +591,21 @@ class PushStore(Protocol):
         """The device's key when the uaid is known; notes the node that holds it now."""
         ...
 
+    async def enrol(self, uaid: str, node: str, now: Millis) -> Key:
+        """`hello` of a device that is one, known or not: it gets a row."""
+        ...
+
     async def gone(self, device: Key, node: str) -> None:
         """The socket closed; only if `node` still holds it."""
         ...
 
-    async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
-        """Add the channel, and the device at its first one; returns the device's key. Idempotent."""
+    async def register(
+        self, uaid: str, channel_id: str, vapid: str | None, node: str | None, now: Millis, app: str | None = None
+    ) -> Key:
+        """Add the channel, and the device at its first one; returns the device's key. Idempotent.
+
+        `node`: None when this says nothing about who holds the socket.
+        """
         ...
 
     async def unregister(self, device: Key, channel_id: str) -> bool: ...
@@ -611,8 +634,11 @@ class PushStore(Protocol):
         """Unexpired, unacknowledged and at least so urgent: topic messages first, then by key; keys beyond `after`."""
         ...
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
-        """Delete; those with a `source` leave it behind until they would have expired, so that it counts once."""
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        """Delete messages, each named by its device and its key: no device can speak for another.
+
+        Those with a `source` leave it behind until they would have expired, so that it counts once.
+        """
         ...
 
     async def delete(self, key: Key, channel: Key) -> bool: ...

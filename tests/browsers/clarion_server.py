@@ -25,9 +25,9 @@ _POLL_S = 0.03
 class Demo(Server):
     """The shop, the API and the push service in one process; dies and comes back as a `Server` does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, **options: Any) -> None:
         # No secret from outside: the key file in the data folder must serve every restart.
-        super().__init__(folder, {"SECRET_KEY": ""})
+        super().__init__(folder, {"SECRET_KEY": "", **(settings or {})}, **options)
         self._banner = folder / "banner.txt"
 
     def spawn(self) -> subprocess.Popen[bytes]:
@@ -39,10 +39,15 @@ class Demo(Server):
         return self._process
 
     @property
+    def banner(self) -> str:
+        """What the terminal shows, of all starts."""
+        return self._banner.read_text()
+
+    @property
     def server_key(self) -> str:
         """As the banner of the first start shows it."""
-        found = _SERVER_KEY.search(self._banner.read_text())
-        assert found, f"no server key in the banner:\n{self._banner.read_text()}"
+        found = _SERVER_KEY.search(self.banner)
+        assert found, f"no server key in the banner:\n{self.banner}"
         return found[0]
 
     async def start_over(self) -> None:
@@ -57,7 +62,7 @@ class Demo(Server):
         headers = {"Authorization": f"Bearer {self.server_key}"}
         async with (
             aiohttp.ClientSession(self.url, headers=headers) as http,
-            http.request(method, path, json=body) as answer,
+            http.request(method, path, json=body, ssl=self.trust or True) as answer,
         ):
             missing = may_be_missing and answer.status == HTTPStatus.NOT_FOUND
             assert answer.ok or missing, f"{method} {path} answered {answer.status}: {await answer.text()}"

@@ -115,6 +115,8 @@ async def _answer(app: App, scope: dict[str, Any], pieces: list[bytes]) -> Reply
         if message["type"] == "http.response.start":
             assert status == 0, "an answer begins once"
             status = message["status"]
+            names = [name for name, _ in message["headers"]]
+            assert len(names) == len(set(names)), f"a header is there twice: {names}"
             headers.update({name.decode(): value.decode() for name, value in message["headers"]})
         else:
             body += message.get("body", b"")

@@ -5,10 +5,11 @@ import base64
 import json
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import aiohttp
@@ -16,7 +17,9 @@ import jwt
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clarion.api.protocol import protocol_of
 from clarion.config import Settings
+from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.p256 import KeyPair, load_private
 from clarion.crypto.signing import Signer
@@ -58,7 +61,11 @@ class Device:
     async def connect(self, **options: Any) -> "Device":
         self._session = aiohttp.ClientSession()
         options = {"protocols": ("push-notification",), "max_msg_size": 0} | options
-        self._socket = await self._session.ws_connect(self.url, **options)
+        try:
+            self._socket = await self._session.ws_connect(self.url, **options)
+        except BaseException:
+            await self._session.close()
+            raise
         return self
 
     async def say(self, message: Mapping[str, Any]) -> None:
@@ -187,7 +194,8 @@ def new_gateway(
     store: PushStore, clock: ManualClock, settings: Settings, bus: Bus | None = None, **options: Any
 ) -> Gateway:
     signer = Signer(SECRETS)
-    return Gateway(settings, store, bus or LocalBus(), clock, EndpointTokens(SECRETS), signer, **options)
+    ids = AndroidIds(SECRETS)
+    return Gateway(settings, store, bus or LocalBus(), clock, EndpointTokens(SECRETS), signer, ids, **options)
 
 
 @asynccontextmanager
@@ -197,6 +205,8 @@ async def push_service(
     bus: Bus | None = None,
     origin: str = ORIGIN,
     capacity: int = 1_000,
+    tls: Mapping[str, Any] | None = None,
+    gcm_tls: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     **settings: Any,
 ) -> AsyncIterator[PushService]:
@@ -205,15 +215,15 @@ async def push_service(
     store = store or MemoryStore(clock).push
     async with AsyncExitStack() as stack:
         gateway = new_gateway(store, clock, new_settings(origin, **settings), bus, capacity=capacity, limits=limits)
-        await gateway.start("127.0.0.1", 0)
+        await gateway.start("127.0.0.1", 0, tls=tls, gcm_tls=gcm_tls)
         stack.push_async_callback(gateway.close)
         yield PushService(gateway, store, clock, origin, stack)
 
 
 @asynccontextmanager
 async def http_server(app: Any, listening: socket.socket) -> AsyncIterator[None]:
-    """An ASGI app over HTTP, in this loop."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    """An ASGI app over HTTP, in this loop, as `bootstrap` has it."""
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol_of(ORIGIN), log_level="error", lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)
@@ -222,6 +232,27 @@ async def http_server(app: Any, listening: socket.socket) -> AsyncIterator[None]
     finally:
         server.should_exit = True
         await serving
+
+
+class Http(NamedTuple):
+    """A push service whose endpoint is on a port of this machine, and a client to it. The clock shows the real time."""
+
+    service: PushService
+    client: aiohttp.ClientSession
+
+
+@asynccontextmanager
+async def push_service_over_http(store: PushStore | None = None, **options: Any) -> AsyncIterator[Http]:
+    """`options`: see `push_service`."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        clock = ManualClock(int(time.time() * 1000))
+        async with (
+            push_service(store, clock, origin=origin, **options) as service,
+            http_server(service.gateway.endpoint_app, listening),
+            aiohttp.ClientSession() as client,
+        ):
+            yield Http(service, client)
 
 
 def request(

@@ -86,6 +86,44 @@ async def test_no_key_gives_what_it_does_not_have(api: ApiWorld) -> None:
     assert "must be one of" in (await small.post("/v1/keys", {"scopes": ["fly"]})).fields["scopes[0]"]
 
 
+async def test_a_key_is_read_and_changed_and_keeps_its_text(api: ApiWorld) -> None:
+    made = (await api.server.post("/v1/keys", {"name": "orders", "scopes": ["send"]})).json
+    text, path = made.pop("key"), f"/v1/keys/{made['id']}"
+    assert (await api.server.get(path)).json == made
+    changed = await api.server.put(path, {"scopes": ["read"]})
+    assert changed.json == {**made, "scopes": ["read"]}
+    assert (await api.server.put(path, {"name": "reports"})).json == {**changed.json, "name": "reports"}
+    other = Api(api.app, text)
+    assert (await other.get("/v1/project")).status == 200
+    assert (await other.post("/v1/events", EVENT)).status == 403
+
+
+async def test_a_key_is_changed_within_what_the_caller_has(api: ApiWorld) -> None:
+    small = await api.key(scopes=["admin", "read"])
+    server = (await api.server.post("/v1/keys", {"scopes": ["read"]})).json["id"]
+    public = (await api.server.post("/v1/keys", {"kind": "public"})).json["id"]
+    assert (await small.put(f"/v1/keys/{server}", {"scopes": ["send"]})).status == 403
+    assert "leave them out" in (await api.server.put(f"/v1/keys/{public}", {"scopes": ["read"]})).fields["scopes"]
+    assert (await api.server.put(f"/v1/keys/{public}", {"kind": "server"})).fields.keys() == {"kind"}
+    await api.server.delete(f"/v1/keys/{server}")
+    assert (await api.server.put(f"/v1/keys/{server}", {"name": "again"})).status == 409
+    assert (await api.server.put("/v1/keys/nope", {"name": "again"})).status == 404
+
+
+async def test_keys_come_in_pages(api: ApiWorld) -> None:
+    for number in range(3):
+        await api.server.post("/v1/keys", {"name": f"k{number}"})
+    ids = [key["id"] for key in (await api.server.get("/v1/keys")).json["items"]]
+    found, cursor = [], ""
+    while cursor is not None:
+        page = (await api.server.get(f"/v1/keys?limit=2{cursor and '&cursor='}{cursor}")).json
+        assert 0 < len(page["items"]) <= 2
+        found += [key["id"] for key in page["items"]]
+        cursor = page["next_cursor"]
+    assert found == ids
+    assert "next_cursor" in (await api.server.get("/v1/keys?cursor=nope")).fields["cursor"]
+
+
 CALLS = [
     ("read", "GET", "/v1/users/u1", None),
     ("read", "GET", "/v1/users/u1/export", None),
@@ -108,6 +146,8 @@ CALLS = [
     ("admin", "PUT", "/v1/project", {}),
     ("admin", "GET", "/v1/keys", None),
     ("admin", "POST", "/v1/keys", {}),
+    ("admin", "GET", "/v1/keys/nope", None),
+    ("admin", "PUT", "/v1/keys/nope", {}),
     ("admin", "DELETE", "/v1/keys/nope", None),
 ]
 

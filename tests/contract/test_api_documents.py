@@ -81,6 +81,7 @@ async def test_unknown_fields_are_refused_in_the_document_too(api: ApiWorld) -> 
 
 async def test_every_example_works(api: ApiWorld) -> None:
     await api.server.put("/v1/project", {"allow_plain_users": True})
+    key = (await api.server.post("/v1/keys", {})).json["id"]
     await api.world.define("templates", name="t", default_locale="en", locales={"en": {"title": "x"}})
     document = await openapi(api)
     names = set()
@@ -95,7 +96,11 @@ async def test_every_example_works(api: ApiWorld) -> None:
                 continue  # its token is signed
             caller = api.browser.with_headers(Clarion_User="u1") if "/sdk/" in path else api.server
             made = {"categories": "orders", "templates": "shipped", "automations": "order%20shipped"}
-            real = path.replace("{user_id}", "u1").replace("{name}", made.get(path.split("/")[2], ""))
+            real = (
+                path.replace("{user_id}", "u1")
+                .replace("{key_id}", key)
+                .replace("{name}", made.get(path.split("/")[2], ""))
+            )
             answer = await caller.call(method.upper(), real, body)
             assert answer.status in (200, 201, 202), (name, answer)
     assert names == set(BODIES)
@@ -120,7 +125,7 @@ async def test_health_says_what_is_missing(api: ApiWorld) -> None:
     assert (await api.anyone.get("/healthz")).json == {"status": "ok"}
 
     async def ping() -> None:
-        raise Unavailable("the database is read-only")
+        raise Unavailable("the database is read-only", why="by order of postgresql://user:hunter2@db")
 
     async def secretive() -> None:
         raise OSError("cannot reach postgresql://user:hunter2@db")
@@ -130,6 +135,7 @@ async def test_health_says_what_is_missing(api: ApiWorld) -> None:
     assert (answer.status, answer.json["code"]) == (503, "unavailable")
     assert answer.fields == {"workers": "the database is read-only", "bus": "does not work"}
     assert "retry-after" in answer.headers
+    assert b"hunter2" not in answer.body
 
 
 async def test_health_is_asked_at_most_once_a_second(api: ApiWorld, clock: ManualClock) -> None:

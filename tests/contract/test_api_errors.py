@@ -35,14 +35,14 @@ async def test_there_is_nothing_at_an_unknown_path(api: ApiWorld, path: str) -> 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("POST", "/v1/users/u1", "DELETE, GET, PUT"),
-        ("PATCH", "/v1/users/u1", "DELETE, GET, PUT"),
-        ("DELETE", "/v1/notifications", "GET, POST"),
+        ("POST", "/v1/users/u1", "DELETE, GET, HEAD, PUT"),
+        ("PATCH", "/v1/users/u1", "DELETE, GET, HEAD, PUT"),
+        ("DELETE", "/v1/notifications", "GET, HEAD, POST"),
         ("GET", "/v1/devices", "POST"),
-        ("TRACE", "/v1/project", "GET, PUT"),
+        ("TRACE", "/v1/project", "GET, HEAD, PUT"),
         ("PUT", "/v1/events", "POST"),
         ("GET", "/v1/receipts", "POST"),
-        ("POST", "/healthz", "GET"),
+        ("POST", "/healthz", "GET, HEAD"),
         ("POST", "/sdk/clarion.js", "GET, HEAD"),
     ],
 )

@@ -72,7 +72,7 @@ async def test_head_and_options_have_no_body(port: int) -> None:
     assert body == b""
     head, body = await ask(port, request(b"OPTIONS /v1/users/u1 HTTP/1.1"))
     assert head.startswith(b"HTTP/1.1 204 ")
-    assert b"allow: DELETE, GET, PUT, OPTIONS" in head
+    assert b"allow: DELETE, GET, HEAD, PUT, OPTIONS" in head
     assert body == b""
 
 

@@ -6,7 +6,8 @@ import hashlib
 import pytest
 
 from clarion.errors import Unavailable
-from contract.api_world import ApiWorld, subscription
+from clarion.testing import ManualClock
+from contract.api_world import ApiWorld, Reply, subscription
 
 HELLO = {"to": {"users": ["u1"]}, "title": "Hello"}
 KEY = {"Idempotency-Key": "order-17"}
@@ -87,6 +88,42 @@ async def test_what_failed_or_was_refused_may_be_tried_again(api: ApiWorld) -> N
     assert int(failed.headers["retry-after"]) > 0
     api.world.pipeline.notify = notify  # type: ignore[method-assign]
     assert (await api.server.post("/v1/notifications", HELLO, headers={"Idempotency-Key": "other"})).status == 202
+
+
+async def crashed(api: ApiWorld, path: str, body: dict) -> Reply:
+    """The request is done, and then its answer is not kept."""
+    finish = api.world.store.idempotency.finish
+
+    async def failing(*_: object) -> None:
+        raise Unavailable("the database is away")
+
+    api.world.store.idempotency.finish = failing  # type: ignore[method-assign, assignment]
+    answer = await api.server.post(path, body, headers=KEY)
+    api.world.store.idempotency.finish = finish  # type: ignore[method-assign]
+    return answer
+
+
+@pytest.mark.parametrize("minutes", [0, 16 * 60 - 1])
+async def test_a_repetition_finds_the_notification_that_a_crash_left_also_after_midnight(
+    api: ApiWorld, clock: ManualClock, minutes: int
+) -> None:
+    clock.advance(minutes=minutes)
+    first = await crashed(api, "/v1/notifications", HELLO)
+    clock.advance(minutes=2)
+    assert (await api.server.post("/v1/notifications", HELLO, headers=KEY)).json == first.json
+    assert len((await api.server.get("/v1/notifications")).json["items"]) == 1
+    clock.advance(hours=25)
+    assert (await api.server.post("/v1/notifications", HELLO, headers=KEY)).json != first.json
+
+
+async def test_events_without_an_id_count_once_under_a_key_whatever_crashed(api: ApiWorld, clock: ManualClock) -> None:
+    body = {"events": [{"user_id": "u1", "name": "seen"}, {"user_id": "u1", "name": "seen"}]}
+    assert (await crashed(api, "/v1/events", body)).json["accepted"] == 2
+    clock.advance(minutes=2)
+    again = (await api.server.post("/v1/events", body, headers=KEY)).json
+    assert (again["accepted"], again["duplicates"]) == (0, 2)
+    clock.advance(hours=25)
+    assert (await api.server.post("/v1/events", body, headers=KEY)).json["accepted"] == 2
 
 
 async def test_a_key_belongs_to_its_project_and_side(api: ApiWorld) -> None:

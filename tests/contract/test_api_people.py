@@ -74,7 +74,7 @@ async def test_any_id_of_the_callers_own_works_in_a_path(api: ApiWorld, user_id:
 async def test_ids_that_nothing_can_store_are_refused(api: ApiWorld) -> None:
     assert (await api.server.put("/v1/users/a%00b", {})).status == 400
     long = await api.server.put(f"/v1/users/{'x' * 256}", {})
-    assert long.fields["user_id"] == "must be str of length <= 255"
+    assert long.fields["user_id"] == "must be text of at most 255 characters"
 
 
 async def test_an_erased_user_leaves_nothing(api: ApiWorld) -> None:
@@ -151,6 +151,8 @@ WRONG_DEVICES = [
     ({"address": "https://10.1.2.3/"}, "address", "private"),
     ({"address": "https://169.254.169.254/latest"}, "address", "private"),
     ({"address": "https://localhost/"}, "address", "private"),
+    ({"address": "https://localhost./"}, "address", "private"),
+    ({"address": "https://127.0.0.1./"}, "address", "private"),
     ({"address": "https://example.com:99999/"}, "address", "port"),
     ({"address": "https:///nothing"}, "address", "host"),
     ({"address": "https://example.com/ü"}, "address", "ASCII"),

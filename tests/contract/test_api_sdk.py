@@ -256,7 +256,7 @@ async def test_preferences_are_switched_one_by_one_or_together(api: ApiWorld) ->
         ({"category": "security", "granted": False}, "granted", "cannot be switched off"),
         ({"category": "security", "channel": "sms", "granted": True}, "channel", "must be one of push"),
         ({"category": "general"}, "granted", "is required"),
-        ({"preferences": []}, "preferences", "length >= 1"),
+        ({"preferences": []}, "preferences", "at least 1 "),
         ({"preferences": [{"category": "nope", "granted": True}]}, "preferences[0].category", "must be one of"),
         ({"preferences": [{"category": "general", "granted": 1}]}, "preferences[0].granted", "true or false"),
         ({"category": "general", "granted": True, "source": "me"}, "source", "sdk_preferences"),

@@ -30,6 +30,13 @@ async def test_reading_the_page_changes_nothing(api: ApiWorld) -> None:
     assert await ledger(api) == []
 
 
+async def test_what_others_add_to_the_link_does_not_break_it(api: ApiWorld) -> None:
+    path = f"{await link(api)}?utm_source=mail&fbclid=x"
+    assert (await api.anyone.get(path, headers=PERSON)).status == 200
+    assert (await api.anyone.post(path, body=b"List-Unsubscribe=One-Click", headers=ONE_CLICK)).status == 200
+    assert await ledger(api) != []
+
+
 @pytest.mark.parametrize("headers", [PERSON, ONE_CLICK, {}])
 async def test_one_click_switches_the_category_off(api: ApiWorld, headers: dict) -> None:
     done = await api.anyone.post(await link(api), body=b"List-Unsubscribe=One-Click", headers=headers)

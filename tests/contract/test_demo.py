@@ -12,6 +12,7 @@ from clarion import demo
 from clarion.demo import live
 from clarion.demo.app import firefox_command
 from clarion.journey import draft
+from clarion.journey.permission import Said
 from contract.support_demo import JSON, SERVER, Shop, ask, shop
 from story.world import payload
 
@@ -52,9 +53,7 @@ async def test_an_offer_waits_for_a_yes_and_security_needs_none(shop: Shop) -> N
     assert [payload(message)["category"] for message in shop.world.browser.sent] == ["security"]
 
     world = shop.world
-    await world.pipeline.consent(
-        world.project, shop.visitor, category="offers", channel=None, granted=True, source="test"
-    )
+    await world.pipeline.consent(world.project, shop.visitor, [Said("offers", None, granted=True)], source="test")
     await shop.happen("offer")
     await world.work()
     assert [payload(message)["category"] for message in world.browser.sent] == ["security", "offers"]

@@ -4,6 +4,7 @@ from typing import cast
 
 import pytest
 
+from clarion.gateway import broadcasts
 from clarion.ports import PushStore
 from clarion.testing import ManualClock, MemoryStore
 from clarion.transport.bus import LocalBus
@@ -62,6 +63,22 @@ async def test_a_subscription_is_answered_only_with_news() -> None:
         await device.say({"messageType": "broadcast_subscribe", "broadcasts": {ID: "v1"}})
         assert await device.silence()
         await service.gateway.set_broadcast(ID, "v2")
+        assert (await device.hear())["broadcasts"] == {ID: "v2"}
+
+
+async def test_what_changes_while_the_store_is_away_is_told_when_it_is_back(
+    meddler: Meddler, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcasts, "_LOOK_AGAIN_S", 0.01)
+    async with push_service(cast("PushStore", meddler), clock) as service:
+        device = await service.device()
+        await device.hello(broadcasts={ID: "v1"})
+        meddler.calls.clear()
+        meddler.broken = {"broadcasts"}
+        await service.gateway.set_broadcast(ID, "v2")
+        while meddler.calls.count("broadcasts") < 2:  # it has looked in vain, and again
+            assert await device.silence()
+        meddler.broken = set()
         assert (await device.hear())["broadcasts"] == {ID: "v2"}
 
 

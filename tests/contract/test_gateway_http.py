@@ -1,78 +1,24 @@
-"""The push endpoint over HTTP: any origin, any sender, and other people's software at both ends."""
+"""The push endpoint over HTTP: any origin, any sender."""
 
 import asyncio
-import json
-import os
-import socket
-import time
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
-import aiohttp
-import http_ece
 import pytest
-import pywebpush
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from clarion.crypto import base64url
-from clarion.crypto.p256 import KeyPair, load_private
+from clarion.crypto.p256 import KeyPair
 from clarion.gateway.extract import MAX_BODY
-from clarion.ports import HttpResponse, PushStore
-from clarion.testing import ManualClock, MemoryStore
-from contract.support_gateway import (
-    Meddler,
-    PushService,
-    data_of,
-    http_server,
-    push_service,
-    random_body,
-    vapid,
-)
+from contract.support_gateway import Http, data_of, push_service_over_http, random_body, vapid
 
 BODY = b"b" * 60
-MONTH = 30 * 86_400
-
-
-@pytest.fixture
-def meddler(clock: ManualClock) -> Meddler:
-    return Meddler(MemoryStore(clock).push)
-
-
-@pytest.fixture
-async def service(meddler: Meddler, clock: ManualClock) -> AsyncIterator[PushService]:
-    async with push_service(cast("PushStore", meddler), clock) as running:
-        yield running
-
-
-def errno(response: HttpResponse) -> tuple[int, int | None]:
-    body = json.loads(response.body)
-    assert set(body) == {"code", "errno", "error", "message", "more_info"}
-    assert body["code"] == response.status
-    assert response.headers["content-type"] == "application/json"
-    assert body["message"]
-    return response.status, body["errno"]
-
-
 SALT, DH = "salt=XZwpw6o37R-6qoZjw6KwAw", "dh=BNoRDbb84JGm8g5Z5CFxurSqsXWJ11Itfx"
 PAIR = KeyPair.generate()
 
 
-class Http(NamedTuple):
-    service: PushService
-    client: aiohttp.ClientSession
-
-
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        async with (
-            push_service(origin=origin, clock=ManualClock(int(time.time() * 1000))) as service,
-            http_server(service.gateway.endpoint_app, listening),
-            aiohttp.ClientSession() as client,
-        ):
-            yield Http(service, client)
+    async with push_service_over_http() as serving:
+        yield serving
 
 
 async def test_over_http_it_is_the_same(http: Http) -> None:
@@ -136,44 +82,6 @@ async def test_repeated_headers_are_one_list(http: Http) -> None:
     async with http.client.post(endpoint, data=BODY, headers=headers) as response:
         assert response.status == 201
     assert (await device.hear())["headers"]["crypto_key"] == f"{DH}, p256ecdsa={PAIR.public_text}"
-
-
-@pytest.mark.parametrize("encoding", ["aes128gcm", "aesgcm"])
-@pytest.mark.parametrize("size", [1, 3_993])
-async def test_pywebpush_sends_and_http_ece_decrypts(http: Http, encoding: str, size: int) -> None:
-    receiver, auth, text = KeyPair.generate(), os.urandom(16), os.urandom(size)
-    device, endpoint = await http.service.subscribed(key=PAIR.public_text)
-    response = await asyncio.to_thread(
-        pywebpush.webpush,
-        {"endpoint": endpoint, "keys": {"p256dh": receiver.public_text, "auth": base64url.encode(auth)}},
-        data=text,
-        content_encoding=encoding,
-        vapid_private_key=base64url.encode(PAIR.private),
-        vapid_claims={"sub": "mailto:ops@example.com"},
-        ttl=60,
-    )
-    assert response.status_code == 201
-    notification = await device.hear()
-    assert _decrypt(notification, load_private(receiver.private), auth) == text
-
-
-def _decrypt(notification: dict[str, Any], key: ec.EllipticCurvePrivateKey, auth: bytes) -> bytes:
-    headers = notification["headers"]
-    if headers["encoding"] == "aes128gcm":
-        assert set(headers) == {"encoding"}
-        return bytes(http_ece.decrypt(data_of(notification), private_key=key, auth_secret=auth))
-    salt = _parameter(headers["encryption"], "salt")
-    sender = _parameter(headers["crypto_key"], "dh")
-    return bytes(
-        http_ece.decrypt(
-            data_of(notification), salt=salt, private_key=key, dh=sender, auth_secret=auth, version="aesgcm"
-        )
-    )
-
-
-def _parameter(header: str, name: str) -> bytes:
-    pairs = dict(part.strip().split("=", 1) for part in header.replace(",", ";").split(";"))
-    return base64url.decode(pairs[name])
 
 
 async def test_many_senders_at_once(http: Http) -> None:

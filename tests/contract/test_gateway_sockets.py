@@ -3,28 +3,21 @@
 import asyncio
 import gc
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from clarion.gateway import websocket
 from clarion.gateway.session import Session
+from contract.raw_socket import RawSocket
 from contract.support_gateway import (
     Device,
     PushService,
     data_of,
     push_service,
-    random_body,
 )
 
 
@@ -207,49 +200,11 @@ async def test_a_device_that_does_not_answer_pings_is_dropped() -> None:
         listening.cancel()
 
 
-class RawSocket:
-    """Frames as bytes, for what no client library would send."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    async def open(cls, service: PushService) -> "RawSocket":
-        reader, writer = await asyncio.open_connection("127.0.0.1", service.gateway.port)
-        writer.write(
-            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        await reader.readuntil(b"\r\n\r\n")
-        return cls(reader, writer)
-
-    def send(self, opcode: int, payload: bytes, *, fin: bool = True, reserved: int = 0, mask: bool = True) -> None:
-        size = len(payload)
-        length = (
-            bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2) if size < 65536 else b"\x7f" + size.to_bytes(8)
-        )
-        first = (0x80 if fin else 0) | reserved | opcode
-        head = bytes([first, length[0] | (0x80 if mask else 0)]) + length[1:]
-        self.writer.write(head + (b"\0\0\0\0" if mask else b"") + payload)
-
-    async def receive(self) -> tuple[int, bytes]:
-        head = await asyncio.wait_for(self.reader.readexactly(2), 5)
-        size = head[1]
-        if size == 126:
-            size = int.from_bytes(await self.reader.readexactly(2))
-        return head[0] & 15, await self.reader.readexactly(size)
-
-    async def close_code(self) -> int:
-        opcode, payload = await self.receive()
-        assert opcode == 8, (opcode, payload)
-        return int.from_bytes(payload[:2])
-
-
 HELLO = b'{"messageType":"hello","use_webpush":true}'
 
 
 async def test_a_message_in_fragments_is_put_together(service: PushService) -> None:
-    raw = await RawSocket.open(service)
+    raw = await RawSocket.open(service.gateway.port)
     raw.send(1, HELLO[:5], fin=False)
     raw.send(9, b"are you there")  # control frames may come between
     raw.send(0, HELLO[5:20], fin=False)
@@ -277,7 +232,7 @@ async def test_a_message_in_fragments_is_put_together(service: PushService) -> N
 async def test_broken_frames_end_the_connection(
     service: PushService, frames: list[tuple[int, bytes, dict[str, Any]]], code: int
 ) -> None:
-    raw = await RawSocket.open(service)
+    raw = await RawSocket.open(service.gateway.port)
     for opcode, payload, options in frames:
         raw.send(opcode, payload, **options)
     assert await raw.close_code() == code
@@ -287,48 +242,13 @@ async def test_broken_frames_end_the_connection(
 async def test_a_device_that_does_not_answer_a_close_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "CLOSE_GRACE_S", 0.05)
     async with push_service(push_ping_timeout=0.1) as service:
-        raw = await RawSocket.open(service)
+        raw = await RawSocket.open(service.gateway.port)
         raw.send(2, b"binary")
         assert await raw.close_code() == 1003
         raw.send(1, HELLO)  # too late
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await raw.receive()
         raw.writer.close()
-
-
-async def test_devices_may_connect_by_tls(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    trust = _certificate(certificate, key)
-    async with push_service(tls_cert=certificate, tls_key=key) as service:
-        device = Device(f"wss://localhost:{service.gateway.port}/")
-        await device.connect(ssl=trust)
-        await device.hello()
-        endpoint = await device.register()
-        body = random_body(4_000)
-        await service.push(endpoint, body)
-        assert data_of(await device.hear()) == body
-        await device.leave()
-
-
-def _certificate(path: Path, key_path: Path) -> ssl.SSLContext:
-    """A self-signed certificate for localhost; what trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
-    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return ssl.create_default_context(cafile=str(path))
 
 
 async def test_a_device_that_closes_is_answered_and_forgotten(service: PushService) -> None:

@@ -1,6 +1,7 @@
 """The migrations end in exactly the schema that the code speaks of, on both engines."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from clarion.storage.postgres import PostgresStore
 from clarion.storage.schema import metadata
 from clarion.storage.sqlite import SqliteStore
 from contract.support import new_project
+
+_SPACES = re.compile(r" ?([(),]) ?")
 
 
 def differences(url: str) -> list[object]:
@@ -106,4 +109,4 @@ async def _open_and_close(store: Store) -> None:
 def _definitions(path: Path) -> dict[str, str]:
     """How each table and index was made, in words that do not depend on spaces and quotes."""
     found = sqlite3.connect(path).execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return {name: " ".join(sql.replace('"', "").split()) for name, sql in found}
+    return {name: _SPACES.sub(r"\1", " ".join(sql.replace('"', "").split())) for name, sql in found}

@@ -178,3 +178,50 @@ async def test_a_key_that_the_project_does_not_have_any_more_needs_a_new_subscri
     provider = WebPushProvider(RecordingTransport(), subject=SUBJECT, own_origin=OWN)
     [outcome] = await provider.send([outgoing()], {}, NOW)
     assert isinstance(outcome, Quarantined)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            b'{"code": 410, "errno": 106, "message": "the channel is gone", "more_info": "https://a.example"}',
+            "the channel is gone",
+        ),
+        (b'{"reason": "Unregistered"}', "Unregistered"),
+        (b"push subscription has unsubscribed or expired.\n", "push subscription has unsubscribed or expired."),
+        (b'{"message": 5}', '{"message": 5}'),
+        (b'{"message": "\xff"}', '{"message": "\ufffd"}'),
+    ],
+)
+async def test_a_refusal_is_told_in_the_services_own_words(body: bytes, words: str) -> None:
+    provider = WebPushProvider(RecordingTransport(HttpResponse(410, body=body)), subject=SUBJECT, own_origin=OWN)
+    assert await provider.send([outgoing()], SECRETS, NOW) == [Gone(f"410 {words}")]
+
+
+@given(
+    status=st.sampled_from([201, 400, 401, 404, 410, 413, 429, 503]),
+    headers=st.dictionaries(
+        st.sampled_from(["retry-after", "location", "x-wns-error-description"]),
+        st.text(st.characters(), max_size=400)  # as HTTP clients give them, half characters included
+        | st.integers(0, 10**400).map(str)
+        | st.sampled_from(
+            ["²", "-1", "1e400", "Wed, 01 Jan 99999999999999999999 00:00:00 GMT", "Wed, 01 Jan 0001 00:00:00 +2400"]
+        ),
+    ),
+    body=st.binary(max_size=400) | st.sampled_from([b'{"message": "\\u0000"}', b'{"reason": "\\ud800"}', b"[" * 4096]),
+)
+async def test_no_answer_of_a_stranger_fails_the_batch(status: int, headers: dict[str, str], body: bytes) -> None:
+    provider = WebPushProvider(RecordingTransport(HttpResponse(status, headers, body)), subject=SUBJECT, own_origin=OWN)
+    [outcome] = await provider.send([outgoing()], SECRETS, NOW)
+    words = getattr(outcome, "detail", None) or getattr(outcome, "provider_id", None) or ""
+    assert "\0" not in words
+    words.encode()
+    seconds = getattr(outcome, "seconds", None)
+    assert seconds is None or 0 <= seconds <= 2_592_000
+
+
+async def test_the_message_at_the_push_service_is_remembered_whole() -> None:
+    location = f"https://push.example/m/{'a' * 500}"
+    transport = RecordingTransport(HttpResponse(201, {"location": location}))
+    provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
+    assert await provider.send([outgoing()], SECRETS, NOW) == [Accepted(location)]

@@ -28,6 +28,7 @@ SMALL = ("sqlite_sequence", "json_each", "batch", "kept", "CONSTANT", "(subquery
 LISTS = (
     "api_key",
     "credential",
+    "push_node",  # a row for each running gateway
     "definition",
     "notification_span",  # a page of notifications
     "person_span",  # the spans of an audience
@@ -74,7 +75,7 @@ async def _everything(store: SqliteStore) -> None:
         [key] = await store.push.add([push_message(device, channel, topic="t", source=source)], NOW)
     await store.push.waiting(device, 0, 10, NOW)
     await store.push.delete(key or 0, channel)
-    await store.push.acknowledge(device, [key or 0])
+    await store.push.acknowledge([(device, key or 0)])
     await store.push.hello("a" * 32, "node-2", NOW)
     await store.push.gone(device, "node-2")
     await store.push.sweep(NOW)

@@ -35,8 +35,10 @@ async def test_an_unknown_database_is_a_wrong_setting(postgres_url: str) -> None
 
 async def test_a_server_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:
     url = f"postgresql://clarion@127.0.0.1:{unused_tcp_port}/clarion"
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as told:
         await PostgresStore(url).open()
+    assert "127.0.0.1" in told.value.why
+    assert "127.0.0.1" not in told.value.detail, "callers are told"
     with pytest.raises(Unavailable):
         await soon(PostgresBus(url).open())
 

@@ -1,5 +1,7 @@
 """What a project defines by name."""
 
+import asyncio
+
 from clarion.ports import Store
 from contract.support import NOW, every_page, new_project
 
@@ -16,6 +18,15 @@ async def test_putting_again_replaces_and_is_not_new(store: Store) -> None:
     assert await store.definitions.put(project.key, "templates", "t", {"name": "t", "v": 1}, NOW)
     assert not await store.definitions.put(project.key, "templates", "t", {"name": "t", "v": 2}, NOW + 1)
     assert await store.definitions.all(project.key, "templates") == [{"name": "t", "v": 2}]
+
+
+async def test_of_those_who_add_the_same_name_at_once_one_wins(store: Store) -> None:
+    project = await new_project(store)
+    bodies = [{"name": "t", "by": number} for number in range(8)]
+    added = await asyncio.gather(*(store.definitions.add(project.key, "templates", "t", body, NOW) for body in bodies))
+    assert sum(added) == 1
+    assert await store.definitions.get(project.key, "templates", "t") == bodies[added.index(True)]
+    assert await store.definitions.add(project.key, "automations", "t", {"name": "t"}, NOW)
 
 
 async def test_kinds_have_names_of_their_own(store: Store) -> None:

@@ -71,6 +71,17 @@ async def test_keys_are_listed_with_the_revoked_ones(store: Store) -> None:
     assert listed == {"k0": None, "k1": NOW + 5, "k2": None}
 
 
+async def test_a_key_changes_its_name_and_scopes_unless_it_is_revoked(store: Store) -> None:
+    project, other = await new_project(store), await new_project(store, "other")
+    saved = await store.projects.add_key(api_key(project.key, "k1", scopes=["send"]), b"h" * 32)
+    changed = await store.projects.change_key(project.key, "k1", "new", ["read", "send"])
+    assert changed == msgspec.structs.replace(saved, name="new", scopes=["read", "send"])
+    assert await store.projects.find_key(b"h" * 32) == changed
+    assert await store.projects.change_key(other.key, "k1", "stolen", ["*"]) is None
+    await store.projects.revoke_key(project.key, "k1", NOW)
+    assert await store.projects.change_key(project.key, "k1", "late", ["*"]) is None
+
+
 async def test_a_revoked_key_is_still_found_and_says_since_when(store: Store) -> None:
     project = await new_project(store)
     await store.projects.add_key(api_key(project.key, "k1"), b"h" * 32)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushMessage, Store
 from contract.support import NOW, new_channel, push_message, soon
@@ -60,6 +62,29 @@ async def test_many_channels_of_one_new_device_share_it(store: Store) -> None:
     assert len(set(await soon(asyncio.gather(*calls)))) == 1
     found = await store.push.channels([(UAID, f"c{n}") for n in range(5)])
     assert len({channel.key for channel in found if channel}) == 5
+
+
+async def test_a_device_that_enrols_needs_no_channel(store: Store) -> None:
+    device = await store.push.enrol(UAID, "node-1", NOW)
+    assert await store.push.enrol(UAID, "node-2", NOW + 1) == device
+    assert await store.push.known_devices([UAID]) == {UAID}
+    assert await store.push.register(UAID, "c1", None, None, NOW + 2) == device
+    [channel] = await store.push.channels([(UAID, "c1")])
+    assert channel is not None
+    assert channel.node == "node-2", "registering said nothing about who holds the socket"
+
+
+async def test_what_a_browser_calls_a_channel_comes_with_each_message(store: Store) -> None:
+    device = await store.push.register(UAID, "c1", "vapid", None, NOW, "its name")
+    [channel] = await store.push.channels([(UAID, "c1")])
+    assert channel is not None
+    assert (channel.app, channel.node) == ("its name", None)
+    await store.push.add([push_message(device, channel.key, app=channel.app)], NOW)
+    [message] = await store.push.waiting(device, 0, 10, NOW)
+    assert message.app == "its name"
+    await store.push.register(UAID, "c1", "vapid", None, NOW, "another name")
+    [renamed] = await store.push.channels([(UAID, "c1")])
+    assert renamed == msgspec.structs.replace(channel, app="another name")
 
 
 async def test_the_node_is_the_one_that_said_hello_last(store: Store) -> None:
@@ -180,7 +205,7 @@ async def test_batch_by_batch_with_acknowledgements_every_message_comes_exactly_
     while batch := await store.push.waiting(device, 0, 10, NOW):
         assert len(batch) <= 10
         seen += [int(message.data) for message in batch]
-        await store.push.acknowledge(device, [message.key for message in batch if message.key])
+        await store.push.acknowledge([(device, message.key) for message in batch if message.key])
     assert seen == sorted(range(35), key=lambda n: (n % 3 != 0, n))
 
 
@@ -204,8 +229,8 @@ async def test_the_sweep_removes_what_has_expired_and_counts_it(store: Store) ->
 async def test_an_acknowledged_message_does_not_come_again(store: Store) -> None:
     device, channel = await new_channel(store)
     keys = await store.push.add([push_message(device, channel, b"%d" % n) for n in range(3)], NOW)
-    await store.push.acknowledge(device, [key for key in keys[:2] if key])
-    await store.push.acknowledge(device, [999_999])
+    await store.push.acknowledge([(device, key) for key in keys[:2] if key])
+    await store.push.acknowledge([(device, 999_999)])
     assert await waiting(store, device) == [b"2"]
 
 
@@ -213,7 +238,7 @@ async def test_a_device_acknowledges_only_its_own(store: Store) -> None:
     device, channel = await new_channel(store)
     other, _ = await new_channel(store, OTHER_UAID)
     key = await add_one(store, push_message(device, channel))
-    await store.push.acknowledge(other, [key])
+    await store.push.acknowledge([(other, key)])
     assert await waiting(store, device) == [b"secret"]
 
 
@@ -237,7 +262,7 @@ async def test_keys_are_never_used_again_whatever_was_deleted(store: Store) -> N
         assert key > last
         seen, last = seen | {key}, key
         if number % 3 == 0:
-            await store.push.acknowledge(device, [key])
+            await store.push.acknowledge([(device, key)])
         if number % 3 == 1:
             await store.push.delete(key, channel)
         if number % 5 == 0:
@@ -311,7 +336,7 @@ async def test_a_source_counts_once_even_after_it_was_acknowledged(store: Store)
     device, channel = await new_channel(store)
     message = push_message(device, channel, source=b"s" * 16)
     key = await add_one(store, message)
-    await store.push.acknowledge(device, [key])
+    await store.push.acknowledge([(device, key)])
     assert await store.push.add([message], NOW + 1) == [None]
     assert await waiting(store, device) == []
 
@@ -330,7 +355,7 @@ async def test_a_source_is_forgotten_when_its_message_would_have_expired(store: 
     device, channel = await new_channel(store)
     message = push_message(device, channel, source=b"s" * 16, expires_at=NOW + 10)
     key = await add_one(store, message)
-    await store.push.acknowledge(device, [key])
+    await store.push.acknowledge([(device, key)])
     await store.push.sweep(NOW + 5)
     assert await store.push.add([message], NOW + 6) == [None]
     await store.push.sweep(NOW + 15)

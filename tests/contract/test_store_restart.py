@@ -1,9 +1,20 @@
 """What was written is there again after a restart."""
 
+import traceback
 from collections.abc import Callable
 
 from clarion.ports import Store
-from contract.support import NOW, claim, claim_one, new_channel, new_project, pairs_work, push_message, put_work
+from contract.support import (
+    NOW,
+    api_key,
+    claim,
+    claim_one,
+    new_channel,
+    new_project,
+    pairs_work,
+    push_message,
+    put_work,
+)
 from contract.world import new_world, read_all
 
 
@@ -58,3 +69,16 @@ async def test_reserved_keys_are_not_given_again_after_a_restart(store: Store, d
         assert not set(first) & set(await again.trail.reserve(10))
     finally:
         await again.close()
+
+
+async def test_an_error_goes_to_the_log_without_what_people_wrote(store: Store) -> None:
+    """Nothing but a fault of ours gets here, and its words are written down with all that it was about."""
+    project = await new_project(store)
+    written = "what people wrote"
+    await store.projects.add_key(api_key(project.key, name=written), b"h" * 32)
+    told = ""
+    try:
+        await store.projects.add_key(api_key(project.key, name=written), b"h" * 32)
+    except Exception as error:  # noqa: BLE001 - whichever it is; the fake in memory raises none
+        told = "".join(traceback.format_exception(error))
+    assert written not in told

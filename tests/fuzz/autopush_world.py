@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from clarion.crypto import base64url
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.vapid import VapidVerifier
@@ -14,16 +15,18 @@ from clarion.gateway.acks import Acknowledgements
 from clarion.gateway.broadcasts import Broadcasts
 from clarion.gateway.endpoint import PushEndpoint
 from clarion.gateway.extract import Extractor
+from clarion.gateway.identified import notification
 from clarion.gateway.node import Node
 from clarion.gateway.registry import Registry
 from clarion.gateway.router import Router
 from clarion.gateway.session import Session
 from clarion.gateway.tasks import Tasks
-from clarion.ports import HttpRequest
+from clarion.model import Key, Urgency
+from clarion.ports import HttpRequest, PushMessage
 from clarion.testing import ManualClock, MemoryStore
 from clarion.transport.bus import LocalBus
 from clarion.wire import autopush
-from clarion.wire.autopush import CloseCode, NotAMessage, Notification, Registered, ServerMessage, Welcome
+from clarion.wire.autopush import CloseCode, NotAMessage, Notification, Registered, ServerMessage, UrgencySet, Welcome
 
 ORIGIN = "http://push.test"
 SECRETS = [b"s" * 32]
@@ -66,6 +69,12 @@ class Connection:
         self.endpoints: dict[str, str] = {}
         self.heard: list[Notification] = []
         self.unacked: list[Notification] = []
+        self.urgencies = world.urgencies
+        self.least = Urgency.VERY_LOW
+        self.asked: list[Urgency] = []
+
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        self.send(notification(message, key))
 
     def send(self, message: ServerMessage) -> None:
         if not self.open:
@@ -77,8 +86,15 @@ class Connection:
         elif isinstance(message, Notification):
             if any(each.version == message.version for each in self.heard):
                 self.wrong.append(f"{message.version} twice on one connection")
+            if self.urgency_of(message) not in self.least.and_above:
+                self.wrong.append(f"{message.version} is less urgent than {self.least}")
             self.heard.append(message)
             self.unacked.append(message)
+        elif isinstance(message, UrgencySet):
+            self.least = self.asked.pop(0)
+
+    def urgency_of(self, message: Notification) -> Urgency:
+        return self.urgencies[base64url.decode(message.data or "")]
 
     def close(self, code: CloseCode, reason: str) -> None:
         if not self.open or len(reason.encode()) > 123:  # RFC 6455 section 5.5
@@ -94,6 +110,11 @@ class Connection:
                 self.session.receive(autopush.parse_client(json.dumps(message).encode()))
             except NotAMessage:
                 self.session.close(CloseCode.ERROR, "not a message")
+
+    def ask_for(self, least: Urgency) -> None:
+        """Only messages at least so urgent."""
+        self.asked.append(least)
+        self.say({"messageType": "urgency", "min": least})
 
     def acknowledge(self, count: int) -> list[Notification]:
         """The first ones that were not yet, as far as the socket still takes it."""
@@ -136,6 +157,7 @@ class World:
         self.uaids: set[str] = set()
         self.endpoints: list[str] = []
         self.sent = 0
+        self.urgencies: dict[bytes, Urgency] = {}
         self.stored: set[bytes] = set()
         self.acknowledged: set[bytes] = set()
         self.every: list[Connection] = []
@@ -163,12 +185,14 @@ class World:
             self.uaids |= {connection.uaid} if connection.uaid else set()
             self.endpoints += [each for each in connection.endpoints.values() if each not in self.endpoints]
 
-    def post(self, number: int, ttl: int, topic: str | None) -> None:
+    def post(self, number: int, ttl: int, topic: str | None, urgency: Urgency = Urgency.NORMAL) -> None:
         for browser in range(BROWSERS):
             self.remember(browser)
         if self.endpoints:
-            headers = {"TTL": str(ttl), "Content-Encoding": "aes128gcm"} | ({"Topic": topic} if topic else {})
+            headers = {"TTL": str(ttl), "Content-Encoding": "aes128gcm", "Urgency": str(urgency)}
+            headers |= {"Topic": topic} if topic else {}
             body = b"%08d" % self.sent
+            self.urgencies[body] = urgency
             self.sent += 1
             self._posts.append(HttpRequest("POST", self.endpoints[number % len(self.endpoints)], headers, body))
             if self._posting is None or self._posting.done():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from clarion.crypto import base64url
 from clarion.crypto.p256 import KeyPair
+from clarion.model import Urgency
 from clarion.wire import autopush
 from clarion.wire.autopush import NotAMessage, Notification
 
@@ -102,6 +103,25 @@ def room(browser: int, is_there: bool) -> Step:
     return step
 
 
+def asks_for(browser: int, least: Urgency) -> Step:
+    def step(world: World) -> None:
+        connection = world.connections[browser]
+        if connection is not None and connection.open and connection.uaid is not None:
+            connection.ask_for(least)
+
+    return step
+
+
+def broadcasts(browser: int, version: int) -> Step:
+    """A browser follows one, and it gets that version."""
+
+    def step(world: World) -> None:
+        said(message("broadcast_subscribe", broadcasts={"news": "0", "none": "0"}))(browser)(world)
+        world.node.tasks.start(world.node.broadcasts.set("news", str(version)))
+
+    return step
+
+
 def posts(number: int, count: int) -> Step:
     """So many messages to one channel."""
 
@@ -130,8 +150,18 @@ coherent = st.one_of(
     st.builds(posts, st.integers(0, 5), st.integers(2, 15)),
     st.builds(room, browsers, st.booleans()),
 )
-chaotic = st.one_of(
+urgencies = st.sampled_from(Urgency)
+_asks = st.builds(asks_for, browsers, urgencies)
+urgent = st.one_of(
     coherent,
+    coherent,
+    _asks,
+    _asks,
+    st.builds(lambda n, urgency: lambda world: world.post(n, 60, None, urgency), st.integers(0, 5), urgencies),
+)
+chaotic = st.one_of(
+    urgent,
+    st.builds(broadcasts, browsers, st.integers(0, 3)),
     st.builds(lambda b, m: said(m)(b), browsers, odd_messages),
     st.builds(
         lambda b, c, k: said(message("register", channelID=c, key=k))(b),
@@ -200,6 +230,20 @@ def test_every_message_arrives_in_order_until_it_is_acknowledged(
         for connection in world.every:
             bodies = [data_of(each) for each in connection.heard]
             assert bodies == sorted(bodies)
+
+    with asyncio.Runner() as runner:
+        runner.run(story())
+
+
+@given(program(urgent), turns)
+def test_what_is_not_urgent_enough_waits_and_is_not_lost(steps: list[tuple[Step, int]], turns: list[int]) -> None:
+    async def story() -> None:
+        world = World(turns)
+        await run(world, steps)
+        await world.end()
+        heard = [body for uaid in list(world.uaids) for body in await everything(world, uaid)]
+        assert world.wrong == []
+        assert sorted(heard) == sorted(world.stored - world.acknowledged)
 
     with asyncio.Runner() as runner:
         runner.run(story())

@@ -15,6 +15,11 @@ class Moments:
         """Call `strike` when `word` is told for the `count`th time from now on. Replaces what was armed before."""
         self._armed = word, self.counts[word] + count, strike
 
+    @property
+    def armed(self) -> bool:
+        """Whether something is still to strike."""
+        return self._armed is not None
+
     def disarm(self) -> None:
         """Nothing is armed."""
         self._armed = None

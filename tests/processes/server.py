@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -50,26 +51,42 @@ class Keys(NamedTuple):
 class Server:
     """One process, or none while it is dead. `settings` are `CLARION_…` names without the prefix."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], *, command: str = "serve") -> None:
-        """`folder`: where its log is written, and its data unless `settings` say `DATABASE_URL`."""
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        *,
+        command: str = "serve",
+        role: str = "",
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """`folder`: where its log is written, and its data unless `settings` say `DATABASE_URL`.
+
+        No `role`: all. `trust`: for its clients, when `settings` give it a certificate.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.push_port = free_port(), free_port()
         self.log = folder / f"server-{self.port}.log"
         self.data = folder / "data"
+        self.trust = trust
         self.started_in: list[float] = []
-        self._command = command
+        self._command = [command, "--role", role] if role else [command]
         self._settings = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Of the HTTP port."""
-        return f"http://{HOST}:{self.port}"
+        return f"http{self._s}://{HOST}:{self.port}"
 
     @property
     def push_url(self) -> str:
         """Of the device sockets."""
-        return f"ws://{HOST}:{self.push_port}/"
+        return f"ws{self._s}://{HOST}:{self.push_port}/"
+
+    @property
+    def _s(self) -> str:
+        return "s" if self.trust else ""
 
     @property
     def running(self) -> bool:
@@ -87,7 +104,7 @@ class Server:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Begin a process without waiting until it serves."""
         assert not self.running
-        command = [sys.executable, "-m", "clarion", self._command, "--data", str(self.data)]
+        command = [sys.executable, "-m", "clarion", *self._command, "--data", str(self.data)]
         command += ["--port", str(self.port), "--push-port", str(self.push_port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
@@ -106,7 +123,7 @@ class Server:
 
     async def _healthy(self, http: aiohttp.ClientSession) -> bool:
         try:
-            async with http.get(f"{self.url}/healthz") as answer:
+            async with http.get(f"{self.url}/healthz", ssl=self.trust or True) as answer:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
@@ -127,6 +144,15 @@ class Server:
             await asyncio.sleep(_POLL_S)
         assert self._process.returncode == 0, f"it ended with {self._process.returncode}:\n{self.last_words()}"
         return time.monotonic() - begun
+
+    async def metric(self, name: str) -> float:
+        """All samples of that name together."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{self.url}/metrics", ssl=self.trust or True) as answer,
+        ):
+            lines = (await answer.text()).splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition(" ")[0].partition("{")[0] == name)
 
     @property
     def start_times(self) -> str:

@@ -17,6 +17,7 @@ import pytest
 
 from clarion import __version__
 from clarion.cli import main
+from clarion.config import load
 from story.terminal import Ended, Running, Shop, environment, free_port, process
 
 pytestmark = pytest.mark.process
@@ -169,6 +170,17 @@ def test_a_hold_is_told_with_its_end(clarion: Clarion, shop: Shop) -> None:
     assert f"until {tomorrow:%Y-%m-%d %H:%M:%S}" in story
 
 
+def test_what_others_wrote_does_not_command_the_terminal(clarion: Clarion, shop: Shop) -> None:
+    odd = "[/red]\x1b[31m\x07"
+    shop.answer("/v1/events", {"user_id": "mallory", "name": odd, "properties": {odd: odd}})
+    shop.answer("/v1/keys", {"name": odd})
+    for told in (("explain", "--user", "mallory"), ("keys", "list")):
+        ended = clarion(*told, *shop.asking)
+        assert ended.code == 0
+        assert "[/red]·[31m·" in ended.out
+        assert "\x1b" not in ended.out
+
+
 @pytest.mark.parametrize("way", ["asking", "opening"])
 def test_a_wrong_field_is_named_with_what_would_be_right(clarion: Clarion, shop: Shop, way: str) -> None:
     ended = clarion("send", "--user", "u1", "--title", "Hi", "--category", "nope", *getattr(shop, way))
@@ -255,10 +267,54 @@ def test_of_several_projects_one_must_be_named(clarion: Clarion, tmp_path: Path)
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_setting_is_named(clarion: Clarion) -> None:
-    ended = clarion("serve", PORT="many")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "many"),
+        ("PORT", "70000"),
+        ("PUSH_PORT", "8700"),
+        ("PUBLIC_URL", "push.example"),
+        ("PUBLIC_URL", "https://push.example/clarion"),
+        ("PUBLIC_URL", "https://push.example:https"),
+        ("PUBLIC_ENDPOINT_URL", "ftp://push.example"),
+        ("PUBLIC_PUSH_URL", "https://push.example"),
+        ("CORS_ORIGINS", "https://shop.example, https://shop.example/"),
+        ("TLS_CERT", "none.pem"),
+        ("PUSH_MESSAGE_LIMIT", "0"),
+        ("PUSH_PING_INTERVAL", "-5"),
+        ("PUSH_PING_TIMEOUT", "soon"),
+        ("RATE_LIMITS", "maybe"),
+        ("LOG_LEVEL", "loud"),
+        ("SECRET_KEY", "short"),
+        ("DATA", "/dev/null/folder"),
+    ],
+)
+def test_a_wrong_setting_is_named(clarion: Clarion, name: str, value: str) -> None:
+    ended = clarion("serve", **{name: value})
     assert ended.code == 1
-    assert "CLARION_PORT" in ended.err
+    assert f"CLARION_{name}: " in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_where_we_are_is_said_as_others_reach_it(tmp_path: Path) -> None:
+    file = tmp_path / "any.pem"
+    file.touch()
+    settings = load({"CLARION_HOST": "::1", "CLARION_TLS_CERT": str(file), "CLARION_TLS_KEY": str(file)})
+    assert (settings.http_origin, settings.push_url) == ("https://[::1]:8700", "wss://[::1]:8701/")
+    assert (load({}).http_origin, load({}).push_url) == ("http://127.0.0.1:8700", "ws://127.0.0.1:8701/")
+
+
+def test_good_settings_are_believed() -> None:
+    told = {
+        "PUBLIC_URL": "https://push.example/",
+        "PUBLIC_PUSH_URL": "wss://push.example:8701/",
+        "CORS_ORIGINS": "https://shop.example, http://[::1]:3000",
+        "PUSH_PING_INTERVAL": "0.5",
+    }
+    settings = load({f"CLARION_{name}": value for name, value in told.items()})
+    assert settings.http_origin == "https://push.example"
+    assert settings.cors_origins == ["https://shop.example", "http://[::1]:3000"]
+    assert settings.push_ping_interval == 0.5
 
 
 def test_an_unknown_setting_in_the_file_is_named(

@@ -1,6 +1,8 @@
 """The main story: something happens on a server, a person hears of it, taps, and we learn."""
 
-from clarion.model import Audience, DeliveryState, DeviceState, Message, Permission, ReceiptKind
+import pytest
+
+from clarion.model import Action, Audience, DeliveryState, DeviceState, Message, Permission, ReceiptKind, UserChange
 from clarion.ports import Gone, Quarantined, RetryAfter, TooLarge
 from story.world import World, payload, subscription, titles
 
@@ -186,6 +188,19 @@ async def test_a_device_that_is_gone_is_retired_and_comes_back_when_it_registers
     assert await world.states(third) == [DeliveryState.ACCEPTED]
 
 
+async def test_a_story_keeps_the_order_of_the_way_within_a_millisecond(world: World) -> None:
+    await world.subscribe("ada")
+    world.browser.then(Gone("410 unsubscribed"))
+    await world.happens("ada", "seen")
+    await world.notify("ada")
+    await world.work()
+    chapters = await world.pipeline.story(world.project, "ada")
+    assert len({chapter.at for chapter in chapters}) == 1
+    assert [chapter.stage for chapter in chapters] == [
+        *("permission", "registration", "trigger", "decide", "deliver", "learn"),
+    ]
+
+
 async def test_a_refusal_older_than_the_registration_proves_nothing(world: World) -> None:
     await world.subscribe("ada", "laptop")
     world.browser.then(Gone("410", since=world.clock.now() - 1000))
@@ -258,3 +273,68 @@ async def test_a_receipt_proves_what_the_push_service_left_open(world: World) ->
     await world.device_tells(message, ReceiptKind.DISPLAYED)
     assert await world.states(notification) == [DeliveryState.DISPLAYED]
     assert await world.device_tells(message, ReceiptKind.DISPLAYED) == [False]
+
+
+async def test_every_link_of_a_message_may_be_a_text(world: World) -> None:
+    await world.subscribe("ada")
+    field = "https://shop.example/{{ user.user_id }}/"
+    links = {name: f"{field}{name}" for name in ("url", "icon", "image", "badge")}
+    await world.notify("ada", **links, actions=[Action(id="a", title="A", url=f"{field}a", icon=f"{field}a.png")])
+    await world.work()
+    shown = payload(world.browser.sent[0])
+    assert {name: shown[name] for name in links} == {name: f"https://shop.example/ada/{name}" for name in links}
+    [action] = shown["actions"]
+    assert (action["url"], action["icon"]) == ("https://shop.example/ada/a", "https://shop.example/ada/a.png")
+
+
+@pytest.mark.parametrize(
+    ("home", "reason"), [("javascript:x()", "template_error"), ("https://a.example", "send"), ("", "send")]
+)
+async def test_a_link_that_becomes_none_is_not_sent(world: World, home: str, reason: str) -> None:
+    await world.subscribe("ada")
+    await world.store.users.put(world.project.key, "ada", UserChange(attributes={"home": home}), world.clock.now())
+    notification = await world.notify("ada", url="{{ user.home }}")
+    await world.work()
+    [decision] = await world.decisions(notification)
+    assert decision.reason == reason
+    if reason == "template_error":
+        assert "url: must render to an http:// or https:// URL" in decision.gates
+
+
+@pytest.mark.parametrize(
+    ("locale", "title"),
+    [
+        ("zh-Hant-TW", "traditional"),
+        ("zh_hant", "traditional"),
+        ("zh-Hant-x-private", "traditional"),
+        ("zh-TW", "Chinese"),
+        ("zh", "Chinese"),
+        ("zho", "English"),
+    ],
+)
+async def test_a_language_becomes_more_general_until_there_are_words(world: World, locale: str, title: str) -> None:
+    names = {"zh-Hant": "traditional", "zh": "Chinese", "en": "English"}
+    locales = {name: {"title": words} for name, words in names.items()}
+    await world.define("templates", name="t", default_locale="en", locales=locales)
+    await world.subscribe("ada", locale=locale)
+    await world.notify("ada", title=None, template="t")
+    await world.work()
+    assert titles(world.browser.sent) == [title]
+
+
+async def test_a_text_that_looks_like_a_place_to_fill_in_is_only_a_text(world: World) -> None:
+    odd = (
+        "\x01nothing\x01",
+        "\x01title",
+        "\x01\x01title",
+        "\x01title\x01\x01\x01",
+        "\\u0001title",
+        '"\x01title"',
+        "\x01id",
+    )
+    data = {"values": list(odd), **dict.fromkeys(odd, "")}
+    await world.subscribe("ada")
+    await world.notify("ada", title="{{ user.user_id }}", body="plain \x01url\x01", data=data)
+    await world.work()
+    shown = payload(world.browser.sent[0])
+    assert (shown["title"], shown["body"], shown["data"]) == ("ada", "plain \x01url\x01", data)

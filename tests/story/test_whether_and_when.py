@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.errors import InvalidRequest
+from clarion.journey.permission import Said
 from clarion.journey.rules.consent import consent
 from clarion.model import (
     Audience,
@@ -81,9 +82,7 @@ async def test_an_opt_out_after_the_decision_still_counts(world: World) -> None:
     [lease] = await world.store.work.claim("decide", 1, world.clock.now(), 15_000)
     await world.pipeline.step(lease)
     world.clock.advance(1)
-    await world.pipeline.consent(
-        world.project, "ada", category="general", channel=Channel.PUSH, granted=False, source="test"
-    )
+    await world.pipeline.consent(world.project, "ada", [Said("general", Channel.PUSH, granted=False)], source="test")
     await world.work()
     assert world.browser.sent == []
     assert await world.reasons(notification) == {"ada": "opted_out"}
@@ -126,11 +125,9 @@ async def test_an_anonymous_browser_becomes_the_person_and_a_refusal_stays(world
     anonymous = await world.store.users.by_key(world.project.key, claim.user)
     assert anonymous is not None
     await world.pipeline.consent(
-        world.project, anonymous.user_id, category="general", channel=Channel.PUSH, granted=False, source="sdk_prompt"
+        world.project, anonymous.user_id, [Said("general", Channel.PUSH, granted=False)], source="sdk_prompt"
     )
-    await world.pipeline.consent(
-        world.project, "ada", category="general", channel=Channel.PUSH, granted=True, source="api"
-    )
+    await world.pipeline.consent(world.project, "ada", [Said("general", Channel.PUSH, granted=True)], source="api")
     await world.pipeline.merge(world.project, anonymous, "ada")
     found = await world.store.devices.get(world.project.key, device.id)
     assert found is not None
@@ -180,6 +177,16 @@ async def test_a_device_that_went_to_somebody_else_does_not_show_what_was_meant_
     assert [one.reason for one in await world.deliveries(notification)] == ["device_gone"]
 
 
+async def test_however_many_devices_are_named_each_gets_its_message(world: World) -> None:
+    devices = [await world.subscribe(f"user-{number}") for number in range(1_001)]
+    notification = await world.pipeline.notify(
+        world.project, Message(title="Hi"), Audience(devices=[device.id for device in devices])
+    )
+    await world.work()
+    assert set((await world.reasons(notification)).values()) == {"send"}
+    assert len(world.browser.sent) == 1_001
+
+
 async def test_only_an_anonymous_person_merges(world: World) -> None:
     await world.subscribe("ada")
     ada = await world.store.users.get(world.project.key, "ada")
@@ -208,6 +215,9 @@ async def test_a_dry_run_tells_all_and_does_nothing(world: World) -> None:
         ({"title": "x", "category": "nope"}, ["category"]),
         ({"title": "x", "template": "nope"}, ["template"]),
         ({"title": "{% for i in range(100000) %}x{% endfor %}", "body": "{{ data.no }}"}, ["title", "body"]),
+        ({"title": "{% for i in range(10000000) %}x{% endfor %}", "body": "{{ 1 / 0 }}"}, ["title", "body"]),
+        ({"title": "x", "image": "{{ data.picture }}", "data": {"picture": "javascript:x()"}}, ["image"]),
+        ({"title": "x", "actions": [{"id": "a", "title": "A", "icon": "{{ data.no }}"}]}, ["actions[0].icon"]),
     ],
 )
 async def test_a_message_that_fits_nobody_is_refused_by_its_fields(world: World, message: dict, fields: list) -> None:
@@ -252,3 +262,20 @@ def test_a_no_counts_unless_the_switch_is_locked_and_a_yes_always(
         assert (reason is None) == (settings.marketing_consent == "opt_out")
     else:
         assert (reason is None) == (category.default is not False)
+
+
+async def test_answers_given_together_are_kept_all_or_none(world: World) -> None:
+    said = [Said("general", None, granted=False), Said("nope", None, granted=True)]
+    with pytest.raises(InvalidRequest):
+        await world.pipeline.consent(world.project, "ada", said, source="test")
+    assert await world.store.users.get(world.project.key, "ada") is None
+    await world.define("categories", name="offers", channels=["push"], **{"class": "marketing"})
+    said[1] = Said("offers", Channel.PUSH, granted=True)
+    await world.pipeline.consent(world.project, "ada", said, source="test", wording="Shall we?")
+    ada = await world.store.users.get(world.project.key, "ada")
+    assert ada is not None
+    ledger = await world.store.consents.of_user(world.project.key, ada.key)
+    assert {(line.category, line.granted, line.wording) for line in ledger} == {
+        ("general", False, "Shall we?"),
+        ("offers", True, "Shall we?"),
+    }

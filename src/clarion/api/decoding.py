@@ -19,7 +19,17 @@ _PATTERN = re.compile(r"^Expected `str` matching regex (?P<pattern>.*)$", re.DOT
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 BODY = "body"
 """The field of an error about the whole."""
-_JSON_TYPES = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list"}
+_LENGTH = re.compile(r"(?P<kind>`\w+`) of length (?P<bound><=|>=) (?P<count>\d+)")
+_BOUNDS = {"<=": "at most", ">=": "at least"}
+_PARTS = {"str": "character", "array": "item", "object": "entry"}
+_JSON_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 _TOO_DEEP = f"must not be nested deeper than {MAX_DEPTH} levels"
 
 
@@ -122,11 +132,23 @@ def _say(words: str, root: inspect.Type, path: str) -> str:
         return hint or words
     if words.startswith(("Invalid enum value", "Invalid value")):
         allowed = sorted({value for place in _at(root, path) for value in _values(place)})
-        return f"must be one of {', '.join(allowed)}" if allowed else words
+        return f"must be {'one of ' if allowed[1:] else ''}{', '.join(allowed)}" if allowed else words
     if words == "Expected `datetime` with a timezone component" or words.startswith("Invalid RFC3339"):
         return "must be a time in RFC 3339 with a zone, such as 2026-11-22T17:00:00Z"
-    plain = re.sub(r"`([^`]*)`", lambda kind: _kinds(kind[1]), words)
-    return plain.replace("Expected", "must be", 1)
+    return plainly(words)
+
+
+def plainly(words: str) -> str:
+    """Words of msgspec about a type or a bound, as people say them: "must be a list of at most 1000 items"."""
+    sized = _LENGTH.sub(_size, words)
+    return re.sub(r"`([^`]*)`", lambda kind: _kinds(kind[1]), sized).replace("Expected", "must be", 1)
+
+
+def _size(found: re.Match[str]) -> str:
+    kind, count = found["kind"], found["count"]
+    part = _PARTS.get(kind.strip("`"), "byte")
+    several = part if count == "1" else f"{part.removesuffix('y')}ies" if part.endswith("y") else f"{part}s"
+    return f"{kind} of {_BOUNDS[found['bound']]} {count} {several}"
 
 
 def _kinds(names: str) -> str:

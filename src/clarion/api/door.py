@@ -23,7 +23,11 @@ CALLER = "clarion.caller"
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """What a route asks of its callers. `limit`: bytes of the body; `bounded`: refused while too much work waits."""
+    """What a route asks of its callers.
+
+    `limit`: bytes of the body; `bounded`: refused while too much work waits; `any_query`: people follow it as a link,
+    to which mail programs and counters add parameters of their own.
+    """
 
     key: KeyKind | None
     scope: KeyScope | None = None
@@ -31,6 +35,7 @@ class Access:
     creates: bool = False
     bounded: bool = False
     media: tuple[bytes, ...] = ()
+    any_query: bool = False
 
 
 def server(scope: KeyScope, **more: Any) -> dict[str, Any]:

@@ -53,6 +53,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_automation": _AUTOMATION,
     "put_project": {"name": "Shop", "allowed_origins": ["https://shop.example"], "default_timezone": "Europe/Vienna"},
     "create_key": {"kind": "server", "name": "order service", "scopes": ["send"]},
+    "replace_key": {"name": "order service", "scopes": ["send", "read"]},
     "put_broadcast": {"version": "2026-11-22"},
     "put_preferences": {"category": "general", "channel": "push", "granted": False},
     "ingest_events": {"user_id": "u1", **_EVENT},

@@ -79,7 +79,7 @@ class Front:
                 raise
             answer = self._problems.answer(error)
             self._metrics.count("refused", answer.status)
-            await write(send, answer, sender.more)
+            await write(sender, answer)
 
     def _mounted(self, path: str) -> App | None:
         for prefix, app in self._mounts:

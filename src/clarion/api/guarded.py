@@ -28,7 +28,8 @@ class Guarded:
         headers, door = dict(scope["headers"]), scope[DESK].door
         caller = await door.admit(access, scope, headers)
         scope["path_params"] = {name: slashes(value) for name, value in scope["path_params"].items()}
-        _check_query(scope, handler.parsed_fn_signature.parameters)
+        if not access.any_query:
+            _check_query(scope, handler.parsed_fn_signature.parameters)
         if scope["method"] not in _WITH_BODY:
             await self._app(scope, receive, send)
             return

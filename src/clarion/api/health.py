@@ -1,8 +1,12 @@
 """Whether this process can do its work."""
 
+import logging
+
 from clarion.api.services import Services
 from clarion.errors import FieldError, Unavailable
 from clarion.model import Millis
+
+log = logging.getLogger(__name__)
 
 _MEMORY_MS = 1_000
 
@@ -28,7 +32,9 @@ class HealthCheck:
         try:
             await self._checks[name]()
         except Unavailable as error:
+            log.warning("%s does not work: %s", name, error)
             return FieldError(name, error.detail)
-        except Exception:  # noqa: BLE001 - whatever it is, this part does not work; its words may hold secrets
+        except Exception:  # whatever it is, this part does not work; its words are for the log alone
+            log.exception("%s does not work", name)
             return FieldError(name, "does not work")
         return None

@@ -123,7 +123,7 @@ def check_json(headers: dict[bytes, bytes], also: tuple[bytes, ...] = ()) -> Non
 
 
 def client_of(scope: Scope) -> str:
-    """The caller's address; behind a proxy it is the proxy's, unless uvicorn is told to believe its headers."""
+    """The caller's address. Behind one of `trusted_proxies`: the last in X-Forwarded-For that is none of them."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 

@@ -8,7 +8,7 @@ from clarion.api.auth import Caller
 from clarion.api.http import Answer, Header
 from clarion.crypto.sealing import SealBroken, Sealer
 from clarion.errors import Conflict, IdempotencyInProgress, IdempotencyMismatch, InvalidRequest, Unavailable
-from clarion.model import Key
+from clarion.model import DAY_MS, Key, Millis
 from clarion.ports import Clock, SavedAnswer
 from clarion.ports import Idempotency as SavedAnswers
 
@@ -83,6 +83,20 @@ class Idempotency:
             raise Conflict("Idempotency-Key: it was used before, and its answer can no longer be read") from None
         plain = Answer(known.status, body)
         return Answer(plain.status, body, (*plain.headers, REPLAYED))
+
+
+def repeatable_ids(side: str, key: bytes, now: Millis) -> tuple[str, str]:
+    """The id of what a request with this key makes today, and the one that it would have had yesterday.
+
+    A repetition after a crash, of which no answer was kept, finds what the first attempt made by its id. Answers are
+    kept for a day; the day in the id lets the key make something new after that. `side`: the kind of the caller's key.
+    """
+    today = now // DAY_MS
+    ids = (
+        hashlib.blake2b(f"{side}:".encode() + key + f":{day}".encode(), digest_size=16) for day in (today, today - 1)
+    )
+    first, second = (id.hexdigest() for id in ids)
+    return first, second
 
 
 def _checked(key: bytes) -> str:

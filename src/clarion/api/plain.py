@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from clarion.api import batches
 from clarion.api.answers.sending import BatchAnswer
 from clarion.api.auth import Caller
@@ -20,9 +22,12 @@ from clarion.api.http import (
     Scope,
     Send,
     check_json,
+    header,
     read_body,
     write,
 )
+from clarion.api.idempotency import HEADER as IDEMPOTENCY_KEY
+from clarion.api.idempotency import repeatable_ids
 from clarion.api.identity import Identity, Visitor
 from clarion.api.schemas import (
     EventBatch,
@@ -35,7 +40,7 @@ from clarion.api.schemas import (
 from clarion.api.services import Services
 from clarion.crypto.receipts import ReceiptExpired, ReceiptForged
 from clarion.errors import InvalidRequest
-from clarion.model import Event, Receipt
+from clarion.model import Event, Millis, Receipt
 
 BATCH_LIMIT = 8 * MIB
 
@@ -165,9 +170,10 @@ def _server_events(services: Services) -> Handle:
     def make(body: EventBody) -> Event:
         return _event(body, body.user_id, now())
 
-    async def handle(_scope: Scope, caller: Caller | None, body: bytes) -> Answer:
+    async def handle(scope: Scope, caller: Caller | None, body: bytes) -> Answer:
         assert caller is not None
         events, errors = bodies.read(body, make)
+        events = _repeatable(events, caller, header(scope, IDEMPOTENCY_KEY), now())
         return batches.answer(await services.pipeline.ingest(caller.project, events) if events else (), errors)
 
     return handle
@@ -181,6 +187,7 @@ def _sdk_events(services: Services, identity: Identity) -> Handle:
         person = await Visitor(identity, caller.project, scope).named()
         now = services.clock.now()
         events, errors = bodies.read(body, lambda item: _event(item, person.user_id, now))
+        events = _repeatable(events, caller, header(scope, IDEMPOTENCY_KEY), now)
         new = await services.pipeline.ingest(caller.project, events) if events else ()
         return batches.answer(new, errors)
 
@@ -195,6 +202,17 @@ def _event(body: SdkEventBody, user_id: str, now: int) -> Event:
         occurred_at=now if body.occurred_at is None else millis(body.occurred_at, "occurred_at"),
         id=body.id,
     )
+
+
+def _repeatable(events: list[Event], caller: Caller, key: bytes | None, now: Millis) -> list[Event]:
+    """Under an Idempotency-Key events without an id get one of it, so that a repetition after a crash counts once."""
+    if key is None:
+        return events
+    made, _ = repeatable_ids(caller.key.kind, key, now)
+    return [
+        event if event.id is not None else msgspec.structs.replace(event, id=f"{made}.{place}")
+        for place, event in enumerate(events)
+    ]
 
 
 def _receipts(services: Services) -> Handle:

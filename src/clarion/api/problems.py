@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import msgspec
 from litestar.exceptions import HTTPException
 
+from clarion.api.decoding import plainly
 from clarion.api.http import PLAIN_HEADERS, Answer, Header, MethodNotAllowed, UnsupportedMediaType
 from clarion.errors import (
     ClarionError,
@@ -115,8 +116,7 @@ def _of_framework(error: HTTPException) -> ClarionError:
         case 404:
             return NotFound("there is nothing at this path")
         case 405:
-            allow = (error.headers or {}).get("allow", "")
-            return MethodNotAllowed(", ".join(sorted(set(allow.split(", ")) - {"OPTIONS"})))
+            return MethodNotAllowed(_allowed((error.headers or {}).get("allow", "")))
         case 400:
             errors = [FieldError(*_parameter(item)) for item in error.extra or [] if isinstance(item, dict)]
             words = "; ".join(f"{field}: {message}" for field, message in errors)
@@ -126,9 +126,14 @@ def _of_framework(error: HTTPException) -> ClarionError:
             return _UNEXPECTED
 
 
+def _allowed(told: str) -> str:
+    """The methods of a path; whoever answers GET answers HEAD, which the framework does not know of."""
+    methods = set(told.split(", ")) - {"OPTIONS"}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+
 def _parameter(item: dict[str, Any]) -> tuple[str, str]:
-    words = str(item.get("message", "is not valid")).replace("`", "").replace("Expected", "must be", 1)
-    return str(item.get("key", "")), words
+    return str(item.get("key", "")), plainly(str(item.get("message", "is not valid")))
 
 
 def not_found() -> NoReturn:

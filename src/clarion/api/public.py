@@ -13,6 +13,7 @@ from clarion.api.registering import registration
 from clarion.api.schemas import AnyDevice, PreferenceBody, PreferencePut, PreferencesPut
 from clarion.api.services import Services
 from clarion.errors import InvalidRequest
+from clarion.journey.permission import Said
 from clarion.model import Project, User
 
 _SOURCE = "sdk_preferences"
@@ -93,16 +94,9 @@ async def put_preferences(
     many = isinstance(data, PreferencesPut)
     switches: list[PreferenceBody] = list(data.preferences) if isinstance(data, PreferencesPut) else [data]
     await _check_switches(services, project, switches, "preferences[{}]." if many else "")
-    for switch in switches:
-        await services.pipeline.consent(
-            project,
-            person.user_id,
-            category=switch.category,
-            channel=switch.channel,
-            granted=switch.granted,
-            source=data.source or _SOURCE,
-            wording=data.wording,
-        )
+    said = [Said(switch.category, switch.channel, switch.granted) for switch in switches]
+    source = data.source or _SOURCE
+    await services.pipeline.consent(project, person.user_id, said, source=source, wording=data.wording)
     return await _preferences(services, project, await visitor.known(person))
 
 

@@ -101,7 +101,7 @@ def check_endpoint(url: str, settings: Settings) -> None:
         return
     if parts.scheme.lower() != "https":
         raise _wrong("must begin with https://")
-    if _is_private(host):
+    if _is_private(host.removesuffix(".")):
         raise _wrong("must not be an address in a private network")
 
 

@@ -38,6 +38,8 @@ from clarion.model import (
 )
 
 MAX_BATCH = 1_000
+MAX_DEVICES = 10_000
+"""That one notification may name; they are all looked up while the caller waits."""
 NOT_YET = "Not in this version yet: anything but null is refused."
 
 
@@ -226,7 +228,7 @@ class AudienceBody(Body, frozen=True, kw_only=True):
     """Who: exactly one of them."""
 
     users: Annotated[list[UserId], Meta(min_length=1)] | None = None
-    devices: Annotated[list[PublicId], Meta(min_length=1)] | None = None
+    devices: Annotated[list[PublicId], Meta(min_length=1, max_length=MAX_DEVICES)] | None = None
     everyone: Literal[True] | None = None
     segment: Annotated[Any, Meta(description=NOT_YET)] = None
     topic: Annotated[Any, Meta(description=NOT_YET)] = None
@@ -329,18 +331,23 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     mandatory_can_be_switched_off: bool | None = None
 
 
-class KeyPost(Body, frozen=True, kw_only=True):
-    """A new key; its text is in the answer and never shown again."""
+class KeyPut(Body, frozen=True, kw_only=True):
+    """What is given is replaced."""
 
-    kind: Literal["server", "public"] = "server"
     name: Word | None = None
     scopes: (
         Annotated[
             list[Literal["*", "read", "send", "write", "admin"]],
-            Meta(min_length=1, max_length=5, description="Of a server key; default: all that the calling key has."),
+            Meta(min_length=1, max_length=5, description="Of a server key; new ones have all of the calling key's."),
         ]
         | None
     ) = None
+
+
+class KeyPost(KeyPut, frozen=True, kw_only=True):
+    """A new key; its text is in the answer and never shown again."""
+
+    kind: Literal["server", "public"] = "server"
 
 
 class BroadcastPut(Body, frozen=True, kw_only=True):

@@ -15,11 +15,12 @@ from clarion.api.pages import Pages, as_response
 from clarion.api.services import Services
 from clarion.crypto.unsubscribe import UnsubscribeExpired, UnsubscribeForged
 from clarion.errors import InvalidRequest, NotFound
+from clarion.journey.permission import Said
 from clarion.journey.rules.consent import locked
 from clarion.model import Project, User
 
 TokenInPath = Annotated[str, PathParameter(min_length=1, max_length=1_024, description="The token from the link.")]
-_ACCESS: dict[str, Any] = {"opt": {"access": Access(key=None)}, "media_type": "text/html"}
+_ACCESS: dict[str, Any] = {"opt": {"access": Access(key=None, any_query=True)}, "media_type": "text/html"}
 _PAGES = Pages()
 
 
@@ -64,9 +65,8 @@ async def unsubscribe(services: FromServices, request: Request[Any, Any, Any], t
         return _always(link)
     # A category that does not exist any more cannot be sent either.
     with contextlib.suppress(InvalidRequest):
-        await services.pipeline.consent(
-            link.project, link.user.user_id, category=link.category, channel=None, granted=False, source="unsubscribe"
-        )
+        said = [Said(link.category, None, granted=False)]
+        await services.pipeline.consent(link.project, link.user.user_id, said, source="unsubscribe")
     return as_response(
         _PAGES.render(
             "small.html",

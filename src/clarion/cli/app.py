@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import typer
 
 from clarion import __version__
-from clarion.cli import table
+from clarion.cli import agent, table
 from clarion.cli.door import Door, Where, opened
 from clarion.cli.problem import Problem, show
 from clarion.cli.settings import load
@@ -30,6 +30,7 @@ project_app = typer.Typer(help="Make projects.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_args_is_help=True)
 app.add_typer(project_app, name="project")
 app.add_typer(keys_app, name="keys")
+app.add_typer(agent.app, name="agent")
 app.add_typer(simulate_app, name="simulate")
 
 _ASK = "Where to do it"
@@ -52,6 +53,13 @@ Port: TypeAlias = Annotated[
 ]
 PushPort: TypeAlias = Annotated[
     int | None, typer.Option(help="Port for devices; 8701 unless set.", metavar="PORT", min=1, max=65535)
+]
+
+Gcm: TypeAlias = Annotated[
+    bool | None, typer.Option("--gcm", help="Also serve unmodified Chromium, which speaks Google's protocol.")
+]
+GcmPort: TypeAlias = Annotated[
+    int | None, typer.Option(help="Port for Chromium; 8702 unless set.", metavar="PORT", min=1, max=65535)
 ]
 
 
@@ -93,17 +101,21 @@ def serve(
     ] = None,
     port: Port = None,
     push_port: PushPort = None,
+    gcm: Gcm = None,
+    gcm_port: GcmPort = None,
     data: Folder = None,
 ) -> None:
     """Run a server: everything in one process, or some of its roles."""
-    settings = load(host=host, port=port, push_port=push_port, data=data)
+    settings = load(host=host, port=port, push_port=push_port, gcm=gcm, gcm_port=gcm_port, data=data)
     from clarion.cli import running  # noqa: PLC0415 - the whole platform
 
     running.serve(settings, role or ["all"])
 
 
 @app.command()
-def demo(data: Folder = None, port: Port = None, push_port: PushPort = None) -> None:
+def demo(
+    data: Folder = None, port: Port = None, push_port: PushPort = None, gcm: Gcm = None, gcm_port: GcmPort = None
+) -> None:
     """Run everything with a small shop, a ready project and a page that shows what happens."""
     # Not the folder that a server of this machine may use, and quiet, so that the banner stays in sight.
     defaults = {
@@ -111,7 +123,7 @@ def demo(data: Folder = None, port: Port = None, push_port: PushPort = None) -> 
         "CLARION_LOG_LEVEL": "warning",
         "CLARION_ALLOW_PRIVATE_ENDPOINTS": "on",
     }
-    settings = load(defaults, port=port, push_port=push_port, data=data)
+    settings = load(defaults, port=port, push_port=push_port, gcm=gcm, gcm_port=gcm_port, data=data)
     from clarion.cli import running  # noqa: PLC0415 - the whole platform
 
     running.serve_demo(settings)

@@ -28,7 +28,7 @@ class Door(Protocol):
         ...
 
     async def keys(self) -> Json:
-        """`GET /v1/keys`."""
+        """`GET /v1/keys`, all pages as one."""
         ...
 
     async def create_key(self, body: Json) -> Json:

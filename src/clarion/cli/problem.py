@@ -22,7 +22,7 @@ class Problem(Exception):
     @classmethod
     def of(cls, error: ClarionError) -> "Problem":
         """An error of ours, which need not have gone over HTTP."""
-        return cls(error.title, error.detail, error.errors)
+        return cls(error.title, str(error), error.errors)
 
 
 class Misuse(Problem):

@@ -59,7 +59,12 @@ class Remote:
         return await self._ask("GET", f"/v1/users/{quote(user_id, safe='')}/story{query}")
 
     async def keys(self) -> Json:
-        return await self._ask("GET", "/v1/keys")
+        first = page = await self._ask("GET", "/v1/keys")
+        items = first["items"]
+        while page["next_cursor"] is not None:
+            page = await self._ask("GET", f"/v1/keys?cursor={quote(page['next_cursor'], safe='')}")
+            items += page["items"]
+        return {**first, "items": items, "next_cursor": None}
 
     async def create_key(self, body: Json) -> Json:
         return await self._ask("POST", "/v1/keys", body)

@@ -1,15 +1,19 @@
 """Running processes: a server with its roles, or the demo."""
 
+import asyncio
 import errno
+import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from types import FrameType
+from typing import Any, NoReturn
 
 import structlog
 from rich.console import Console
 
 from clarion import bootstrap, demo
 from clarion.cli import logs
-from clarion.cli.looping import until_told
 from clarion.cli.problem import Misuse, Problem
 from clarion.config import Settings
 from clarion.errors import ConfigurationError
@@ -24,20 +28,42 @@ def serve(settings: Settings, roles: Iterable[str]) -> None:
     logs.configure(settings)
     _check_ports(settings, devices="gateway" in wanted)
     log = structlog.get_logger("clarion")
-    told = {"http": settings.http_origin} | ({"devices": settings.push_url} if "gateway" in wanted else {})
-    until_told(bootstrap.serve(settings, wanted, lambda: log.info("ready", roles=sorted(wanted), **told)))
+    told = {"http": settings.http_origin}
+    if "gateway" in wanted:
+        told |= {"devices": settings.push_url} | ({"chromium": settings.gcm_url} if settings.gcm else {})
+    _run(bootstrap.serve(settings, wanted, lambda: log.info("ready", roles=sorted(wanted), **told)))
 
 
 def serve_demo(settings: Settings) -> None:
     """The whole system with the shop, until Ctrl+C."""
     logs.configure(settings)
     _check_ports(settings, devices=True)
-    until_told(bootstrap.serve_demo(settings, lambda links: demo.banner(Console(highlight=False), links)))
+    _run(bootstrap.serve_demo(settings, lambda links: demo.banner(Console(highlight=False), links)))
+
+
+def _run(server: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every system
+    except ImportError:
+        run = asyncio.run
+    else:
+        run = uvloop.run
+    # Uvicorn ends at a signal and then raises it again. As an exception it lets everything around the server close in
+    # order, where the system's own handling of SIGTERM would end the process at once.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    with suppress(KeyboardInterrupt):
+        run(server)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _check_ports(settings: Settings, *, devices: bool) -> None:
-    """Both ports before anything starts, so that a taken one is told by the name of its setting."""
+    """All ports before anything starts, so that a taken one is told by the name of its setting."""
     wanted = [("--port", settings.port)] + ([("--push-port", settings.push_port)] if devices else [])
+    wanted += [("--gcm-port", settings.gcm_port)] if devices and settings.gcm else []
     for flag, port in wanted:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from clarion.cli.looping import until_told
 from clarion.cli.problem import Misuse, Problem
 from clarion.testing.simulators import ApnsSimulator, FcmSimulator, Script
 from clarion.testing.simulators.apns import TOPIC
@@ -55,7 +55,7 @@ def apns(options: Options, topics: Sequence[str], *, sandbox: bool, renewal_s: i
         "topic": ", ".join(simulator.topics),
         "environment": environment,
     }
-    until_told(_run(simulator, "apns", told, options))
+    asyncio.run(_run(simulator, "apns", told, options))
 
 
 def fcm(options: Options, project: str | None) -> None:
@@ -63,7 +63,7 @@ def fcm(options: Options, project: str | None) -> None:
     with _checked():
         simulator = FcmSimulator(project=project or PROJECT, **_common(options, "fcm"))
     told = {"service_account": str(simulator.account.file), "project": simulator.project}
-    until_told(_run(simulator, "fcm", told, options))
+    asyncio.run(_run(simulator, "fcm", told, options))
 
 
 @contextmanager
@@ -92,25 +92,33 @@ def _common(options: Options, service: str) -> Common:
 
 
 async def _run(simulator: Simulator, service: str, credential: dict[str, str], options: Options) -> None:
+    told_to_end = _told_to_end()
+    output = _JsonOutput() if options.as_json else _Output()
     try:
-        await simulator.__aenter__()
+        async with simulator:
+            about = {"service": service, "url": simulator.url, "ca_file": str(simulator.ca_file), **credential}
+            output.begin(about)
+            await _watch(simulator, output, told_to_end)
+            output.end(counts(simulator))
     except OSError as error:
         words = os.strerror(error.errno) if error.errno else str(error)
         raise Problem(f"Cannot listen on {options.host} port {options.port}", f"{words} (--host, --port)") from None
-    about = {"service": service, "url": simulator.url, "ca_file": str(simulator.ca_file), **credential}
-    output = _JsonOutput() if options.as_json else _Output()
-    try:
-        output.begin(about)
-        await _watch(simulator, output)
-    finally:
-        output.end(counts(simulator))
-        await simulator.__aexit__(None, None, None)
 
 
-async def _watch(simulator: Simulator, output: "_Output | _JsonOutput") -> None:
+def _told_to_end() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM. As an exception it would hit whatever runs, and a connection would swallow it."""
+    event = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # on Windows Ctrl+C cancels
+            asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+async def _watch(simulator: Simulator, output: "_Output | _JsonOutput", told_to_end: asyncio.Event) -> None:
     before = counts(simulator)
-    while True:
-        await asyncio.sleep(_EVERY_S)
+    while not told_to_end.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(told_to_end.wait(), _EVERY_S)
         now = counts(simulator)
         if now["requests"] != before["requests"]:
             output.second(now, before)

@@ -47,12 +47,12 @@ def print_keys(answer: Json) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("Id", "Kind", "Name", "Ends in", "Scopes", "Created", "State"):
         table.add_column(column, no_wrap=column != "Name")
-    for key in answer["items"]:
+    for key in _shown(answer["items"]):
         revoked = key["revoked_at"]
         table.add_row(
             key["id"],
             key["kind"],
-            key["name"],
+            Text(key["name"]),
             "…" + key["hint"],
             " ".join(key["scopes"]),
             _local(key["created_at"]).strftime("%Y-%m-%d"),
@@ -70,7 +70,7 @@ def print_sent(answer: Json, user_id: str) -> None:
 
 def print_story(answer: Json) -> None:
     """A person's story as a timeline, days apart, with the gates of each decision."""
-    chapters = answer["chapters"]
+    chapters = _shown(answer["chapters"])
     if not chapters:
         _print(Text(f"Nothing happened with {answer['user_id']} yet.", "dim"))
         return
@@ -93,6 +93,19 @@ def print_story(answer: Json) -> None:
         ),
         table,
     )
+
+
+def _shown(value: Any) -> Any:
+    """The same without control characters: what pages and devices told must not command the terminal."""
+    match value:
+        case str():
+            return value if value.isprintable() else "".join(each if each.isprintable() else "·" for each in value)
+        case list():
+            return [_shown(each) for each in value]
+        case dict():
+            return {_shown(name): _shown(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def _told(chapter: Json) -> Group:

@@ -3,7 +3,7 @@
 from binascii import a2b_base64, b2a_base64
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = str.maketrans("-_", "+/")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
 def encode(data: bytes) -> str:
@@ -16,8 +16,9 @@ def decode(text: str) -> bytes:
 
     Raises ValueError for any other character, white space included.
     """
-    bare = text.rstrip("=").translate(_FROM_URL)
-    return a2b_base64(bare + "=" * (-len(bare) % 4), strict_mode=True)
+    # As bytes, whose translate is one pass over a table: that of text costs ten times as much.
+    bare = text.rstrip("=").encode("ascii").translate(_FROM_URL)
+    return a2b_base64(bare + b"=" * (-len(bare) % 4), strict_mode=True)
 
 
 def decode_exact(text: str) -> bytes:

@@ -19,7 +19,7 @@ _ID_SIZE = 16
 
 
 class Endpoint(NamedTuple):
-    """A device (`uaid`) and channel (`chid`), 16 bytes each, and for v2 the hash of the one VAPID key that may send."""
+    """A device (`uaid`) and channel (`chid`), 16 bytes each; the hash of the VAPID key that alone may send, if any."""
 
     uaid: bytes
     chid: bytes
@@ -47,6 +47,10 @@ class EndpointTokens:
     def make_v2(self, uaid: bytes, chid: bytes, vapid_public: bytes) -> str:
         """A token for the sender who holds this VAPID key (65-byte point), 107 characters."""
         return self._make("v2", uaid, chid, vapid_hash(vapid_public))
+
+    def make_gcm(self, uaid: bytes, chid: bytes, vapid_public: bytes) -> str:
+        """`make_v2` for a channel of a Chromium, whose address has another form."""
+        return self._make("gcm", uaid, chid, vapid_hash(vapid_public))
 
     def read(self, version: str, token: str) -> Endpoint | None:
         """What a token names, or None when we did not make it for this version. Never raises."""

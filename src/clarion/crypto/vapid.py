@@ -1,6 +1,7 @@
 """Who is sending (RFC 8292, VAPID): signs our pushes to every push service, and checks those that come to ours."""
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -76,20 +77,23 @@ class Vapid:
 class VapidVerifier:
     """Checks the `Authorization` of pushes that come to our own endpoint. A verified token is remembered."""
 
-    def __init__(self, origin: str, capacity: int = 10_000) -> None:
+    def __init__(self, origin: str, capacity: int = 10_000, also: Sequence[str] = ()) -> None:
+        """`also`: other origins under which senders know this endpoint."""
         self._origin = origin_of(origin)
-        self._verified: Bounded[tuple[str, str], tuple[bytes, float]] = Bounded(capacity)
+        self._origins = {self._origin, *also}
+        self._verified: Bounded[tuple[str | None, str | None], tuple[bytes, float]] = Bounded(capacity)
 
     def verify(self, authorization: str | None, crypto_key: str | None, now_ms: int) -> bytes:
         """The sender's public key (65 bytes). `crypto_key` is the header of that name, for drafts before RFC 8292.
 
         Raises VapidError.
         """
-        credentials = _credentials(authorization, crypto_key)
-        known = self._verified.get(credentials)
+        # What else is in Crypto-Key is new with each message.
+        draft_key = _parameters(crypto_key).get("p256ecdsa") if crypto_key else None
+        known = self._verified.get((authorization, draft_key))
         if known is None:
-            known = self._check(*credentials)
-            self._verified.put(credentials, known)
+            known = self._check(*_credentials(authorization, draft_key))
+            self._verified.put((authorization, draft_key), known)
         public, expires_s = known
         _check_expiry(expires_s, now_ms)
         return public
@@ -109,7 +113,7 @@ class VapidVerifier:
 
     def _check_audience(self, audience: Any) -> None:
         named = audience if isinstance(audience, list) else [audience]
-        if not any(isinstance(each, str) and _same_origin(each, self._origin) for each in named):
+        if not any(isinstance(each, str) and _origin_in(each, self._origins) for each in named):
             raise VapidError("audience", f"VAPID token: aud must be {self._origin}")
 
 
@@ -121,11 +125,11 @@ def _mint(origin: str, private: bytes, now_ms: int, subject: str) -> str:
     return f"vapid t={token},k={base64url.encode(point_of(key))}"
 
 
-def _credentials(authorization: str | None, crypto_key: str | None) -> tuple[str, str]:
+def _credentials(authorization: str | None, draft_key: str | None) -> tuple[str, str]:
     """Token and key of the headers: RFC 8292 §3, or its drafts with the key in `Crypto-Key`."""
     if not authorization:
         raise VapidError("missing", "Authorization: must be `vapid t=<token>,k=<public key>`")
-    if len(authorization) + len(crypto_key or "") > _MAX_HEADER:
+    if len(authorization) + len(draft_key or "") > _MAX_HEADER:
         raise VapidError("malformed", f"Authorization and Crypto-Key: at most {_MAX_HEADER} characters together")
     scheme, _, rest = authorization.strip().partition(" ")
     match scheme.lower():
@@ -133,7 +137,7 @@ def _credentials(authorization: str | None, crypto_key: str | None) -> tuple[str
             parameters = _parameters(rest)
             token, key_text = parameters.get("t"), parameters.get("k")
         case "webpush" | "bearer":
-            token, key_text = rest.strip(), _parameters(crypto_key or "").get("p256ecdsa")
+            token, key_text = rest.strip(), draft_key
         case _:
             raise VapidError("malformed", "Authorization: the scheme must be vapid, WebPush or Bearer")
     if not token:
@@ -165,8 +169,8 @@ def _check_expiry(expires_s: float, now_ms: int) -> None:
         raise VapidError("too_far", "VAPID token: exp must be at most 24 hours ahead")
 
 
-def _same_origin(url: str, origin: str) -> bool:
+def _origin_in(url: str, origins: Collection[str]) -> bool:
     try:
-        return origin_of(url) == origin
+        return origin_of(url) in origins
     except ValueError:
         return False

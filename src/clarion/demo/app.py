@@ -13,9 +13,9 @@ from clarion.demo import data, visitors
 from clarion.demo.live import Story, stream
 from clarion.demo.rendering import Pages, assets
 from clarion.demo.services import Services
-from clarion.demo.telling import WAY
 from clarion.demo.web import Answer, Receive, Request, Scope, Send
 from clarion.errors import ClarionError, InvalidRequest, NotFound, Unavailable
+from clarion.journey.story import WAY
 from clarion.model import Event, Json, Project
 
 POLL_S = 0.5

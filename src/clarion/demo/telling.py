@@ -7,10 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.demo.words import entry
-from clarion.journey.story import Chapter
+from clarion.journey.story import WAY, Chapter
 from clarion.model import Event, Millis, Notification
 
-WAY = ("permission", "registration", "trigger", "audience", "decide", "compose", "deliver", "display", "learn")
 _GROUNDS = ("permission", "registration")
 MOST_JOURNEYS = 12
 

@@ -6,6 +6,7 @@ from itertools import islice
 
 import structlog
 
+from clarion.errors import Unavailable
 from clarion.gateway.tasks import Tasks
 from clarion.model import Key
 from clarion.ports import PushStore
@@ -13,6 +14,7 @@ from clarion.ports import PushStore
 log = structlog.get_logger(__name__)
 
 _ROUND = 1_000  # devices; what comes while one round is written goes into the next
+_PAUSE_S = 0.005  # between rounds that are not full: a few large ones cost less than many small ones
 
 
 class Acknowledgements:
@@ -23,6 +25,7 @@ class Acknowledgements:
         self._tasks = tasks
         self._waiting: dict[Key, list[Key]] = {}
         self._writing: dict[Key, list[Key]] = {}
+        self._lost: set[Key] = set()
         self._round_done: asyncio.Future[None] | None = None
 
     def add(self, device: Key, keys: Sequence[Key]) -> None:
@@ -32,25 +35,42 @@ class Acknowledgements:
             self._round_done = asyncio.get_running_loop().create_future()
             self._tasks.start(self._write())
 
+    def under_way(self, device: Key) -> bool:
+        """Whether something that was added for this device is not written yet."""
+        return device in self._waiting or device in self._writing
+
+    def written(self, device: Key) -> bool:
+        """Whether all that was added for this device since its last `forgive` is in the store."""
+        return not self.under_way(device) and device not in self._lost
+
+    def forgive(self, device: Key) -> None:
+        """The device's connection has ended: what was lost on it is nobody's any more."""
+        self._lost.discard(device)
+
     async def settle(self, device: Key) -> None:
         """Until everything that was added for this device is written."""
-        while self._round_done is not None and (device in self._waiting or device in self._writing):
+        while self._round_done is not None and self.under_way(device):
             await asyncio.shield(self._round_done)
 
     async def _write(self) -> None:
         while self._round_done is not None:
             self._writing = {device: self._waiting.pop(device) for device in list(islice(self._waiting, _ROUND))}
-            results = await asyncio.gather(
-                *(self._store.acknowledge(device, keys) for device, keys in self._writing.items()),
-                return_exceptions=True,
-            )
+            own = [(device, key) for device, keys in self._writing.items() for key in keys]
+            try:
+                await self._acknowledge(own)
+            except Exception as error:  # noqa: BLE001 - the devices are told, and get the messages again
+                log.error("acks_not_written", devices=len(self._writing), error=str(error))  # noqa: TRY400 - one line
+                self._lost.update(self._writing)
             self._writing = {}
-            _report([result for result in results if isinstance(result, BaseException)])
-            done = self._round_done
-            self._round_done = asyncio.get_running_loop().create_future() if self._waiting else None
+            done, self._round_done = self._round_done, asyncio.get_running_loop().create_future()
             done.set_result(None)
+            if len(self._waiting) < _ROUND:
+                await asyncio.sleep(_PAUSE_S)
+            if not self._waiting:
+                self._round_done = None
 
-
-def _report(failures: list[BaseException]) -> None:
-    if failures:
-        log.error("acks_not_written", devices=len(failures), error=str(failures[0]))
+    async def _acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        try:
+            await self._store.acknowledge(own)
+        except Unavailable:  # of a connection that broke: the store's next one is new
+            await self._store.acknowledge(own)

@@ -28,7 +28,10 @@ _PREFLIGHT_MAX_AGE_S = b"86400"
 
 
 class EndpointApp:
-    """`/wpush/{v1|v2}/{token}` and `/m/{id}`, for any origin. Reads `raw_path`, so it may be mounted anywhere."""
+    """`/wpush/{v1|v2}/{token}`, `/fcm/send/{token}` and `/m/{id}`, for any origin.
+
+    Reads `raw_path`, so it may be mounted anywhere.
+    """
 
     def __init__(self, endpoint: PushEndpoint) -> None:
         self._endpoint = endpoint
@@ -41,7 +44,7 @@ class EndpointApp:
         if body is None:
             return
         try:
-            [response] = await self._endpoint.accept([_request(scope, body)], address_of(scope))
+            response = await self._endpoint.accept_one(_request(scope, body), address_of(scope))
         except Exception:
             log.exception("push_endpoint_failed")
             response = answer(not_stored(None))

@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
+from clarion.errors import Unavailable
 from clarion.gateway.registry import Claimant, Registry
 from clarion.ports import Bus, Clock, PushStore
 from clarion.wire.autopush import Broadcasts as Answer
@@ -18,6 +19,7 @@ MAX_ID = 100
 """Characters of a broadcast's id."""
 _MOST_FOLLOWED = 16  # by one device
 _MOST_SHARED = 1_000
+_LOOK_AGAIN_S = 1.0
 _AT_ONCE = 500  # sessions told before the loop may do something else
 
 
@@ -73,9 +75,18 @@ class Broadcasts(Generic[S]):
         return {**answer, "errors": dict.fromkeys(missing, "Broadcast not found")} if missing else answer
 
     async def _look(self, _: bytes) -> None:
-        changed = await self._changes()
-        if not changed:
-            return
+        """Until it has seen: nobody says a second time that there is something new."""
+        while True:
+            try:
+                changed = await self._changes()
+                break
+            except Unavailable as error:
+                log.warning("broadcasts_not_read", error=error.detail)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        if changed:
+            await self._tell(changed)
+
+    async def _tell(self, changed: Mapping[str, str]) -> None:
         for count, session in enumerate(list(self._registry), 1):
             session.announce(changed)
             if count % _AT_ONCE == 0:

@@ -57,29 +57,41 @@ class Discovery(NamedTuple):
 class Extractor:
     """What is valid here: tokens that we made, audiences that name us, message ids that we signed."""
 
-    def __init__(self, tokens: EndpointTokens, vapid: VapidVerifier, signer: Signer) -> None:
+    def __init__(
+        self, tokens: EndpointTokens, vapid: VapidVerifier, signer: Signer, at_google: VapidVerifier | None = None
+    ) -> None:
+        """`at_google`: for the addresses that Chromium gives out, which name Google's hosts."""
         self._tokens = tokens
         self._vapid = vapid
+        self._at_google = at_google or vapid
         self._signer = signer
         self._sign = signer.signer_for(MESSAGE_PURPOSE)
 
     def extract(self, request: HttpRequest, path: str, now: Millis) -> Push | Cancel | Discovery:
         """Raises Refused."""
         match path.split("/"):
-            case ["", "wpush", version, token]:
-                endpoint = self._tokens.read(version, token)
-                if endpoint is None:
-                    raise Refused(Errno.NO_TOKEN, "the token in the path is not one that this server made")
+            case ["", "wpush", ("v1" | "v2") as version, token]:
+                endpoint = self._read(version, token)
                 if request.method == "GET":
                     return Discovery()
                 _allow(request, "POST", "GET")
-                return self._push(request, endpoint, now)
+                return self._push(request, endpoint, self._vapid, now)
+            case ["", "fcm", "send", token]:
+                endpoint = self._read("gcm", token)
+                _allow(request, "POST")
+                return self._push(request, endpoint, self._at_google, now)
             case ["", "m", message_id]:
                 _allow(request, "DELETE")
                 return self._cancel(message_id)
         raise Refused(Errno.NO_TOKEN, "there is nothing here; a push endpoint is /wpush/{v1|v2}/{token}")
 
-    def _push(self, request: HttpRequest, endpoint: Endpoint, now: Millis) -> Push:
+    def _read(self, version: str, token: str) -> Endpoint:
+        endpoint = self._tokens.read(version, token)
+        if endpoint is None:
+            raise Refused(Errno.NO_TOKEN, "the token in the path is not one that this server made")
+        return endpoint
+
+    def _push(self, request: HttpRequest, endpoint: Endpoint, vapid: VapidVerifier, now: Millis) -> Push:
         if len(request.body) > MAX_BODY:
             raise Refused(Errno.TOO_LARGE, f"the body must have at most {MAX_BODY} bytes")
         headers = {name.lower(): value.strip() for name, value in request.headers.items()}
@@ -92,20 +104,8 @@ class Extractor:
             data=request.body,
             source=request.id,
         )
-        self._check_sender(headers, endpoint, now)
+        _check_sender(headers, endpoint, vapid, now)
         return push
-
-    def _check_sender(self, headers: Mapping[str, str], endpoint: Endpoint, now: Millis) -> None:
-        """A subscription made with a key takes messages of that key only; else a sender who gives a name proves it."""
-        authorization = headers.get("authorization")
-        if endpoint.vapid_hash is None and authorization is None:
-            return
-        try:
-            public = self._vapid.verify(authorization, headers.get("crypto-key"), now)
-        except VapidError as error:
-            raise Refused(Errno.VAPID, str(error)) from error
-        if endpoint.vapid_hash is not None and not hmac.compare_digest(vapid_hash(public), endpoint.vapid_hash):
-            raise Refused(Errno.VAPID, "Authorization: the subscription was made with another VAPID key")
 
     def message_id(self, key: Key, channel: Key) -> str:
         """The end of a message's `Location`; only who has it can take the message back."""
@@ -116,6 +116,19 @@ class Extractor:
         if named is None:
             raise Refused(Errno.NO_TOKEN, "the message id in the path is not one that this server made")
         return Cancel(int.from_bytes(named[:_KEY_BYTES]), int.from_bytes(named[_KEY_BYTES:]))
+
+
+def _check_sender(headers: Mapping[str, str], endpoint: Endpoint, vapid: VapidVerifier, now: Millis) -> None:
+    """A subscription made with a key takes messages of that key only; else a sender who gives a name proves it."""
+    authorization = headers.get("authorization")
+    if endpoint.vapid_hash is None and authorization is None:
+        return
+    try:
+        public = vapid.verify(authorization, headers.get("crypto-key"), now)
+    except VapidError as error:
+        raise Refused(Errno.VAPID, str(error)) from error
+    if endpoint.vapid_hash is not None and not hmac.compare_digest(vapid_hash(public), endpoint.vapid_hash):
+        raise Refused(Errno.VAPID, "Authorization: the subscription was made with another VAPID key")
 
 
 def _allow(request: HttpRequest, *methods: str) -> None:

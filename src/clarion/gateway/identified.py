@@ -55,6 +55,10 @@ class Outlet(Protocol):
     """The socket, as a session sees it. What is sent after `close` is dropped."""
 
     def send(self, message: ServerMessage) -> None: ...
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        """Send a push message; `key` when it is stored, and to be acknowledged."""
+        ...
+
     def close(self, code: CloseCode, reason: str) -> None: ...
     def has_room(self) -> bool:
         """False while the device reads too slowly: what can wait in the store must wait there."""
@@ -88,15 +92,22 @@ class Identified:
     )
 
     def __init__(
-        self, node: Node, outlet: Outlet, uaid: bytes, device: Key | None, broadcasts: Mapping[str, str]
+        self,
+        node: Node,
+        outlet: Outlet,
+        uaid: bytes,
+        device: Key | None,
+        broadcasts: Mapping[str, str],
+        limit: int | None,
     ) -> None:
+        """`limit`: how many messages may have waited for it; None where it could not come back as another device."""
         self._node = node
         self._outlet = outlet
         self._uaid = uaid
         self._device = device
         self._outstanding: set[Key] | None = None  # sent on this connection, stored, not acknowledged
         self._draining = device is not None
-        self._allowance = node.message_limit if device is not None else None  # left of what waited when it connected
+        self._allowance = limit if device is not None else None  # left of what waited when it connected
         self._pinged_at: int | None = None
         self._broadcasts = node.broadcasts.followed(broadcasts) if broadcasts else None
         self._least = Urgency.VERY_LOW  # what is less urgent waits in the store
@@ -106,6 +117,11 @@ class Identified:
     def direct(self) -> bool:
         """No drain is under way."""
         return not self._draining
+
+    @property
+    def settled(self) -> bool:
+        """Whether all acks are in the store."""
+        return self._device is None or self._node.acks.written(self._device)
 
     # --- what the device says ---
 
@@ -127,9 +143,14 @@ class Identified:
         return False
 
     async def command(self, message: Register | Unregister) -> None:
-        """Handle and answer what the store must do. Raises Disconnect for a malformed channelID."""
+        """Handle and answer what the store must do. Raises Disconnect for a malformed channelID.
+
+        The answer says too that what was acknowledged before is written: no crash brings it again.
+        """
         if not is_channel_id(message.channel_id):
             raise Disconnect(CloseCode.ERROR, "channelID: must be a UUID in lowercase with dashes")
+        if self._device is not None:
+            await self._node.acks.settle(self._device)
         if isinstance(message, Register):
             status, endpoint = await self._register(message)
             self._outlet.send(Registered(channel_id=message.channel_id, status=status, push_endpoint=endpoint))
@@ -243,15 +264,20 @@ class Identified:
         """What waits and was not sent on this connection; acks that are on their way count."""
         node = self._node
         await node.acks.settle(device)
-        # As of now: what is acknowledged during the read may be in its answer.
-        sent = frozenset(self._outstanding or ())
-        waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), self._least)
+        if not node.acks.written(device):
+            # The store would give it again what it has acknowledged. It comes back, and a Chromium names it once more.
+            raise Unavailable("acknowledgements could not be written")
+        least = None
+        while least is not self._least:  # else what it has just said it does not want would be sent after the answer
+            least = self._least
+            # As of now: what is acknowledged during the read may be in its answer.
+            sent = frozenset(self._outstanding or ())
+            waiting = await node.store.waiting(device, 0, limit + len(sent), node.clock.now(), least)
         new = [(each.key, each) for each in waiting if each.key is not None and each.key not in sent]
         return new[:limit]
 
     async def _reset(self, device: Key) -> None:
         metrics.RESETS.inc()
-        log.info("device_reset", device=device, limit=self._node.message_limit)
         self._device = None
         await self._node.store.forget(device)
         raise Disconnect(CloseCode.UAID_RESET, "too many messages were waiting")
@@ -270,7 +296,7 @@ class Identified:
         """Send a message that is not stored, unless the device reads too slowly or wants only what is more urgent."""
         if not self._outlet.has_room() or not self._wants(message):
             return False
-        self._outlet.send(_notification(message, uuid4().hex))
+        self._outlet.push(message, None)
         metrics.DELIVERED_INSTANT.inc()
         return True
 
@@ -278,15 +304,20 @@ class Identified:
         if self._outstanding is None:
             self._outstanding = set()
         self._outstanding.add(key)
-        self._outlet.send(_notification(message, str(key)))
+        self._outlet.push(message, key)
 
     async def leave(self) -> None:
         """Note that this node holds the device no more."""
         if self._device is not None:
+            # First its acks: what gets lost of them must not be held against the next connection.
+            await self._node.acks.settle(self._device)
+            self._node.acks.forgive(self._device)
             await self._node.store.gone(self._device, self._node.id)
 
 
-def _notification(message: PushMessage, version: str) -> Notification:
+def notification(message: PushMessage, key: Key | None) -> Notification:
+    """A message as autopush tells it. The version of one that is not stored is nobody's key."""
+    version = uuid4().hex if key is None else str(key)
     if not message.data:
         return Notification(channel_id=message.channel_id, version=version)
     data = base64url.encode(message.data)

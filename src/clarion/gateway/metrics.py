@@ -8,6 +8,7 @@ from clarion.wire.autopush import AckCode, NackCode
 
 CONNECTIONS: Final = Gauge("clarion_push_connections", "Open device sockets")
 HELLOS: Final = Counter("clarion_push_hellos", "Devices that said hello, by whether we knew them", ["device"])
+CHECKINS: Final = Counter("clarion_push_checkins", "Browsers that came for a name, by whether they had one", ["device"])
 REGISTRATIONS: Final = Counter(
     "clarion_push_registrations", "Register and unregister messages, by status", ["kind", "status"]
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from clarion.gateway.gcm.apps import path_at_google
 from clarion.gateway.node import Node
 
 log = structlog.get_logger(__name__)
@@ -54,11 +55,16 @@ class Presence:
         return session is not None and session.identified
 
     def _uaid(self, address: str | None) -> bytes | None:
-        match (address or "").removeprefix(self._node.origin).split("/"):
-            case ["", "wpush", version, token]:
+        if address is None:
+            return None
+        match (path_at_google(address) or address.removeprefix(self._node.origin)).split("/"):
+            case ["", "wpush", ("v1" | "v2") as version, token]:
                 endpoint = self._node.tokens.read(version, token)
-                return endpoint.uaid if endpoint else None
-        return None
+            case ["", "fcm", "send", token]:
+                endpoint = self._node.tokens.read("gcm", token)
+            case _:
+                return None
+        return endpoint.uaid if endpoint else None
 
     async def _beat(self) -> None:
         while True:

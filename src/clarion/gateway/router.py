@@ -4,6 +4,7 @@ Every message with a TTL is on disk before anything else happens to it, so that 
 sender and the device's ack can lose it. A poke over the Bus carries no message: the node that gets it reads the store.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
@@ -20,6 +21,7 @@ from clarion.ports import Bus, PushMessage
 
 log = structlog.get_logger(__name__)
 
+_LOOKS_AT_ONCE, _LOOKS_PAUSE_S = 500, 0.05
 _POKES_A_PAYLOAD = 100  # a Bus may carry as little as 8,000 bytes at once
 
 
@@ -161,11 +163,17 @@ class Router:
         except Exception as error:  # noqa: BLE001 - the Bus may lose what it carries, so it may also fail
             log.warning("node_not_told", node=node, error=repr(error))
 
+    async def _poke_all(self) -> None:
+        # Each looks into the store: not all of a hundred thousand in one turn of the loop.
+        for count, connected in enumerate(list(self._node.registry), 1):
+            connected.poke()
+            if count % _LOOKS_AT_ONCE == 0:
+                await asyncio.sleep(_LOOKS_PAUSE_S)
+
     async def on_bus(self, payload: bytes) -> None:
         """What another node tells this one; nothing at all means that something may have been missed."""
         if not payload:
-            for connected in list(self._node.registry):
-                connected.poke()
+            await self._poke_all()
             return
         try:
             note = _decoder.decode(payload)

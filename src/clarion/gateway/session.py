@@ -33,37 +33,40 @@ NOT_DIRECT = -1
 """The ticket of a message that a session must read from the store."""
 _MAX_COMMANDS = 256
 """Commands of one device that may wait for the store."""
+_MAX_EARLY = 8
+"""Messages of any kind, and so of any size, that may wait for the answer to the hello."""
 
 
 class Unidentified:
-    """Connected and unknown: takes a hello, and writes nothing to the store before the first register."""
+    """Connected and unknown: takes a hello, and writes nothing to the store before the first register.
 
-    __slots__ = ("_node",)
+    A name that the connection has `proven` is the device's own, whether the store knows it or not.
+    """
 
-    def __init__(self, node: Node) -> None:
+    __slots__ = ("_node", "_proven")
+
+    def __init__(self, node: Node, *, proven: bool) -> None:
         self._node = node
+        self._proven = proven
 
-    async def identify(self, message: ClientMessage, session: "Session") -> tuple[Identified, Welcome]:
-        """The device: under its own name if the store knows it, else under a new one.
-
-        Raises Disconnect for anything but a hello.
-        """
-        if not isinstance(message, Hello):
-            raise Disconnect(CloseCode.ERROR, "the first message must be a hello")
+    async def identify(self, message: Hello, session: "Session") -> tuple[Identified, Welcome]:
+        """The device: under its own name if the store knows it, else under a new one."""
         name = message.uaid
         device = await self._known(name, session) if is_uaid(name) else None
         if device is None:
             name = uuid4().hex
             await session.claim(bytes.fromhex(name))
         metrics.HELLOS.labels("new" if device is None else "known").inc()
+        limit = None if self._proven else self._node.message_limit
         followed = message.broadcasts or {}
-        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device, followed)
+        identified = Identified(self._node, session.outlet, bytes.fromhex(name), device, followed, limit)
         return identified, Welcome(uaid=name, broadcasts=self._node.broadcasts.answer(followed))
 
     async def _known(self, name: str, session: "Session") -> Key | None:
         # The place comes first: an older connection has then finished its acks, and the router finds us before we read.
         await session.claim(bytes.fromhex(name))
-        return await self._node.store.hello(name, self._node.id, self._node.clock.now())
+        greet = self._node.store.enrol if self._proven else self._node.store.hello
+        return await greet(name, self._node.id, self._node.clock.now())
 
 
 class Session:
@@ -71,10 +74,11 @@ class Session:
 
     __slots__ = ("_commands", "_ending", "_left", "_node", "_place", "_poked", "_state", "_working", "outlet")
 
-    def __init__(self, node: Node, outlet: Outlet) -> None:
+    def __init__(self, node: Node, outlet: Outlet, *, proven: bool = False) -> None:
+        """`proven`: the name in its hello is known to be its own."""
         self.outlet = outlet
         self._node = node
-        self._state: Unidentified | Identified = Unidentified(node)
+        self._state: Unidentified | Identified = Unidentified(node, proven=proven)
         self._place: bytes | None = None
         self._commands: deque[ClientMessage] | None = None
         self._poked = False
@@ -87,6 +91,11 @@ class Session:
         """Whether the hello has been answered."""
         return isinstance(self._state, Identified)
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that the device acknowledged is in the store."""
+        return not self._commands and isinstance(self._state, Identified) and self._state.settled
+
     # --- the device's side ---
 
     def receive(self, message: ClientMessage) -> None:
@@ -94,14 +103,23 @@ class Session:
         if self._ending:
             return
         state = self._state
-        if isinstance(state, Unidentified) or isinstance(message, Register | Unregister):
-            self._queue(message)
+        if isinstance(state, Unidentified):
+            self._before_hello(message)
+            return
+        if isinstance(message, Register | Unregister):
+            self._queue(message, _MAX_COMMANDS)
             return
         try:
             if state.on(message):
                 self.poke()
         except Disconnect as reason:
-            self.close(reason.code, reason.text)
+            self.refuse(reason.code, reason.text)
+
+    def refuse(self, code: CloseCode, reason: str) -> None:
+        """`close` for what the device does wrong: one line in the log."""
+        if not self._ending:
+            log.info("device_refused", code=code.value, reason=reason)
+            self.close(code, reason)
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket and forget what has not been done yet."""
@@ -166,11 +184,18 @@ class Session:
 
     # --- one thing at a time ---
 
-    def _queue(self, message: ClientMessage) -> None:
+    def _before_hello(self, message: ClientMessage) -> None:
+        """A hello begins, and a little may follow before it is answered."""
+        if isinstance(message, Hello) is not (self._commands is None):
+            self.refuse(CloseCode.ERROR, "the first message, and no other, must be a hello")
+        else:
+            self._queue(message, _MAX_EARLY)
+
+    def _queue(self, message: ClientMessage, most: int) -> None:
         if self._commands is None:
             self._commands = deque()
-        if len(self._commands) >= _MAX_COMMANDS:
-            self.close(CloseCode.ERROR, "too many commands at once")
+        if len(self._commands) >= most:
+            self.refuse(CloseCode.ERROR, "too many commands at once")
             return
         self._commands.append(message)
         self._start()
@@ -191,7 +216,7 @@ class Session:
                 else:
                     break
             except Disconnect as reason:
-                self.close(reason.code, reason.text)
+                self.refuse(reason.code, reason.text)
             except Exception as error:  # noqa: BLE001 - whatever fails here, the device is told and comes back
                 self._fail(error)
         self._commands = None
@@ -202,6 +227,7 @@ class Session:
     async def _command(self, message: ClientMessage) -> None:
         state = self._state
         if isinstance(state, Unidentified):
+            assert isinstance(message, Hello)  # no other is let in as the first
             self._state, welcome = await state.identify(message, self)
             self.outlet.send(welcome)
             self._poked = True

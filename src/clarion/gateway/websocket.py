@@ -6,8 +6,10 @@ A hundred thousand of these live in a process, so a connection is a `Listener` w
 import asyncio
 import logging
 import math
-import ssl
+import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from multidict import CIMultiDict
@@ -24,9 +26,13 @@ from picows import (
 )
 
 from clarion.gateway import metrics
+from clarion.gateway.collector import Collector
+from clarion.gateway.identified import notification
 from clarion.gateway.node import Node
 from clarion.gateway.session import Session
 from clarion.gateway.wheel import TimerWheel
+from clarion.model import Key
+from clarion.ports import PushMessage
 from clarion.wire.autopush import (
     HELLO_TIMEOUT_S,
     SUBPROTOCOL,
@@ -44,8 +50,11 @@ MAX_MESSAGE = 64 * 1024
 CLOSE_GRACE_S = 2.0
 """For the device's half of the closing handshake."""
 _READ_BUFFER = 2048  # picows' least; it grows for who sends more
+_RECEIVE_WINDOW = 32 * 1024  # bytes in the kernel, which doubles it; picows' buffer grows to what waits there
 _FRAME_HEADER = 14  # room that picows asks for before a payload to be sent without a copy
 _SHORTEST_TICK_S = 0.01
+_CLOSE_CODES = range(1_000, 5_000)
+_CUT_OFF = 1006  # how a program is told that there was no close frame
 _AT_ONCE = 500  # timers handled before the loop may do something else
 _NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 
@@ -75,7 +84,7 @@ class Listener(WSListener):
 
     def __init__(self, server: "SocketServer") -> None:
         self._server = server
-        self._session = Session(server.node, self)
+        self._session: Session  # from the handshake on: the two know each other, so one without it would not go away
         self._transport: WSTransport | None = None
         self._fragments: bytearray | None = None
         self._connected_at = self._heard_at = 0
@@ -91,6 +100,9 @@ class Listener(WSListener):
             encode_into(message, buffer, _FRAME_HEADER)
             self._transport.send_reuse_external_bytearray(WSMsgType.TEXT, buffer, _FRAME_HEADER)
 
+    def push(self, message: PushMessage, key: Key | None) -> None:
+        self.send(notification(message, key))
+
     def close(self, code: CloseCode, reason: str) -> None:
         if self._transport is not None and self._closed_at is None:
             self._closed_at = self._server.wheel.now
@@ -104,8 +116,12 @@ class Listener(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self._session = Session(self._server.node, self)
         # Kilobytes a connection that nobody reads again.
         transport.request.headers = transport.response.headers = _NO_HEADERS
+        transport.underlying_transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_WINDOW
+        )
         self._connected_at = self._heard_at = self._server.wheel.now
         self._server.connected(self)
 
@@ -113,17 +129,19 @@ class Listener(WSListener):
         self._heard_at = self._server.wheel.now
         self._pinged = False
         if frame.msg_type == WSMsgType.CLOSE:
-            code = frame.get_close_code()
-            transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
-            transport.disconnect()
+            self._on_close(transport, frame)
         elif self._closed_at is None:
             try:
-                self._on_data(frame)
+                self._on_data(transport, frame)
             except Exception:
                 log.exception("frame_failed")
                 self._session.close(CloseCode.ERROR, "the server could not do this; come back later")
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows' signature
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        handshake = transport.close_handshake
+        if self._closed_at is None and handshake is not None and handshake.sent and not handshake.recv_then_sent:
+            # A frame that picows could not read, and answered by itself.
+            log.info("device_refused", code=handshake.sent.code, reason=handshake.sent.reason)
         self._transport = None
         self._fragments = None
         self._server.disconnected(self._session)
@@ -131,24 +149,42 @@ class Listener(WSListener):
         del self._session
 
     def pause_writing(self) -> None:
+        # Who does not listen is not listened to: else its commands and pings would fill our memory with answers.
         self._paused = True
+        if self._transport is not None:
+            self._transport.underlying_transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._session.poke()
+        if self._transport is not None:
+            self._transport.underlying_transport.resume_reading()
+            self._session.poke()
+
+    def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        """RFC 6455 section 5.5.1: answered with its own code."""
+        payload = frame.get_payload_as_bytes()
+        if not payload:
+            transport.send_close(WSCloseCode.OK)
+        elif not _may_be_sent(int.from_bytes(payload[:2])):
+            transport.send_close(WSCloseCode.PROTOCOL_ERROR)
+        else:
+            transport.send_close(frame.get_close_code())
+        transport.disconnect()
 
     # --- messages ---
 
-    def _on_data(self, frame: WSFrame) -> None:
+    def _on_data(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind == WSMsgType.PONG:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._session.refuse(CloseCode.PROTOCOL, "no extension was agreed on")
+        elif kind == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.PONG:
             return
-        if kind == WSMsgType.BINARY:
-            self._session.close(CloseCode.BINARY, "text frames only")
+        elif kind == WSMsgType.BINARY:
+            self._session.refuse(CloseCode.BINARY, "text frames only")
         elif (kind == WSMsgType.CONTINUATION) is (self._fragments is None):
-            self._session.close(CloseCode.PROTOCOL, "fragments out of order")
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._session.close(CloseCode.PROTOCOL, "no extension was agreed on")
+            self._session.refuse(CloseCode.PROTOCOL, "fragments out of order")
         else:
             whole = self._assemble(frame)
             if whole is not None:
@@ -162,7 +198,7 @@ class Listener(WSListener):
         fragments = self._fragments = self._fragments if self._fragments is not None else bytearray()
         fragments += payload
         if len(fragments) > MAX_MESSAGE:
-            self._session.close(CloseCode.TOO_BIG, f"a message has at most {MAX_MESSAGE} bytes")
+            self._session.refuse(CloseCode.TOO_BIG, f"a message has at most {MAX_MESSAGE} bytes")
             return None
         if not frame.fin:
             return None
@@ -173,7 +209,7 @@ class Listener(WSListener):
         try:
             message = parse_client(text)
         except NotAMessage as error:
-            self._session.close(CloseCode.ERROR, str(error)[:100])
+            self._session.refuse(CloseCode.ERROR, str(error)[:100])
         else:
             self._session.receive(message)
 
@@ -201,7 +237,7 @@ class Listener(WSListener):
     def _await_hello(self, waited: float) -> float | None:
         if waited < HELLO_TIMEOUT_S:
             return HELLO_TIMEOUT_S - waited
-        self._session.close(CloseCode.ERROR, f"no hello within {HELLO_TIMEOUT_S} s")
+        self._session.refuse(CloseCode.ERROR, f"no hello within {HELLO_TIMEOUT_S} s")
         return None
 
     def _await_close(self, waited: float) -> float | None:
@@ -231,24 +267,27 @@ class SocketServer:
         self.buffer = bytearray()  # every frame is written here, then into its socket
         self._tick = max(_SHORTEST_TICK_S, min(1.0, ping_interval / 4, ping_timeout / 4))
         self._capacity = capacity
+        self._collector = Collector()
         self._connections = 0
         self._closing = False
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._turning: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen; the port, which the system chooses when 0 is given."""
+    async def start(self, host: str, port: int, tls: Mapping[str, Any]) -> int:
+        """Listen; the port, which the system chooses when 0 is given. `tls`: what `create_server` takes for TLS."""
         self._server = await ws_create_server(
             self._accept,
             host,
             port,
-            ssl=tls,
             logger_name=_picows_logger(),
             max_frame_size=MAX_MESSAGE,
             read_buffer_init_size=_READ_BUFFER,
+            websocket_handshake_timeout=HELLO_TIMEOUT_S,
+            enable_auto_pong=False,  # it would answer whatever its reserved bits say
             use_aiofastnet=False,  # five kilobytes less a connection
             backlog=4096,
+            **tls,
         )
         self._turning = asyncio.get_running_loop().create_task(self._turn())
         return int(self._server.sockets[0].getsockname()[1])
@@ -274,6 +313,7 @@ class SocketServer:
     def connected(self, listener: Listener) -> None:
         """A handshake is done."""
         self._connections += 1
+        self._collector.connected(self._connections)
         metrics.CONNECTIONS.inc()
         self.in_seconds(min(HELLO_TIMEOUT_S, self.ping_interval), listener)
 
@@ -321,6 +361,11 @@ class SocketServer:
                     self.in_seconds(wait, listener)
                 if count % _AT_ONCE == 0:
                     await asyncio.sleep(0)
+
+
+def _may_be_sent(code: int) -> bool:
+    """What picows does not check of the close codes of RFC 6455 section 7.4."""
+    return code in _CLOSE_CODES and code != _CUT_OFF
 
 
 def _tokens(request: WSUpgradeRequest, name: str) -> set[str]:

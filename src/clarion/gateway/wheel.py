@@ -9,10 +9,11 @@ T = TypeVar("T")
 class TimerWheel(Generic[T]):
     """Items in buckets by the tick at which they are due. Nothing is cancelled: who is due sees whether it matters.
 
-    `now` counts ticks; whoever drives the wheel calls `advance` once a tick.
+    `now` counts ticks; whoever drives the wheel calls `advance` once a tick. `size`, in ticks, is also how long an item
+    that has no more business here may be kept.
     """
 
-    def __init__(self, size: int = 512) -> None:
+    def __init__(self, size: int = 64) -> None:
         self._buckets: list[list[T]] = [[] for _ in range(size)]
         self.now = 0
 

@@ -15,9 +15,12 @@ def people(to: Audience) -> list[str]:
     return list(dict.fromkeys(to.users or ()))
 
 
-def fits_one_batch(to: Audience) -> bool:
-    """Whether the audience is small enough to become candidates within the caller's own request."""
-    return to.everyone is None and len(to.users or to.devices or ()) <= BATCH
+def is_cut_later(to: Audience) -> bool:
+    """Whether a worker makes the candidates: the audience is too large for the caller's own request.
+
+    Named devices are looked up in the request in any case, so their people are known at once.
+    """
+    return to.everyone is not None or len(to.users or ()) > BATCH
 
 
 def candidates(notification: Notification, users: Iterable[Key], due_at: Millis) -> list[NewWork]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from clarion.journey.candidate import Decided, dropped
 from clarion.journey.words import TextError, Texts, Words, content
@@ -20,6 +21,7 @@ from clarion.model import (
     Notification,
     Reason,
     Template,
+    Urgency,
     delivery_id,
 )
 from clarion.ports import Ready, Recipient, Target
@@ -48,31 +50,41 @@ class Scene(NamedTuple):
     now_text: str
 
 
+class _Blanks:
+    """Names places in a draft by strings that none of its own texts holds: a mark, which is longer than any in them."""
+
+    def __init__(self, told: bytes) -> None:
+        """`told`: all texts of the draft, encoded."""
+        longest = max((len(run) for run in _MARKS.findall(told)), default=0) // len(_MARK)
+        self._mark = "\x01" * (longest + 1)
+
+    def place(self, name: str) -> str:
+        """What stands for `name` in the draft, as a whole string."""
+        return self._mark + name
+
+    def split(self, draft: bytes) -> list[bytes]:
+        """The draft's pieces, with the names of places between them."""
+        return re.split(rb'(?<=")' + re.escape(_MARK) * len(self._mark) + rb'([a-z0-9.\[\]]+)(?=")', draft)
+
+
+# As it stands in JSON, where a control character is always escaped.
+_MARK = b"\\u0001"
+_MARKS = re.compile(rb"(?:\\u0001)+")
+
+
 class _Form:
-    """An encoded payload with blanks: made once for a notification and a language, filled in for each device.
+    """An encoded payload with blanks: made once for a notification and a language, filled in for each device."""
 
-    A blank stands in the draft as its name between control characters. A text that holds one, control characters
-    included, only gets another of its own values in its place.
-    """
-
-    def __init__(self, draft: bytes) -> None:
-        self._pieces = _BLANK.split(draft)
-        self.blanks = [name.decode() for name in self._pieces[1::2]]
-
-    @staticmethod
-    def blank(name: str) -> str:
-        """What stands for `name` in a draft."""
-        return f"\x01{name}\x01"
+    def __init__(self, pieces: list[bytes]) -> None:
+        """`pieces`: every second one is the name of a blank."""
+        self._pieces = pieces
+        self.blanks = [name.decode() for name in pieces[1::2]]
 
     def fill(self, values: Mapping[str, bytes]) -> bytes:
         """The payload; values are JSON text without its quotes."""
         pieces = self._pieces
         pieces[1::2] = [values[name] for name in self.blanks]
         return b"".join(pieces)
-
-
-# As it stands in JSON, where a control character is always escaped.
-_BLANK = re.compile(rb"\\u0001([a-z0-9.\[\]]+)\\u0001")
 
 
 class _Letter(NamedTuple):
@@ -154,8 +166,9 @@ class Composer:
 
     def _letter(self, notification: Notification, locale: str | None) -> _Letter:
         message = notification.message
-        texts = Texts(message, content(message, self._template(message), locale))
-        form = _Form(self._draft(message, texts.with_blanks(_Form.blank)))
+        words = content(message, self._template(message), locale)
+        texts, blanks = Texts(message, words), _Blanks(_encode((message, words)))
+        form = _Form(blanks.split(self._draft(message, texts.with_blanks(blanks.place), blanks)))
         same = None
         if not texts.personal:
             same = _encoded(texts.render(self._context(notification, texts)))
@@ -193,22 +206,24 @@ class Composer:
             context["event"] = event_facts(scene.events[notification.event])
         return context
 
-    def _draft(self, message: Message, words: Words) -> bytes:
+    def _draft(self, message: Message, words: Words, blanks: _Blanks) -> bytes:
         category = self._scene.categories[message.category]
         silent = message.sound == "none"
         payload = WebPayload(
-            id=_Form.blank(_ID),
-            receipt=_Form.blank(_RECEIPT),
+            id=blanks.place(_ID),
+            receipt=blanks.place(_RECEIPT),
             receipts_url=self._scene.receipts_url,
             title=words.title,
             body=words.body,
             url=words.url,
-            icon=message.icon,
-            image=message.image,
-            badge=message.badge,
-            tag=message.collapse_key or _Form.blank(_ID),
+            icon=words.icon,
+            image=words.image,
+            badge=words.badge,
+            tag=message.collapse_key or blanks.place(_ID),
             vibrate=[] if silent else (message.vibrate or []),
             silent=silent,
+            sound=message.sound if message.sound not in (None, "none", "default") else UNSET,
+            urgency=message.urgency.value if message.urgency is not Urgency.NORMAL else UNSET,
             require_interaction=message.require_interaction,
             actions=words.actions,
             lock_screen=message.lock_screen.value,

@@ -1,6 +1,7 @@
 """Permission: what a person's system answered, what the person told us, and what both demand."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,14 @@ from clarion.model import (
     ProjectSettings,
     Registration,
 )
+
+
+class Said(NamedTuple):
+    """A yes or a no to a category; without a channel to all of its channels."""
+
+    category: str
+    channel: Channel | None
+    granted: bool
 
 
 class Preference(msgspec.Struct, frozen=True):

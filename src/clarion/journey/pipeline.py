@@ -23,7 +23,6 @@ from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.story import MOST, Chapter, Records, tell
 from clarion.model import (
     Audience,
-    Channel,
     Consent,
     Device,
     DeviceKind,
@@ -119,21 +118,28 @@ class Pipeline:
         self,
         project: Project,
         user_id: str,
+        said: Sequence[permission.Said],
         *,
-        category: str,
-        channel: Channel | None,
-        granted: bool,
         source: str,
         wording: str | None = None,
     ) -> None:
-        """A new line in the ledger; without a channel, one for each channel of the category."""
+        """New lines in the ledger, all or none; without a channel, one for each channel of the category."""
         categories = await self._catalog.categories(project.key)
-        channels = permission.answered(categories, category, channel)
+        answers = [(one, permission.answered(categories, one.category, one.channel)) for one in said]
         now = self._clock.now()
         user = (await self._store.users.resolve(project.key, [user_id], now, create=True))[user_id]
         lines = [
-            Consent(user=user, category=category, channel=one, granted=granted, source=source, wording=wording, at=now)
-            for one in channels
+            Consent(
+                user=user,
+                category=one.category,
+                channel=channel,
+                granted=one.granted,
+                source=source,
+                wording=wording,
+                at=now,
+            )
+            for one, channels in answers
+            for channel in channels
         ]
         await self._store.consents.append(project.key, lines)
 
@@ -187,9 +193,9 @@ class Pipeline:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 
     async def _first_work(self, notification: Notification, now: Millis) -> list[NewWork]:
-        """Few named people become candidates at once; a large audience is cut into batches by a worker."""
+        """Named devices and few named people become candidates at once; a large audience is cut by a worker."""
         to = notification.to
-        if not audience.fits_one_batch(to):
+        if audience.is_cut_later(to):
             due = notification.send_at if to.everyone and notification.send_at else now
             return [audience.further(notification, 0, due)]
         if to.devices is not None:
@@ -202,9 +208,9 @@ class Pipeline:
     async def _named_devices(self, notification: Notification) -> list[Device]:
         names = notification.to.devices or []
         devices = await self._store.devices.find(notification.project, names)
-        missing = set(names) - {device.id for device in devices}
-        if missing:
-            where = min(names.index(name) for name in missing)
+        known = {device.id for device in devices}
+        where = next((index for index, name in enumerate(names) if name not in known), None)
+        if where is not None:
             raise InvalidRequest.field(f"to.devices[{where}]", "there is no such device")
         return devices
 

@@ -9,6 +9,7 @@ from clarion.ports import DecisionRecord, DeliveryRecord, ReceiptRecord
 
 # The newest of each kind of record that a story is told from.
 MOST = 50
+WAY = ("permission", "registration", "trigger", "audience", "decide", "compose", "deliver", "display", "learn")
 
 
 class Chapter(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ def tell(records: Records) -> list[Chapter]:
         *_deliveries(records.deliveries),
         *_receipts(records.receipts, notification_ids),
     ]
-    return sorted(chapters, key=lambda chapter: chapter.at)
+    return sorted(chapters, key=lambda chapter: (chapter.at, WAY.index(chapter.stage)))
 
 
 def _registrations(devices: Iterable[Device]) -> Iterator[Chapter]:

@@ -1,5 +1,6 @@
 """The words of a message: minijinja texts, in the language that fits, with a limit on what they may cost."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from clarion.model import Action, Content, Message, Template
 
 FUEL = 20_000
 _MARKS = ("{{", "{%", "{#")
+_LINK_FIELDS = {"url", "icon", "image", "badge"}
+_LINK = re.compile(r"(https?://\S+)?", re.IGNORECASE)
+_NO_LINK = "must render to an http:// or https:// URL, or to nothing"
 
 
 class Words(NamedTuple):
@@ -19,6 +23,9 @@ class Words(NamedTuple):
     title: str
     body: str
     url: str | None
+    icon: str | None
+    image: str | None
+    badge: str | None
     actions: list[Action]
 
 
@@ -32,7 +39,7 @@ class TextError(Exception):
 
 
 def content(message: Message, template: Template | None, locale: str | None) -> Content:
-    """The texts of a message in the best language: exact, then the language alone, then the template's default.
+    """The texts of a message in the best language: exact, then ever more general, then the template's default.
 
     What the message says itself goes before what its template says.
     """
@@ -45,12 +52,16 @@ def content(message: Message, template: Template | None, locale: str | None) -> 
 
 
 def _localised(template: Template, locale: str | None) -> Content | None:
-    by_name = {name.lower().replace("_", "-"): text for name, text in template.locales.items()}
-    wanted = (locale or "").lower().replace("_", "-")
-    for name in (wanted, wanted.split("-")[0], template.default_locale.lower().replace("_", "-")):
-        if name in by_name:
-            return by_name[name]
-    return next(iter(by_name.values()), None)
+    by_name = {_tag(name): text for name, text in template.locales.items()}
+    wanted = _tag(locale or "")
+    while wanted and wanted not in by_name:
+        # RFC 4647 section 3.4: the last subtag goes, and with it a single letter or digit that led to it.
+        wanted = re.sub(r"(-\w)?-?[^-]*$", "", wanted)
+    return by_name.get(wanted) or by_name.get(_tag(template.default_locale)) or next(iter(by_name.values()), None)
+
+
+def _tag(locale: str) -> str:
+    return locale.lower().replace("_", "-")
 
 
 def environment() -> Environment:
@@ -72,7 +83,7 @@ class Texts:
         """Raises TextError when a text is not minijinja."""
         self._env = environment()
         self._actions = message.actions
-        self._sources = dict(_sources(content, message.actions))
+        self._sources = dict(_sources(content, message))
         self._dynamic: set[str] = set()
         names: set[str] = set()
         for field, source in self._sources.items():
@@ -88,34 +99,63 @@ class Texts:
         self.needs_event = "event" in names
 
     def render(self, context: Mapping[str, Any]) -> dict[str, str]:
-        """The texts that hold minijinja, by field. Raises TextError at a missing value or when the fuel runs out."""
+        """The texts that hold minijinja, by field.
+
+        Raises:
+            TextError: a value is missing, the fuel runs out, or a link renders to something else.
+        """
         return {field: self._one(field, context) for field in self._dynamic}
 
     def with_blanks(self, blank: Callable[[str], str]) -> Words:
         """All texts, with `blank(field)` in place of those that are still to be rendered."""
         texts = {field: blank(field) if field in self._dynamic else text for field, text in self._sources.items()}
         actions = [
-            msgspec.structs.replace(action, title=texts[f"actions[{at}].title"], url=texts.get(f"actions[{at}].url"))
+            msgspec.structs.replace(
+                action,
+                title=texts[f"actions[{at}].title"],
+                url=texts.get(f"actions[{at}].url"),
+                icon=texts.get(f"actions[{at}].icon"),
+            )
             for at, action in enumerate(self._actions)
         ]
-        return Words(texts["title"], texts["body"], texts.get("url"), actions)
+        return Words(
+            title=texts["title"],
+            body=texts["body"],
+            url=texts.get("url"),
+            icon=texts.get("icon"),
+            image=texts.get("image"),
+            badge=texts.get("badge"),
+            actions=actions,
+        )
 
     def _one(self, field: str, context: Mapping[str, Any]) -> str:
         try:
-            return self._env.render_template(field, **context)
+            text = self._env.render_template(field, **context)
         except TemplateError as error:
             raise _text_error(field, error) from None
+        if not _is_good(field, text):
+            raise TextError(field, _NO_LINK)
+        return text
 
 
-def _sources(content: Content, actions: list[Action]) -> Iterator[tuple[str, str]]:
-    yield "title", content.title
-    yield "body", content.body
-    if content.url is not None:
-        yield "url", content.url
-    for at, action in enumerate(actions):
-        yield f"actions[{at}].title", action.title
-        if action.url is not None:
-            yield f"actions[{at}].url", action.url
+def _sources(content: Content, message: Message) -> Iterator[tuple[str, str]]:
+    texts = {
+        "title": content.title,
+        "body": content.body,
+        "url": content.url,
+        "icon": message.icon,
+        "image": message.image,
+        "badge": message.badge,
+    }
+    for at, action in enumerate(message.actions):
+        place = f"actions[{at}]."
+        texts |= {f"{place}title": action.title, f"{place}url": action.url, f"{place}icon": action.icon}
+    yield from ((field, text) for field, text in texts.items() if text is not None)
+
+
+def _is_good(field: str, text: str) -> bool:
+    """Whether a field that is a link became one: a person's data may have brought anything."""
+    return field.rpartition(".")[2] not in _LINK_FIELDS or _LINK.fullmatch(text) is not None
 
 
 def _text_error(field: str, error: TemplateError) -> TextError:
@@ -151,12 +191,22 @@ def problems(message: Message, contents: Iterable[tuple[str, Content]], context:
     stand-ins may themselves have caused is no problem.
     """
     env = environment()
-    found = []
-    for prefix, text in contents:
-        for field, source in _sources(text, message.actions):
-            try:
-                env.render_str(source, **context)
-            except TemplateError as error:
-                if error.kind in _CERTAIN:
-                    found.append(FieldError(f"{prefix}{field}", _text_error(field, error).detail))
-    return found
+    open_names = {name for name, value in context.items() if value is ANYTHING}
+    found = [
+        FieldError(f"{prefix}{field}", problem)
+        for prefix, text in contents
+        for field, source in _sources(text, message)
+        if any(mark in source for mark in _MARKS)
+        and (problem := _problem(env, field, source, context, open_names)) is not None
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _problem(env: Environment, field: str, source: str, context: Mapping[str, Any], open_names: set[str]) -> str | None:
+    all_is_known = False
+    try:
+        all_is_known = open_names.isdisjoint(env.undeclared_variables_in_str(source))
+        text = env.render_str(source, **context)
+    except TemplateError as error:
+        return _text_error(field, error).detail if all_is_known or error.kind in _CERTAIN else None
+    return _NO_LINK if all_is_known and not _is_good(field, text) else None

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ import msgspec
 from clarion.crypto import base64url
 from clarion.crypto.vapid import Vapid, origin_of
 from clarion.crypto.webpush import WebPushError, encrypt_many
-from clarion.model import Channel, DeviceKind, Millis
+from clarion.model import MAX_TTL_SECONDS, Channel, DeviceKind, Millis
 from clarion.ports import (
     Accepted,
     BadCredentials,
@@ -33,6 +32,8 @@ from clarion.ports import (
 _SLICE = 40
 _APPLE = "web.push.apple.com"
 _WINDOWS = ".notify.windows.com"
+_MOST_WORDS = 300
+_LONGEST_URL = 2_048
 
 
 class _Keys(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +44,14 @@ class _Keys(msgspec.Struct, frozen=True, gc=False):
     vapid_public_key: str
 
 
+class _Refusal(msgspec.Struct, frozen=True, gc=False):
+    """The part of a push service's refusal that says why: `message` at Mozilla's and ours, `reason` at Apple's."""
+
+    message: str | None = None
+    reason: str | None = None
+
+
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
 _decode_keys = msgspec.json.Decoder(_Keys).decode
 _NO_KEYS = _Keys("", "", "")
 
@@ -133,7 +142,7 @@ def _outcome(response: HttpResponse, now: Millis) -> ProviderOutcome:
     """What an answer means (protocols of Mozilla, Google, Apple and Microsoft differ in the refusals only)."""
     status, detail = response.status, _detail(response)
     if 200 <= status < 300:  # noqa: PLR2004 - success by RFC 9110 section 15.3
-        return Accepted(response.headers.get("location"))
+        return Accepted(_clean(response.headers.get("location", ""), _LONGEST_URL) or None)
     if status == 0:
         # A guarded address was never asked; anything else that broke may have arrived.
         guarded = (response.error or "").startswith("refused")
@@ -157,19 +166,40 @@ def _refusal(status: int, detail: str) -> ProviderOutcome:
 
 def _detail(response: HttpResponse) -> str:
     if response.error:
-        return response.error
-    words = response.headers.get("x-wns-error-description") or response.body[:300].decode("utf-8", "replace")
-    return f"{response.status} {words}".strip()
+        return _clean(response.error)
+    words = response.headers.get("x-wns-error-description") or _words(response.body)
+    return _clean(f"{response.status} {words}")
+
+
+def _words(body: bytes) -> str:
+    """What a refusal says: the sentence in the JSON of Mozilla and Apple, the text of the others."""
+    try:
+        told = _decode_refusal(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _Refusal()
+    return told.message or told.reason or body[:_MOST_WORDS].decode("utf-8", "replace")
+
+
+def _clean(text: str, most: int = _MOST_WORDS) -> str:
+    """A stranger's words as every store takes them: no U+0000, no half characters, and not many of them.
+
+    Endpoints are chosen by anybody, so an answer may be made to fail whoever writes it down, and its batch with it.
+    """
+    text = text[:most]
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    return text.strip()
 
 
 def _seconds(header: str | None, now: Millis) -> float | None:
-    """Retry-After is a number of seconds or a date (RFC 9110 section 10.2.3)."""
+    """Retry-After is a number of seconds or a date (RFC 9110 section 10.2.3); no wait is longer than a TTL can be."""
     if header is None:
         return None
-    if header.strip().isdigit():
-        return float(header)
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), MAX_TTL_SECONDS)
     try:
-        at: datetime = parsedate_to_datetime(header)
-    except ValueError:
+        at = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, at.timestamp() - now / 1000)
+    return min(max(0.0, at - now / 1000), MAX_TTL_SECONDS)

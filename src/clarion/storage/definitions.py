@@ -14,6 +14,9 @@ class SqlDefinitions:
     def __init__(self, database: Database) -> None:
         self._db = database
 
+    async def add(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
+        return await self._db.write(_add, project, kind, name, body, now)
+
     async def put(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
         return await self._db.write(put, project, kind, name, body, now)
 
@@ -31,8 +34,14 @@ class SqlDefinitions:
         return await self._db.write(_delete, project, kind, name)
 
 
+def _add(conn: Connection, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
+    row = {"project": project, "kind": kind, "name": name, "body": to_json(body), "updated_at": now}
+    added = upsert(conn, definition).values(row).on_conflict_do_nothing().returning(definition.c.name)
+    return conn.execute(added).first() is not None
+
+
 def put(conn: Connection, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
-    """Add or replace; True when it is new."""
+    """See `ports.Definitions.put`."""
     known = _get(conn, project, kind, name) is not None
     values = {"body": to_json(body), "updated_at": now}
     statement = upsert(conn, definition).values(project=project, kind=kind, name=name, **values)

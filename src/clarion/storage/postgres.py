@@ -217,6 +217,7 @@ def _engine(url: str, pool_size: int) -> Engine:
         raise ConfigurationError("CLARION_DATABASE_URL: takes postgresql://user@host/database") from error
     engine = create_engine(
         parsed,
+        hide_parameters=True,  # an error's words go to the log, what people wrote does not
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=_SECONDS_FOR_A_CONNECTION,
@@ -260,5 +261,5 @@ def _told(error: Exception) -> Exception:
         return InvalidRequest("a text contains a NUL character, which cannot be stored")
     lost = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and not state
     if lost or state.startswith(_NOT_NOW) or isinstance(error, PoolTimeoutError):
-        return Unavailable(f"the database cannot be used now: {cause}", retry_after=1)
+        return Unavailable("the database cannot be used now", retry_after=1, why=str(cause))
     return error

@@ -47,6 +47,9 @@ class SqlProjects:
     async def keys(self, project: Key) -> list[ApiKey]:
         return await self._db.read(_keys, project)
 
+    async def change_key(self, project: Key, id: str, name: str, scopes: list[str]) -> ApiKey | None:
+        return await self._db.write(_change_key, project, id, name, scopes)
+
     async def revoke_key(self, project: Key, id: str, now: Millis) -> bool:
         return await self._db.write(_revoke_key, project, id, now)
 
@@ -108,9 +111,18 @@ def _keys(conn: Connection, owner: Key) -> list[ApiKey]:
     return [_api_key(row) for row in found]
 
 
+def _change_key(conn: Connection, owner: Key, id: str, name: str, scopes: list[str]) -> ApiKey | None:
+    changed = update(api_key).where(_valid(owner, id)).values(name=name, scopes=to_json(scopes))
+    row = conn.execute(changed.returning(api_key)).first()
+    return _api_key(row) if row else None
+
+
 def _revoke_key(conn: Connection, owner: Key, id: str, now: Millis) -> bool:
-    valid = (api_key.c.project == owner) & (api_key.c.id == id) & api_key.c.revoked_at.is_(None)
-    return conn.execute(update(api_key).where(valid).values(revoked_at=now)).rowcount > 0
+    return conn.execute(update(api_key).where(_valid(owner, id)).values(revoked_at=now)).rowcount > 0
+
+
+def _valid(owner: Key, id: str) -> ColumnElement[bool]:
+    return (api_key.c.project == owner) & (api_key.c.id == id) & api_key.c.revoked_at.is_(None)
 
 
 def _credentials(conn: Connection, owner: Key, kind: DeviceKind) -> list[Credential]:

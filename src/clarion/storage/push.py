@@ -3,23 +3,38 @@
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushChannel, PushMessage
 from clarion.storage.coalesce import Coalescer
 from clarion.storage.database import Database, Dialect, columns_of, upsert
-from clarion.storage.push_messages import MessageWriter, delete_message, of_device, sweep, waiting
+from clarion.storage.push_messages import Messages, delete_message, of_device, sweep
 from clarion.storage.schema import push_broadcast, push_channel, push_device, push_message, push_node
 
 _HELLO = columns_of(push_device, "uaid", "node", "seen_at")
 _HOLD = (
     "UPDATE push_device SET node = batch.node, seen_at = batch.seen_at FROM batch WHERE push_device.uaid = batch.uaid"
 )
+_ADD_DEVICE = """
+    INSERT INTO push_device (uaid, node, seen_at) SELECT uaid, node, seen_at FROM batch WHERE true
+    ON CONFLICT (uaid) DO UPDATE SET node = coalesce(excluded.node, push_device.node), seen_at = excluded.seen_at
+"""
+_NEW_CHANNEL = {"uaid": "text", "channel_id": "text", "vapid": "text", "app": "text"}
+_ADD_CHANNEL = """
+    INSERT INTO push_channel (device, channel_id, vapid, app)
+    SELECT d.key, batch.channel_id, batch.vapid, batch.app
+    FROM batch JOIN push_device d ON d.uaid = batch.uaid WHERE true
+    ON CONFLICT (device, channel_id) DO UPDATE SET vapid = excluded.vapid, app = excluded.app
+"""
+_HELD = columns_of(push_device, "key", "node")
+_LET_GO = (
+    "UPDATE push_device SET node = NULL FROM batch WHERE push_device.key = batch.key AND push_device.node = batch.node"
+)
 _SWEEP = 2_000  # rows
 _NODE_FORGOTTEN_MS = 3_600_000
 _PAIR = {"uaid": "text", "channel_id": "text"}
-_CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node")
+_CHANNEL = ("d.uaid", "c.channel_id", "c.key", "c.device", "c.vapid", "d.node", "c.app")
 _CHANNELS = (
     "FROM batch JOIN push_device d ON d.uaid = batch.uaid "
     "JOIN push_channel c ON c.device = d.key AND c.channel_id = batch.channel_id"
@@ -32,24 +47,45 @@ class _Hello(NamedTuple):
     now: Millis
 
 
+class _Registration(NamedTuple):
+    uaid: str
+    node: str | None
+    now: Millis
+    channel_id: str
+    vapid: str | None
+    app: str | None
+
+
 class SqlPushStore:
     """See `ports.PushStore`."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._hellos = Coalescer(self._write_hellos)
-        self._messages = MessageWriter(database)
+        self._registrations = Coalescer(self._write_registrations)
+        self._departures = Coalescer(self._write_departures)
+        self._look_ups = Coalescer(self._read_channels)
+        self._messages = Messages(database)
 
     async def hello(self, uaid: str, node: str, now: Millis) -> Key | None:
         """See `ports.PushStore`; devices that come back at once share a commit."""
         [key] = await self._hellos(None, [_Hello(uaid, node, now)])
         return key
 
-    async def gone(self, device: Key, node: str) -> None:
-        await self._db.write(_gone, device, node)
+    async def enrol(self, uaid: str, node: str, now: Millis) -> Key:
+        keys = await self._db.write(_enrol, self._db.dialect, [(uaid, node, now)])
+        return keys[uaid]
 
-    async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
-        return await self._db.write(_register, uaid, channel_id, vapid, node, now)
+    async def gone(self, device: Key, node: str) -> None:
+        """See `ports.PushStore`; devices that leave at once share a commit."""
+        await self._departures(None, [(device, node)])
+
+    async def register(
+        self, uaid: str, channel_id: str, vapid: str | None, node: str | None, now: Millis, app: str | None = None
+    ) -> Key:
+        """See `ports.PushStore`; devices that register at once share a commit."""
+        [key] = await self._registrations(None, [_Registration(uaid, node, now, channel_id, vapid, app)])
+        return key
 
     async def unregister(self, device: Key, channel_id: str) -> bool:
         return await self._db.write(_unregister, device, channel_id)
@@ -58,7 +94,8 @@ class SqlPushStore:
         await self._db.write(_forget, device)
 
     async def channels(self, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
-        return await self._db.read(_channels, self._db.dialect, pairs)
+        """See `ports.PushStore`; senders who come one by one are looked up together."""
+        return await self._look_ups(None, pairs)
 
     async def known_devices(self, uaids: Sequence[str]) -> set[str]:
         return set(await self._db.read(_devices, self._db.dialect, uaids))
@@ -69,10 +106,10 @@ class SqlPushStore:
     async def waiting(
         self, device: Key, after: Key, limit: int, now: Millis, least: Urgency = Urgency.VERY_LOW
     ) -> list[PushMessage]:
-        return await self._db.read(waiting, device, after, limit, now, least)
+        return await self._messages.waiting(device, after, limit, now, least)
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
-        await self._messages.acknowledge(device, keys)
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        await self._messages.acknowledge(own)
 
     async def delete(self, key: Key, channel: Key) -> bool:
         return await self._db.write(delete_message, key, channel)
@@ -102,6 +139,16 @@ class SqlPushStore:
     async def broadcasts(self) -> dict[str, str]:
         return await self._db.read(_broadcasts)
 
+    async def _read_channels(self, _: Hashable, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
+        return await self._db.read(_channels, self._db.dialect, pairs)
+
+    async def _write_departures(self, _: Hashable, departed: Sequence[tuple[Key, str]]) -> list[None]:
+        await self._db.write(self._db.dialect.apply, _LET_GO, _HELD, departed)
+        return [None] * len(departed)
+
+    async def _write_registrations(self, _: Hashable, registrations: Sequence[_Registration]) -> list[Key]:
+        return await self._db.write(_register, self._db.dialect, registrations)
+
     async def _write_hellos(self, _: Hashable, hellos: Sequence[_Hello]) -> list[Key | None]:
         return await self._db.write(_hello, self._db.dialect, hellos)
 
@@ -118,19 +165,20 @@ def _devices(conn: Connection, dialect: Dialect, uaids: Sequence[str]) -> dict[s
     return dict(dialect.rows(conn, ("uaid", "key"), rest, dialect.listed(uaids)))
 
 
-def _gone(conn: Connection, device: Key, node: str) -> None:
-    held = (push_device.c.key == device) & (push_device.c.node == node)
-    conn.execute(update(push_device).where(held).values(node=None))
+def _enrol(conn: Connection, dialect: Dialect, devices: Sequence[tuple[str, str | None, Millis]]) -> dict[str, Key]:
+    """Rows for devices, each named once: their keys by uaid."""
+    dialect.apply(conn, _ADD_DEVICE, _HELLO, devices)
+    return _devices(conn, dialect, [uaid for uaid, *_ in devices])
 
 
-def _register(conn: Connection, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:
-    seen = {"node": node, "seen_at": now}
-    device = upsert(conn, push_device).values(uaid=uaid, **seen)
-    device = device.on_conflict_do_update(index_elements=["uaid"], set_=seen).returning(push_device.c.key)
-    key: Key = conn.execute(device).scalar_one()
-    channel = upsert(conn, push_channel).values(device=key, channel_id=channel_id, vapid=vapid)
-    conn.execute(channel.on_conflict_do_update(index_elements=["device", "channel_id"], set_={"vapid": vapid}))
-    return key
+def _register(conn: Connection, dialect: Dialect, registrations: Sequence[_Registration]) -> list[Key]:
+    # In one order for all processes, so that none waits for another in a circle; and who says which node speaks last.
+    ordered = sorted(registrations, key=lambda each: (each.uaid, each.node is not None, each.channel_id))
+    devices = {each.uaid: (each.uaid, each.node, each.now) for each in ordered}
+    channels = {(each.uaid, each.channel_id): (each.uaid, each.channel_id, each.vapid, each.app) for each in ordered}
+    keys = _enrol(conn, dialect, list(devices.values()))
+    dialect.apply(conn, _ADD_CHANNEL, _NEW_CHANNEL, sorted(channels.values(), key=lambda row: row[:2]))
+    return [keys[each.uaid] for each in registrations]
 
 
 def _unregister(conn: Connection, device: Key, channel_id: str) -> bool:
@@ -152,8 +200,8 @@ def _forget(conn: Connection, device: Key) -> None:
 def _channels(conn: Connection, dialect: Dialect, pairs: Sequence[tuple[str, str]]) -> list[PushChannel | None]:
     rows = dialect.joined(conn, _CHANNEL, _CHANNELS, _PAIR, list(dict.fromkeys(pairs)))
     found = {
-        (uaid, channel_id): PushChannel(key, device, channel_id, vapid, node)
-        for uaid, channel_id, key, device, vapid, node in rows
+        (uaid, channel_id): PushChannel(key, device, channel_id, vapid, node, app)
+        for uaid, channel_id, key, device, vapid, node, app in rows
     }
     return [found.get(pair) for pair in pairs]
 

@@ -8,18 +8,32 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from clarion.model import Key, Millis, Urgency
 from clarion.ports import PushMessage
 from clarion.storage.coalesce import Coalescer
-from clarion.storage.database import Columns, Database, Dialect, columns_of, to_json
+from clarion.storage.database import Columns, Database, Dialect, Row, columns_of, to_json
 from clarion.storage.schema import push_channel, push_message
 
+_headers = msgspec.json.Decoder(dict[str, str]).decode
 _MESSAGE = columns_of(push_message)
 _SOURCE = {"number": "bigint", "source": "bytea"}
 _TOPIC = columns_of(push_message, "channel", "topic")
 _OWN = columns_of(push_message, "device", "key")
+
+_DEVICES_AT_ONCE = 256
+# Places are given over keys alone: a device may have more waiting than should be read.
+_WAITING = """
+    SELECT m.channel, m.device, c.channel_id, m.data, m.headers, m.expires_at,
+           m.topic, m.urgency, m.source, m.sent_at, m.key, c.app
+    FROM (
+        SELECT key, row_number() OVER (PARTITION BY device ORDER BY topic IS NULL, key) AS place
+        FROM push_message WHERE device {devices} AND data IS NOT NULL AND key > ? AND expires_at > ? {urgent}
+    ) AS numbered
+    JOIN push_message m ON m.key = numbered.key JOIN push_channel c ON c.key = m.channel
+    WHERE numbered.place <= ? ORDER BY m.device, numbered.place
+"""
 
 _OF_SAME_TOPIC = "m.channel = batch.channel AND m.topic = batch.topic WHERE m.topic IS NOT NULL AND m.data IS NOT NULL"
 _OWN_WAITING = "m.key = batch.key AND m.device = batch.device WHERE m.data IS NOT NULL"
@@ -30,40 +44,57 @@ class _New(NamedTuple):
     headers: str
 
 
-class MessageWriter:
-    """Writes the messages and the acknowledgements of concurrent callers, each in one batch."""
+class _Asked(NamedTuple):
+    """What all askers of one batch have in common."""
+
+    after: Key
+    limit: int
+    least: Urgency
+
+
+class Messages:
+    """Writes the messages of concurrent callers in one batch, and reads what waits for many devices at once."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._additions = Coalescer(self._add, limit=1_000)
-        self._acknowledgements = Coalescer(self._acknowledge)
+        self._look_ups = Coalescer(self._read_waiting, limit=_DEVICES_AT_ONCE)
 
     async def add(self, messages: Sequence[PushMessage], now: Millis) -> list[Key | None]:  # noqa: ARG002 - the port's
         """See `ports.PushStore`."""
         return await self._additions(None, [_New(message, to_json(message.headers)) for message in messages])
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
         """See `ports.PushStore`."""
-        await self._acknowledgements(None, [(device, key) for key in keys])
+        await self._db.write(_end, self._db.dialect, _OWN_WAITING, _OWN, own)
+
+    async def waiting(self, device: Key, after: Key, limit: int, now: Millis, least: Urgency) -> list[PushMessage]:
+        """See `ports.PushStore`."""
+        [found] = await self._look_ups(_Asked(after, limit, least), [(device, now)])
+        return found
+
+    async def _read_waiting(self, asked: Hashable, devices: Sequence[tuple[Key, Millis]]) -> list[list[PushMessage]]:
+        assert isinstance(asked, _Asked)
+        keys = [device for device, _ in devices]
+        found = await self._db.read(_waiting, self._db.dialect, asked, keys, max(now for _, now in devices))
+        return [found.get(device, []) for device in keys]
 
     async def _add(self, _: Hashable, messages: Sequence[_New]) -> list[Key | None]:
         return await self._db.write(_add, self._db.dialect, messages)
 
-    async def _acknowledge(self, _: Hashable, own: Sequence[tuple[Key, Key]]) -> list[None]:
-        await self._db.write(_end, self._db.dialect, _OWN_WAITING, _OWN, own)
-        return [None] * len(own)
 
-
-def waiting(conn: Connection, device: Key, after: Key, limit: int, now: Millis, least: Urgency) -> list[PushMessage]:
-    """Of one device, at least so urgent: topic messages first, then by key."""
-    query = select(push_message, push_channel.c.channel_id).join(
-        push_channel, push_channel.c.key == push_message.c.channel
-    )
-    mine = and_(of_device(device), push_message.c.key > after, push_message.c.expires_at > now)
-    if least is not Urgency.VERY_LOW:
-        mine = and_(mine, push_message.c.urgency.in_(least.and_above))
-    order = (push_message.c.topic.is_(None), push_message.c.key)
-    return [_message(row) for row in conn.execute(query.where(mine).order_by(*order).limit(limit))]
+def _waiting(
+    conn: Connection, dialect: Dialect, asked: _Asked, devices: Sequence[Key], now: Millis
+) -> dict[Key, list[PushMessage]]:
+    """By device, at least so urgent: topic messages first, then by key."""
+    urgent = "" if asked.least is Urgency.VERY_LOW else f"AND urgency {dialect.within('text')}"
+    sql = _WAITING.format(devices=dialect.within("bigint"), urgent=urgent)
+    urgencies = [dialect.listed(sorted(asked.least.and_above))] if urgent else []
+    found: dict[Key, list[PushMessage]] = {}
+    for row in dialect.large(conn, sql, dialect.listed(devices), asked.after, now, *urgencies, asked.limit):
+        message = _message(row)
+        found.setdefault(message.device, []).append(message)
+    return found
 
 
 def delete_message(conn: Connection, key: Key, channel: Key) -> bool:
@@ -139,7 +170,9 @@ def _lock_channels(conn: Connection, channels: set[Key]) -> None:
 def _end(conn: Connection, dialect: Dialect, which: str, columns: Columns, rows: Sequence[tuple[Any, ...]]) -> None:
     """Be done with the waiting messages `m` that meet a batch: without a source they go, else only their data."""
     some = f"WHERE key IN (SELECT m.key FROM batch JOIN push_message m ON {which}"  # noqa: S608 - our own words
-    dialect.apply(conn, f"DELETE FROM push_message {some} AND m.source IS NULL)", columns, rows)  # noqa: S608 - our words
+    ended = dialect.apply(conn, f"DELETE FROM push_message {some} AND m.source IS NULL)", columns, rows)  # noqa: S608 - our words
+    if ended == len(rows):
+        return
     dialect.apply(conn, f"UPDATE push_message SET data = NULL {some} AND m.source IS NOT NULL)", columns, rows)  # noqa: S608 - our words
 
 
@@ -158,17 +191,6 @@ def _values(key: Key, message: PushMessage, headers: str, data: bytes | None) ->
     )
 
 
-def _message(row: Row[Any]) -> PushMessage:
-    return PushMessage(
-        channel=row.channel,
-        device=row.device,
-        channel_id=row.channel_id,
-        data=row.data,
-        headers=msgspec.json.decode(row.headers, type=dict[str, str]),
-        expires_at=row.expires_at,
-        topic=row.topic,
-        urgency=row.urgency,
-        source=row.source,
-        sent_at=row.sent_at,
-        key=row.key,
-    )
+def _message(row: Row) -> PushMessage:
+    channel, device, channel_id, data, headers, *rest = row
+    return PushMessage(channel, device, channel_id, data, _headers(headers), *rest)

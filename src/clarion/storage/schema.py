@@ -377,6 +377,7 @@ push_channel = Table(
     _column("device", BigInteger),
     _column("channel_id", Text),
     _column("vapid", Text, null=True),
+    _column("app", Text, null=True),
     Index("push_channel_id", "device", "channel_id", unique=True),
     sqlite_autoincrement=True,
 )

@@ -187,7 +187,12 @@ class SqliteDatabase:
             return driver
 
         engine: Engine = create_engine(
-            "sqlite://", creator=connect, poolclass=NullPool, json_serializer=to_json, json_deserializer=from_json
+            "sqlite://",
+            creator=connect,
+            poolclass=NullPool,
+            hide_parameters=True,  # an error's words go to the log, what people wrote does not
+            json_serializer=to_json,
+            json_deserializer=from_json,
         )
         connection = engine.connect()
         self._connections.append(connection)
@@ -259,7 +264,7 @@ def _told(error: Exception) -> Exception:
     """The error as the callers of a store know it."""
     if _name(error).startswith(_CANNOT_NOW):
         cause = error.orig if isinstance(error, DBAPIError) else error
-        return Unavailable(f"the database cannot be used now: {cause}", retry_after=1)
+        return Unavailable("the database cannot be used now", retry_after=1, why=str(cause))
     return error
 
 

@@ -13,19 +13,24 @@ log = structlog.get_logger(__name__)
 class LocalTransport:
     """`ports.Transport`: requests under `origin` go to `accept`, all others to `other`; answers in order.
 
-    `origin` is that of our own push endpoints, without a trailing slash. A request's `id` makes sending it again a
-    no-op that is answered as the first time.
+    `origin` is that of our own push endpoints, without a trailing slash; `issued` says which addresses elsewhere are
+    ours as well. A request's `id` makes sending it again a no-op that is answered as the first time.
     """
 
     def __init__(
-        self, origin: str, accept: Callable[[Sequence[HttpRequest]], Awaitable[list[HttpResponse]]], other: Transport
+        self,
+        origin: str,
+        accept: Callable[[Sequence[HttpRequest]], Awaitable[list[HttpResponse]]],
+        other: Transport,
+        issued: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._prefix = origin + "/"
         self._accept = accept
         self._other = other
+        self._issued = issued
 
     async def send(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        ours = [request.url.startswith(self._prefix) for request in requests]
+        ours = [request.url.startswith(self._prefix) or self._issued(request.url) for request in requests]
         local = [request for request, own in zip(requests, ours, strict=True) if own]
         remote = [request for request, own in zip(requests, ours, strict=True) if not own]
         answers = await asyncio.gather(self._accepted(local), self._sent(remote))

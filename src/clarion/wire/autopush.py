@@ -6,7 +6,7 @@ both encode with `encode`. Fields that we do not know are skipped: the protocol 
 
 import re
 from enum import IntEnum
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ MIN_PING_INTERVAL_MS: Final = 45_000
 DRAIN_BATCH: Final = 10
 """Stored messages sent at once; the next ones wait until all are acknowledged."""
 
+# Characters. Anybody may send these, and they wait for the store; a longer one is no message at all.
+_MAX_CHANNEL_ID, _MAX_KEY = 64, 1_024
 _WIRE_NAMES = {"channel_id": "channelID", "push_endpoint": "pushEndpoint"}
 _CHANNEL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _UAID = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -79,14 +81,14 @@ class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
 class Register(_Message, frozen=True, kw_only=True, tag="register"):
     """A new subscription. `channel_id` is a lowercase dashed UUID, `key` the sender's VAPID key in base64url."""
 
-    channel_id: str
-    key: str | None = None
+    channel_id: Annotated[str, msgspec.Meta(max_length=_MAX_CHANNEL_ID)]
+    key: Annotated[str, msgspec.Meta(max_length=_MAX_KEY)] | None = None
 
 
 class Unregister(_Message, frozen=True, kw_only=True, tag="unregister"):
     """`code`: 200 by hand, 201 quota exceeded, 202 permission revoked."""
 
-    channel_id: str
+    channel_id: Annotated[str, msgspec.Meta(max_length=_MAX_CHANNEL_ID)]
     code: int | None = None
 
 

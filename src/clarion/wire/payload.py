@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from clarion.model import Action, DeviceKind
 
@@ -29,6 +30,10 @@ class WebPayload(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "c
     tag: str
     vibrate: list[int]
     silent: bool
+    sound: str | UnsetType = UNSET
+    """A sound by its name, where the system has such; left out for the usual one, and when silent."""
+    urgency: str | UnsetType = UNSET
+    """Left out when normal."""
     require_interaction: bool
     actions: list[Action]
     lock_screen: str

@@ -14,10 +14,12 @@ from ctypes.util import find_library
 
 import pytest
 
+from harness.browser import Browser, BrowserError
+from harness.chromium import Chromium, gcm_switches
 from harness.desktop import Desktop, Notification
-from harness.firefox import BrowserError, Firefox
+from harness.firefox import Firefox
 
-__all__ = ["BrowserError", "Desktop", "Firefox", "Notification", "require"]
+__all__ = ["Browser", "BrowserError", "Chromium", "Desktop", "Firefox", "Notification", "gcm_switches", "require"]
 
 
 def require(*names: str) -> None:

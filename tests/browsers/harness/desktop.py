@@ -114,6 +114,9 @@ class Desktop:
     def click(self, notification: Notification, action: str = "default") -> None:
         """Tap the notification, or its button of that name (the page's own name or the daemon's key)."""
         key = next((key for key in (action, f"{action}-moz") if key in notification.actions), None)
+        # Chromium numbers its buttons: there a button is found by what is written on it.
+        labels = {label.lower(): key for key, label in notification.actions.items()}
+        key = key or labels.get(action.lower())
         if key is None:
             raise AssertionError(f"{notification} has no action {action!r}")
         self._expect_on_screen(notification)

@@ -3,38 +3,35 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, TypeVar
 
 from marionette_driver.by import By  # type: ignore[import-untyped]  # ships no types
 from marionette_driver.errors import MarionetteException  # type: ignore[import-untyped]  # ships no types
 from marionette_driver.marionette import Marionette  # type: ignore[import-untyped]  # ships no types
 
+from harness.browser import Browser, BrowserError, Permission
+
 T = TypeVar("T")
 Pref = bool | int | str
-Permission = Literal["granted", "denied", "default"]
 
 _START_TIMEOUT_S = 60
 _QUIT_TIMEOUT_S = 30
 _COMMAND_TIMEOUT_S = 120
-_POLL_S = 0.05
-_LOG_TAIL_LINES = 40
 
 _PREFS: dict[str, Pref] = {
     # Marionette on a port of the system's choice; its own defaults would turn `dom.push.connection.enabled` off.
     "marionette.port": 0,
     "remote.prefs.recommended": False,
-    # Our push service speaks plain ws:// on loopback. When it was away, come back soon.
-    "dom.push.testing.allowInsecureServerURL": True,
+    # When the push service was away, come back soon.
     "dom.push.retryBaseInterval": 200,
     # A prompt takes its answer as soon as it shows: the delay guards people, not tests.
     "security.notification_enable_delay": 0,
@@ -92,6 +89,16 @@ return [...Services.wm.getEnumerator("navigator:browser")]
   .flatMap(window => window.gBrowser.tabs.map(tab => tab.linkedBrowser.currentURI.spec));
 """
 
+_STOP_WORKERS = """
+const manager = Cc["@mozilla.org/serviceworkers/manager;1"].getService(Ci.nsIServiceWorkerManager);
+const all = manager.getAllRegistrations();
+const workers = [];
+for (let place = 0; place < all.length; place++) {
+  workers.push(all.queryElementAt(place, Ci.nsIServiceWorkerRegistrationInfo).activeWorker);
+}
+return Promise.all(workers.map(worker => worker && worker.terminateWorker())).then(() => null);
+"""
+
 _SET_PERMISSION = """
 const [origin, state] = arguments;
 const principal = Services.scriptSecurityManager.createContentPrincipalFromOrigin(origin);
@@ -110,17 +117,11 @@ return true;
 """
 
 
-class BrowserError(Exception):
-    """The browser, or a script in one of its pages, did not do what was asked."""
+class Firefox(Browser):
+    """`async with Firefox(profile, push_url, desktop.address) as firefox`; see `Browser`.
 
-
-class Firefox:
-    """`async with Firefox(profile, push_url, desktop.address) as firefox`, or `start` and `kill` by hand.
-
-    Commands go to the current tab; scripts see the page's own globals. Every wait ends `within` so many seconds, in a
-    BrowserError that says what was waited for. Leaving the context kills the browser and writes the end of its log to
-    stderr, which pytest shows with a failed test. What a service worker throws in an event is not in the log, only what
-    it logs: Firefox tells the push service alone, with nack 301 (exception) or 302 (rejection).
+    What a service worker throws in an event is not in the log, only what it logs: Firefox tells the push service alone,
+    with nack 301 (exception) or 302 (rejection).
     """
 
     def __init__(
@@ -129,19 +130,27 @@ class Firefox:
         push_url: str,
         dbus_address: str | None = None,
         prefs: Mapping[str, Pref] | None = None,
+        authority: Path | None = None,
+        policies: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe the browser; `start` starts it.
 
         Args:
             profile_dir: what it remembers from one start to the next, and its log; made if missing.
-            push_url: the device side of the push service, `ws://…/`.
+            push_url: the device side of the push service, `ws://…/` or `wss://…/`.
             dbus_address: the session bus of a `Desktop`; without one Firefox draws notifications itself, unseen.
             prefs: beside, or in place of, the harness's own.
+            authority: a certificate in PEM whose signatures it trusts; needs certutil.
+            policies: what an administrator decided for this browser (`policies.json`).
         """
+        self._policies = policies
         self._profile = profile_dir
         self._dbus_address = dbus_address
+        self._authority = authority
         self._prefs = _PREFS | {
             "dom.push.serverURL": push_url,
+            # For testing only: a Firefox of everyday takes wss alone, also on loopback.
+            "dom.push.testing.allowInsecureServerURL": push_url.startswith("ws://"),
             "alerts.useSystemBackend": dbus_address is not None,
             **(prefs or {}),
         }
@@ -151,24 +160,9 @@ class Firefox:
         # Marionette has one connection and blocks: a thread of its own keeps calls in order and the test's loop free.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="marionette")
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.kill()
-        sys.stderr.write(self._log_tail())
-
     # Its life
 
     async def start(self) -> None:
-        """Start on the profile as it is, with one blank tab.
-
-        Raises:
-            BrowserError: it runs already, or did not come up; the error's notes have the end of its log.
-        """
         if self._process:
             raise BrowserError("Firefox runs already")
         try:
@@ -178,11 +172,10 @@ class Firefox:
             await self._call(lambda marionette: marionette.start_session())
         except BaseException as error:
             await self.kill()
-            error.add_note(self._log_tail())
+            error.add_note(self.log_tail())
             raise
 
     async def stop(self) -> None:
-        """Quit as a person does, so that the profile is written out."""
         process = self._running()
         try:
             # Marionette's own quit() serves only a process that it started.
@@ -193,13 +186,7 @@ class Firefox:
         finally:
             await self.kill()
 
-    async def restart(self) -> None:
-        """Quit, and start again on the same profile."""
-        await self.stop()
-        await self.start()
-
     async def kill(self) -> None:
-        """End all its processes at once, as a crash does. Harmless when none runs."""
         if self._process:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -217,7 +204,6 @@ class Firefox:
     # Its tabs
 
     async def goto(self, url: str) -> None:
-        """Open a page in the current tab and wait until it has loaded."""
         await self._call(lambda marionette: marionette.navigate(url))
 
     async def windows(self) -> list[str]:
@@ -231,8 +217,6 @@ class Firefox:
         await self.goto(url)
 
     async def close_tab(self) -> None:
-        """Close the current tab; another one becomes current, a blank one if it was the last."""
-
         def close(marionette: Marionette) -> None:
             current = marionette.current_window_handle
             others = [handle for handle in marionette.window_handles if handle != current]
@@ -243,8 +227,6 @@ class Firefox:
         await self._call(close)
 
     async def switch_to(self, url_part: str, within: float = 30) -> str:
-        """Wait for a tab whose address contains `url_part`, make it the current one and return its address."""
-
         def find(marionette: Marionette) -> str | None:
             for handle in marionette.window_handles:
                 marionette.switch_to_window(handle, focus=False)  # looking must not change what pages see
@@ -262,13 +244,6 @@ class Firefox:
     # Its pages
 
     async def run(self, script: str, *arguments: Any, within: float = 30) -> Any:
-        """Run the statements of an async function in the current page and return what it returns.
-
-        `await firefox.run("return (await fetch(arguments[0])).status", "/healthz")`
-
-        Raises:
-            BrowserError: it threw, its promise was rejected, or it did not end in time.
-        """
         # Sandbox None: the page's own globals instead of a clean view of them.
         answer = await self._call(
             lambda marionette: marionette.execute_async_script(
@@ -279,15 +254,7 @@ class Firefox:
             raise BrowserError(f"{answer['error']}\nin {script.strip()}\n{answer['stack']}")
         return answer["value"]
 
-    async def wait_for(self, expression: str, within: float = 30) -> Any:
-        """Evaluate in the current page until it is truthy, and return that value. An error counts as not yet."""
-        return await self._until(partial(self.run, f"return ({expression})"), expression, within)
-
     async def click(self, css: str, within: float = 30) -> None:
-        """Click as a person does (pages take it as a gesture), as soon as the element can be clicked.
-
-        `host >>> button` is a button in the open shadow tree of a host.
-        """
         *hosts, target = css.split(" >>> ")
 
         def click(marionette: Marionette) -> bool:
@@ -306,8 +273,10 @@ class Firefox:
         press = partial(self._run_as_browser, _PRESS_PROMPT, allow)
         await self._until(press, "the browser's permission prompt", within)
 
+    async def stop_workers(self) -> None:
+        await self._run_as_browser(_STOP_WORKERS)
+
     async def permission(self, origin: str, state: Permission) -> None:
-        """Set an origin's permission to notify as the browser's settings do; `default` forgets the person's answer."""
         await self._run_as_browser(_SET_PERMISSION, origin, state)
 
     async def revoke_permission(self, origin: str) -> None:
@@ -320,13 +289,11 @@ class Firefox:
     def _log_path(self) -> Path:
         return self._profile / "browser.log"
 
-    def _log_tail(self) -> str:
-        tail = "\n".join(self.log().splitlines()[-_LOG_TAIL_LINES:])
-        return f"--- the end of {self._log_path}\n{tail}\n---\n"
-
     def _launch(self) -> None:
         self._profile.mkdir(parents=True, exist_ok=True)
         (self._profile / "MarionetteActivePort").unlink(missing_ok=True)  # of an earlier start
+        if self._authority:
+            self._trust(self._authority)
         prefs = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in self._prefs.items())
         (self._profile / "user.js").write_text("".join(prefs))
         self._home = tempfile.TemporaryDirectory(prefix="clarion-firefox-", ignore_cleanup_errors=True)
@@ -343,13 +310,35 @@ class Firefox:
         arguments = ("--headless", "--no-remote", "--marionette", "-remote-allow-system-access", "--profile")
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                ("firefox-esr", *arguments, self._profile),
+                (self._program(), *arguments, self._profile),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a process group of its own, for kill
             )
+
+    def _trust(self, authority: Path) -> None:
+        """Into the profile's NSS database, which is made if missing."""
+        add = ("certutil", "-d", f"sql:{self._profile}", "-A", "-n", "test authority", "-t", "C,,", "-i", authority)
+        subprocess.run(add, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+    def _program(self) -> str | Path:
+        """With policies an installation of its own: they are read beside the program, or for the whole machine."""
+        installed = shutil.which("firefox-esr")
+        if self._policies is None or installed is None:
+            return "firefox-esr"
+        program, folder = Path(installed).resolve(), self._profile.with_suffix(".installation")
+        if not folder.exists():
+            folder.mkdir()
+            for part in program.parent.iterdir():
+                (folder / part.name).symlink_to(part)
+            for own in (program.name, "distribution"):
+                (folder / own).unlink(missing_ok=True)
+            shutil.copy(program, folder)  # it finds everything else where it is itself
+            (folder / "distribution").mkdir()
+        (folder / "distribution" / "policies.json").write_text(json.dumps({"policies": self._policies}))
+        return folder / program.name
 
     async def _marionette_port(self) -> int | None:
         with suppress(FileNotFoundError, ValueError):  # ValueError: the file is made, but not written yet
@@ -381,19 +370,3 @@ class Firefox:
                 return marionette.execute_script(script, script_args=arguments, sandbox="system")
 
         return await self._call(run)
-
-    async def _until(self, attempt: Callable[[], Awaitable[T | None]], what: str, limit_s: float) -> T:
-        """Try until the answer is truthy; a BrowserError counts as not yet, unless the browser is gone."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + limit_s
-        while True:
-            last: T | BrowserError | None
-            try:
-                if last := await attempt():
-                    return last
-            except BrowserError as error:
-                last = error
-            self._running()
-            if loop.time() > deadline:
-                raise BrowserError(f"waited {limit_s} s for {what}; the last answer was: {last}")
-            await asyncio.sleep(_POLL_S)

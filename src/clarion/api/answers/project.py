@@ -125,6 +125,6 @@ class AutomationList(Listing, frozen=True, kw_only=True):
 
 
 class KeyList(Listing, frozen=True, kw_only=True):
-    """All keys, revoked ones too."""
+    """Keys, oldest first, revoked ones too."""
 
     items: list[KeyAnswer]

@@ -1,5 +1,7 @@
 """The project itself and its keys."""
 
+from collections.abc import Sequence
+
 import msgspec
 from litestar import delete, get, post, put
 from litestar.params import JSONBody
@@ -8,13 +10,15 @@ from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer, Projec
 from clarion.api.auth import ALL, may
 from clarion.api.door import server
 from clarion.api.fields import check_zone
-from clarion.api.framework import FromCaller, FromServices, IdInPath
+from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit
 from clarion.api.identity import SIGNED, identity_key
 from clarion.api.problems import not_found
-from clarion.api.schemas import KeyPost, ProjectPut
-from clarion.errors import Forbidden, InvalidRequest
+from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
+from clarion.api.services import Services
+from clarion.errors import Conflict, Forbidden, InvalidRequest
 from clarion.journey.founding import add_key
 from clarion.model import ApiKey, Project, ProjectSettings
+from clarion.ports import Page
 
 
 @get("/v1/project", **server("read"))
@@ -47,10 +51,10 @@ async def put_project(services: FromServices, caller: FromCaller, data: JSONBody
 
 
 @get("/v1/keys", **server("admin"))
-async def list_keys(services: FromServices, caller: FromCaller) -> KeyList:
-    """All keys, revoked ones too."""
-    keys = await services.store.projects.keys(caller.project.key)
-    return KeyList(items=[KeyAnswer.of(key) for key in keys])
+async def list_keys(services: FromServices, caller: FromCaller, cursor: Cursor = None, limit: Limit = PAGE) -> KeyList:
+    """All keys, oldest first, revoked ones too."""
+    page = _page(await services.store.projects.keys(caller.project.key), cursor, limit)
+    return KeyList(items=[KeyAnswer.of(key) for key in page.items], next_cursor=page.next_cursor)
 
 
 @post("/v1/keys", **server("admin", creates=True))
@@ -63,9 +67,29 @@ async def create_key(services: FromServices, caller: FromCaller, data: JSONBody[
         services.clock.now(),
         kind=data.kind,
         name=data.name or data.kind,
-        scopes=_scopes(caller.key, data),
+        scopes=_scopes(caller.key, data.kind, data.scopes),
     )
     return NewKeyAnswer(**msgspec.structs.asdict(KeyAnswer.of(key)), key=text)
+
+
+@get("/v1/keys/{key_id:str}", **server("admin"))
+async def get_key(services: FromServices, caller: FromCaller, key_id: IdInPath) -> KeyAnswer:
+    """Read a key; its text is never shown again."""
+    return KeyAnswer.of(await _key(services, caller.project, key_id))
+
+
+@put("/v1/keys/{key_id:str}", **server("admin"))
+async def replace_key(
+    services: FromServices, caller: FromCaller, key_id: IdInPath, data: JSONBody[KeyPut]
+) -> KeyAnswer:
+    """Replace what is given; the key's text stays. No key gives what it does not have."""
+    key = await _key(services, caller.project, key_id)
+    scopes = key.scopes if data.scopes is None else _scopes(caller.key, key.kind, data.scopes)
+    changed = await services.store.projects.change_key(caller.project.key, key_id, data.name or key.name, scopes)
+    if changed is None:
+        raise Conflict("this key was revoked, for good")
+    await services.catalog.changed()
+    return KeyAnswer.of(changed)
 
 
 @delete("/v1/keys/{key_id:str}", **server("admin"))
@@ -76,12 +100,28 @@ async def revoke_key(services: FromServices, caller: FromCaller, key_id: IdInPat
     await services.catalog.changed()
 
 
-def _scopes(giver: ApiKey, data: KeyPost) -> list[str]:
-    if data.kind == "public":
-        if data.scopes is not None:
+def _page(keys: Sequence[ApiKey], cursor: str | None, limit: int) -> Page[ApiKey]:
+    """The keys after that one whose id is the cursor; they are few and never go away."""
+    ids = [key.id for key in keys]
+    if cursor is not None and cursor not in ids:
+        raise InvalidRequest.field("cursor", "takes the next_cursor of the page before")
+    start = 0 if cursor is None else ids.index(cursor) + 1
+    shown = list(keys[start : start + limit])
+    return Page(items=shown, next_cursor=shown[-1].id if start + limit < len(keys) else None)
+
+
+async def _key(services: Services, project: Project, id: str) -> ApiKey:
+    keys = await services.store.projects.keys(project.key)
+    return next((key for key in keys if key.id == id), None) or not_found()
+
+
+def _scopes(giver: ApiKey, kind: str, asked: Sequence[str] | None) -> list[str]:
+    """What a key of this kind is allowed. Raises Forbidden for more than the giver has."""
+    if kind == "public":
+        if asked is not None:
             raise InvalidRequest.field("scopes", "are for server keys; leave them out")
         return [ALL]
-    wanted: list[str] = list(dict.fromkeys(giver.scopes if data.scopes is None else data.scopes))
+    wanted = list(dict.fromkeys(giver.scopes if asked is None else asked))
     beyond = [scope for scope in wanted if not may(giver, scope)]
     if beyond:
         raise Forbidden(f"this key cannot give {', '.join(beyond)}, which it does not have itself")
@@ -98,5 +138,7 @@ ADMINISTRATION = (
     put_project,
     list_keys,
     create_key,
+    get_key,
+    replace_key,
     revoke_key,
 )

@@ -153,17 +153,14 @@ async def _body(services: Services, project: Project, kind: str, name: str) -> J
 
 
 async def _create(services: Services, project: Project, kind: str, name: str, noun: S) -> S:
-    if await services.store.definitions.get(project.key, kind, name) is not None:
+    if not await services.store.definitions.add(project.key, kind, name, messages.stored(noun), services.clock.now()):
         raise Conflict(f"name: there is one called {name} already; PUT replaces it")
-    return await _put(services, project, kind, name, noun)
+    await services.catalog.changed()
+    return noun
 
 
 async def _replace(services: Services, project: Project, kind: str, name: str, noun: S) -> S:
     await _body(services, project, kind, name)
-    return await _put(services, project, kind, name, noun)
-
-
-async def _put(services: Services, project: Project, kind: str, name: str, noun: S) -> S:
     await services.store.definitions.put(project.key, kind, name, messages.stored(noun), services.clock.now())
     await services.catalog.changed()
     return noun

@@ -18,6 +18,7 @@ from clarion.api.registering import registration
 from clarion.api.schemas import AnyDevice, ConsentPut, UserPut
 from clarion.api.services import Services
 from clarion.errors import InvalidRequest
+from clarion.journey.permission import Said
 from clarion.model import Project, User, UserChange
 from clarion.ports import DecisionRecord, DeliveryRecord
 
@@ -96,15 +97,8 @@ async def put_consent(
     services: FromServices, caller: FromCaller, user_id: UserIdInPath, data: JSONBody[ConsentPut]
 ) -> ConsentAnswer:
     """A new line in the ledger of consents; without a channel, one for each channel of the category."""
-    await services.pipeline.consent(
-        caller.project,
-        user_id,
-        category=data.category,
-        channel=data.channel,
-        granted=data.granted,
-        source=data.source,
-        wording=data.wording,
-    )
+    said = [Said(data.category, data.channel, data.granted)]
+    await services.pipeline.consent(caller.project, user_id, said, source=data.source, wording=data.wording)
     return await _consents(services, caller.project, user_id)
 
 

@@ -1,8 +1,7 @@
 """Notifications: asked for, tried, looked at, cancelled; and what became of each candidate and delivery."""
 
 import time
-from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from litestar import Request, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
@@ -27,11 +26,13 @@ from clarion.api.answers.sending import (
 from clarion.api.door import server
 from clarion.api.fields import told, told_or_none
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit, chosen
-from clarion.api.http import MIB
+from clarion.api.http import MIB, Scope, header
+from clarion.api.idempotency import HEADER as IDEMPOTENCY_KEY
+from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody
 from clarion.api.services import Services
-from clarion.model import DAY_MS, DeliveryState, Millis, Notification, Project, Reason, User
+from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User, Verdict, verdict_of
 from clarion.ports import Progress
 
 AUDIENCE_LIMIT = 16 * MIB
@@ -68,19 +69,18 @@ async def notify(
             DryRunAnswer(counts=trial.counts, decisions=[_trial(one) for one in trial.decisions], took_ms=took_ms),
             status_code=200,
         )
-    id = _repeatable_id(request.headers.get("idempotency-key"), caller.key.kind, services.clock.now())
-    notification = await services.pipeline.notify(caller.project, message, to, send_at=send_at, id=id)
-    return Response(Created(id=notification.id), status_code=202)
+    key = header(cast("Scope", request.scope), IDEMPOTENCY_KEY)
+    today, yesterday = (None, None) if key is None else repeatable_ids(caller.key.kind, key, services.clock.now())
+    id = await _made_within_a_day(services, caller.project, yesterday)
+    if id is None:
+        id = (await services.pipeline.notify(caller.project, message, to, send_at=send_at, id=today)).id
+    return Response(Created(id=id), status_code=202)
 
 
-def _repeatable_id(key: str | None, kind: str, now: Millis) -> str | None:
-    """The same id for the same Idempotency-Key, so that a repetition after a crash finds the notification there.
-
-    Answers are kept for a day; the day in it lets the key make something new after that.
-    """
-    if key is None:
-        return None
-    return blake2b(f"{kind}:{key}:{now // DAY_MS}".encode(), digest_size=16).hexdigest()
+async def _made_within_a_day(services: Services, project: Project, id: str | None) -> str | None:
+    """The id, if a notification has it that is not older than what is kept for repetitions."""
+    known = None if id is None else await services.store.trail.notification(project.key, id)
+    return id if known is not None and services.clock.now() - known.created_at < DAY_MS else None
 
 
 @get("/v1/notifications", **server("read"))
@@ -191,7 +191,14 @@ def _state(notification: Notification, progress: Progress, now: int) -> str:
         return "cancelled"
     if notification.send_at is not None and notification.send_at > now:
         return "scheduled"
-    return "running" if progress.working else "done"
+    return "running" if progress.working or _is_open(notification, progress) else "done"
+
+
+def _is_open(notification: Notification, progress: Progress) -> bool:
+    """Whether something of it is to come. A job that several notifications share is counted for none of them."""
+    held = any(verdict_of(Reason(reason)) is Verdict.HOLD for reason in progress.reasons)
+    undecided = notification.automation is not None and bool(notification.to.users) and not progress.reasons
+    return held or undecided or progress.deliveries.get(DeliveryState.QUEUED, 0) > 0
 
 
 def _trial(one: Any) -> TrialDecision:

@@ -57,12 +57,19 @@ class MemoryProjects:
     async def keys(self, project: Key) -> list[ApiKey]:
         return [key for key in self._tables.api_keys.values() if key.project == project]
 
+    async def change_key(self, project: Key, id: str, name: str, scopes: list[str]) -> ApiKey | None:
+        return self._replace(project, id, name=name, scopes=scopes)
+
     async def revoke_key(self, project: Key, id: str, now: Millis) -> bool:
+        return self._replace(project, id, revoked_at=now) is not None
+
+    def _replace(self, project: Key, id: str, **changes: object) -> ApiKey | None:
+        """The key after the change; None when it is unknown or revoked."""
         for hash_, key in self._tables.api_keys.items():
             if (key.project, key.id) == (project, id) and key.revoked_at is None:
-                self._tables.api_keys[hash_] = msgspec.structs.replace(key, revoked_at=now)
-                return True
-        return False
+                changed = self._tables.api_keys[hash_] = msgspec.structs.replace(key, **changes)
+                return changed
+        return None
 
     async def credentials(self, project: Key, kind: DeviceKind) -> list[Credential]:
         return [row for row in self._tables.credentials.values() if (row.project, row.kind) == (project, kind)]
@@ -76,6 +83,9 @@ class MemoryDefinitions:
 
     def __init__(self, tables: Tables) -> None:
         self._definitions = tables.definitions
+
+    async def add(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:
+        return (project, kind, name) not in self._definitions and await self.put(project, kind, name, body, now)
 
     async def put(self, project: Key, kind: str, name: str, body: Json, now: Millis) -> bool:  # noqa: ARG002 - the port's
         new = (project, kind, name) not in self._definitions

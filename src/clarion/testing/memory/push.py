@@ -24,20 +24,29 @@ class MemoryPushStore:
         device.node = node
         return device.key
 
+    async def enrol(self, uaid: str, node: str, now: Millis) -> Key:  # noqa: ARG002 - the port's
+        return self._enrol(uaid, node).key
+
     async def gone(self, device: Key, node: str) -> None:
         row = self._tables.push_devices.get(device)
         if row is not None and row.node == node:
             row.node = None
 
-    async def register(self, uaid: str, channel_id: str, vapid: str | None, node: str, now: Millis) -> Key:  # noqa: ARG002 - the port's
-        device = self._device(uaid)
-        if device is None:
-            device = PushDeviceRow(next(self._tables.keys), uaid, node)
-            self._tables.push_devices[device.key] = device
-        device.node = node
+    async def register(
+        self,
+        uaid: str,
+        channel_id: str,
+        vapid: str | None,
+        node: str | None,
+        now: Millis,  # noqa: ARG002 - the port's
+        app: str | None = None,
+    ) -> Key:
+        device = self._enrol(uaid, node)
         known = self._tables.push_channels.get((device.key, channel_id))
         key = known.key if known else next(self._tables.keys)
-        self._tables.push_channels[device.key, channel_id] = PushChannel(key, device.key, channel_id, vapid, node)
+        self._tables.push_channels[device.key, channel_id] = PushChannel(
+            key, device.key, channel_id, vapid, device.node, app
+        )
         return device.key
 
     async def unregister(self, device: Key, channel_id: str) -> bool:
@@ -71,8 +80,8 @@ class MemoryPushStore:
         ]
         return [message for _, _, message in sorted(mine, key=lambda row: row[:2])[:limit]]
 
-    async def acknowledge(self, device: Key, keys: Sequence[Key]) -> None:
-        drop(self._tables.push_messages, lambda key, message: message.device == device and key in keys)
+    async def acknowledge(self, own: Sequence[tuple[Key, Key]]) -> None:
+        drop(self._tables.push_messages, lambda key, message: (message.device, key) in own)
 
     async def delete(self, key: Key, channel: Key) -> bool:
         return drop(self._tables.push_messages, lambda own, message: (own, message.channel) == (key, channel)) > 0
@@ -97,6 +106,14 @@ class MemoryPushStore:
         drop(self._tables.push_nodes, lambda _, at: at < now - _NODE_FORGOTTEN_MS)
         drop(self._tables.push_sources, lambda _, until: until <= now)
         return drop(self._tables.push_messages, lambda _, message: message.expires_at <= now)
+
+    def _enrol(self, uaid: str, node: str | None) -> PushDeviceRow:
+        device = self._device(uaid)
+        if device is None:
+            device = PushDeviceRow(next(self._tables.keys), uaid, None)
+            self._tables.push_devices[device.key] = device
+        device.node = device.node if node is None else node
+        return device
 
     def _device(self, uaid: str) -> PushDeviceRow | None:
         return next((row for row in self._tables.push_devices.values() if row.uaid == uaid), None)
