@@ -1,7 +1,11 @@
 """Clients for the simulators that are not ours: httpx for whole exchanges, h2 by itself to see single frames."""
 
 import asyncio
+import json
+import signal
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -158,3 +162,32 @@ async def frames(simulator: Simulator, context: ssl.SSLContext | None = None) ->
         yield connection
     finally:
         writer.close()
+
+
+class Command:
+    """`clarion simulate …` in a process of its own. `about` is what it says of itself."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "clarion", "simulate", *arguments]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        first = self._process.stdout.readline()
+        assert first, self._process.communicate()[1]
+        self.about = json.loads(first)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def end(self) -> dict[str, Any]:
+        """As Ctrl+C does; returns the counts that it tells at the end."""
+        self._process.send_signal(signal.SIGINT)
+        output, errors = self._process.communicate(timeout=PATIENCE_S)
+        assert (self._process.returncode, errors) == (0, "")
+        return dict(json.loads(output.splitlines()[-1]))
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        context = ssl.create_default_context(cafile=self.about["ca_file"])
+        return httpx.AsyncClient(
+            http2=True, http1=False, verify=context, base_url=self.about["url"], timeout=PATIENCE_S, **options
+        )

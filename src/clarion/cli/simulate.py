@@ -40,6 +40,12 @@ def simulate_apns(
         typer.Option(help="A bundle id; may be repeated; com.example.app unless given.", metavar="ID"),
     ] = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Be the sandbox instead of production.")] = False,
+    renewal: Annotated[
+        int,
+        typer.Option(
+            help="Seconds that a team must keep its provider token; 1200 unless set.", metavar="SECONDS", min=0
+        ),
+    ] = 1_200,
     data: Folder = None,
     state: State = None,
     script: Answers = None,
@@ -50,7 +56,7 @@ def simulate_apns(
     with _of_the_extra():
         from clarion.cli import simulating  # noqa: PLC0415 - libraries of an extra
     options = simulating.Options(host, port, data, state, script, quota, as_json)
-    simulating.apns(options, topic or [], sandbox=sandbox)
+    simulating.apns(options, topic or [], sandbox=sandbox, renewal_s=renewal)
 
 
 @simulate_app.command("fcm")

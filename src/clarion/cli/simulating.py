@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from clarion.cli.looping import until_told
 from clarion.cli.problem import Misuse, Problem
 from clarion.testing.simulators import ApnsSimulator, FcmSimulator, Script
 from clarion.testing.simulators.apns import TOPIC
@@ -41,11 +41,13 @@ class Options(NamedTuple):
     as_json: bool
 
 
-def apns(options: Options, topics: Sequence[str], *, sandbox: bool) -> None:
+def apns(options: Options, topics: Sequence[str], *, sandbox: bool, renewal_s: int) -> None:
     """Simulate APNs until told to end. Raises Problem when it cannot begin."""
     environment: Environment = "sandbox" if sandbox else "production"
-    with _checked(options.script):
-        simulator = ApnsSimulator(topics=topics or (TOPIC,), environment=environment, **_common(options, "apns"))
+    with _checked():
+        simulator = ApnsSimulator(
+            topics=topics or (TOPIC,), environment=environment, renewal_s=renewal_s, **_common(options, "apns")
+        )
     told = {
         "key_file": str(simulator.key_file),
         "key_id": simulator.credential.key_id,
@@ -53,34 +55,32 @@ def apns(options: Options, topics: Sequence[str], *, sandbox: bool) -> None:
         "topic": ", ".join(simulator.topics),
         "environment": environment,
     }
-    until_told(_run(simulator, "apns", told, options))
+    asyncio.run(_run(simulator, "apns", told, options))
 
 
 def fcm(options: Options, project: str | None) -> None:
     """Simulate FCM until told to end. Raises Problem when it cannot begin."""
-    with _checked(options.script):
+    with _checked():
         simulator = FcmSimulator(project=project or PROJECT, **_common(options, "fcm"))
     told = {"service_account": str(simulator.account.file), "project": simulator.project}
-    until_told(_run(simulator, "fcm", told, options))
+    asyncio.run(_run(simulator, "fcm", told, options))
 
 
 @contextmanager
-def _checked(script: Path | None) -> Iterator[None]:
-    """Turns what is wrong with the script into a Problem."""
+def _checked() -> Iterator[None]:
+    """Turns what is wrong with the options and their files into a Problem."""
     try:
         yield
     except ValueError as error:
-        raise Misuse(f"--script {script} is not a script", str(error)) from None
+        raise Misuse("That cannot be simulated", str(error)) from None
+    except OSError as error:
+        raise Problem("A file cannot be used", f"{error.filename}: {error.strerror}") from None
 
 
 def _common(options: Options, service: str) -> Common:
     script = Script()
     if options.script is not None:
-        try:
-            answers = Script.read(options.script.read_bytes())
-        except OSError as error:
-            raise Misuse(f"--script {options.script} cannot be read", error.strerror or "") from None
-        script = Script(answers)
+        script = Script(Script.read(options.script.read_bytes()))
     return {
         "folder": (options.data or FOLDER / service).absolute(),
         "host": options.host,
@@ -92,25 +92,33 @@ def _common(options: Options, service: str) -> Common:
 
 
 async def _run(simulator: Simulator, service: str, credential: dict[str, str], options: Options) -> None:
+    told_to_end = _told_to_end()
+    output = _JsonOutput() if options.as_json else _Output()
     try:
-        await simulator.__aenter__()
+        async with simulator:
+            about = {"service": service, "url": simulator.url, "ca_file": str(simulator.ca_file), **credential}
+            output.begin(about)
+            await _watch(simulator, output, told_to_end)
+            output.end(counts(simulator))
     except OSError as error:
         words = os.strerror(error.errno) if error.errno else str(error)
         raise Problem(f"Cannot listen on {options.host} port {options.port}", f"{words} (--host, --port)") from None
-    about = {"service": service, "url": simulator.url, "ca_file": str(simulator.ca_file), **credential}
-    output = _JsonOutput() if options.as_json else _Output()
-    try:
-        output.begin(about)
-        await _watch(simulator, output)
-    finally:
-        output.end(counts(simulator))
-        await simulator.__aexit__(None, None, None)
 
 
-async def _watch(simulator: Simulator, output: "_Output | _JsonOutput") -> None:
+def _told_to_end() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM. As an exception it would hit whatever runs, and a connection would swallow it."""
+    event = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # on Windows Ctrl+C cancels
+            asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+async def _watch(simulator: Simulator, output: "_Output | _JsonOutput", told_to_end: asyncio.Event) -> None:
     before = counts(simulator)
-    while True:
-        await asyncio.sleep(_EVERY_S)
+    while not told_to_end.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(told_to_end.wait(), _EVERY_S)
         now = counts(simulator)
         if now["requests"] != before["requests"]:
             output.second(now, before)

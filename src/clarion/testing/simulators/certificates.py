@@ -20,12 +20,12 @@ PUSH_CERTIFICATE: Final[dict[Environment, x509.ObjectIdentifier]] = {
 }
 """The extensions by which Apple says what a push certificate is for."""
 _NULL: Final = b"\x05\x00"
-_VALID: Final = dt.timedelta(days=365)
+_VALID: Final = dt.timedelta(days=3_650)
 _LEEWAY: Final = dt.timedelta(minutes=5)
 
 
 class Authority:
-    """Certificates in a folder, made when they are first asked for and kept, so that a restart changes nothing."""
+    """Keeps its key and certificate in a folder, so that a restart changes nothing for those who trust it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,10 +46,10 @@ class Authority:
 
     def server_context(self, host: str) -> ssl.SSLContext:
         """TLS 1.2 or later for `host` and for this machine by its names; client certificates may be shown."""
+        names = dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])
+        alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
         file = self._folder / "server.pem"
-        if not file.exists():
-            names = dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])
-            write_secret(file, self._issue(_name(host), ExtendedKeyUsageOID.SERVER_AUTH, *_server_extensions(names)))
+        write_secret(file, self._issue(_name(host), ExtendedKeyUsageOID.SERVER_AUTH, alternatives))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(file)
@@ -102,10 +102,6 @@ def _unsigned(
         .not_valid_after(now + _VALID)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
-
-
-def _server_extensions(names: dict[str, None]) -> list[x509.ExtensionType]:
-    return [x509.SubjectAlternativeName([_general(name) for name in names])]
 
 
 def _general(name: str) -> x509.GeneralName:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from clarion.testing.simulators.exchange import Request, Respond
-from clarion.testing.simulators.script import Script, check
+from clarion.testing.simulators.script import Leave, Script, check
 
 if TYPE_CHECKING:
     from clarion.testing.simulators.simulator import Simulator
@@ -33,7 +33,7 @@ class Control:
     - `GET /simulator/messages?last=100`: the newest messages, with headers and payload
     - `GET`, `POST /simulator/devices/{token}`, `…/off`, `…/on`: what a device shows; switch it off and on again
     - `PUT /simulator/script`, `DELETE`: set answers for tokens (see `Script.read`), forget them all
-    - `POST /simulator/goaway` with `{"reason": …}`, `POST /simulator/hangup`: on every connection
+    - `POST /simulator/goaway` with `{"reason": …}`, `POST /simulator/hangup`: on every connection but the one that asks
     - `DELETE /simulator/counts`: begin at zero
     """
 
@@ -47,13 +47,13 @@ class Control:
         url = urlsplit(request.path)
         parts = [unquote(part) for part in url.path.removeprefix(self.PATH).split("/") if part]
         try:
-            return _json(self._answer(request.method, parts, parse_qs(url.query), request.body))
+            return _json(self._answer(request, parts, parse_qs(url.query)))
         except _Asked as asked:
             return asked.response
 
-    def _answer(self, method: str, parts: list[str], query: dict[str, list[str]], body: bytes) -> Any:
+    def _answer(self, request: Request, parts: list[str], query: dict[str, list[str]]) -> Any:
         simulator = self._simulator
-        match method, parts:
+        match request.method, parts:
             case "GET", []:
                 return counts(simulator)
             case "GET", ["messages"]:
@@ -64,18 +64,27 @@ class Control:
                 (simulator.shown.switch_off if way == "off" else simulator.shown.switch_on)(token)
                 return simulator.shown.on(token).told()
             case "PUT", ["script"]:
-                return self._set(body)
+                return self._set(request.body)
             case "DELETE", ["script"]:
                 simulator.script.clear()
             case "POST", ["goaway"]:
-                simulator.go_away(_read(body or b"{}", _Leaving).reason)
+                self._leave(request)
             case "POST", ["hangup"]:
-                simulator.hang_up()
+                simulator.hang_up(spare=request.peer)
             case "DELETE", ["counts"]:
                 simulator.forget()
             case _:
-                raise _Asked(404, f"There is no {method} {self.PATH}/{'/'.join(parts)}")
+                raise _Asked(404, f"There is no {request.method} {self.PATH}/{'/'.join(parts)}")
         return {}
+
+    def _leave(self, request: Request) -> None:
+        simulator = self._simulator
+        try:
+            reason = msgspec.json.decode(request.body or b"{}", type=_Leaving).reason
+            check("goaway", Leave(reason=reason), simulator.reasons)
+        except ValueError as error:
+            raise _Asked(400, str(error)) from None
+        simulator.go_away(reason, spare=request.peer)
 
     def _set(self, body: bytes) -> Any:
         simulator = self._simulator
@@ -109,13 +118,6 @@ def _last(query: dict[str, list[str]]) -> int:
     if not given.isdecimal() or int(given) < 1:
         raise _Asked(400, "last: a number from 1")
     return int(given)
-
-
-def _read(body: bytes, kind: type[_Leaving]) -> _Leaving:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise _Asked(400, str(error)) from None
 
 
 def _json(value: Any, status: int = 200) -> Respond:

@@ -30,6 +30,7 @@ class Http1Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._dropped = True
         self._closed(self)
 
     def data_received(self, data: bytes) -> None:

@@ -19,7 +19,10 @@ class Journal:
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
 
     def read(self) -> Iterator[list[Any]]:
-        """All entries of before. A line that a dying process left unfinished was never answered, and is cut off."""
+        """All entries of before. A line that a dying process left unfinished was never answered, and is cut off.
+
+        Raises ValueError when the file is something else.
+        """
         whole = 0
         decode = msgspec.json.Decoder(list[Any]).decode
         with self._file.open("rb") as lines:
@@ -27,7 +30,11 @@ class Journal:
                 if not line.endswith(b"\n"):
                     break
                 whole += len(line)
-                yield decode(line)
+                try:
+                    entry = decode(line)
+                except msgspec.MsgspecError:
+                    raise ValueError(f"{self._file}: this file holds something else than counts") from None
+                yield entry
         os.ftruncate(self._descriptor, whole)
 
     def add(self, entry: list[Any]) -> None:

@@ -2,15 +2,18 @@
 
 import asyncio
 import ssl
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from clarion.testing.simulators.exchange import Peer, Request, Service
 from clarion.testing.simulators.http1_server import Http1Connection
 from clarion.testing.simulators.http2_server import Http2Connection
 
+_PREFACE: Final = b"PRI "
+"""How a connection of HTTP/2 begins (RFC 9113 §3.4)."""
+
 
 class Server:
-    """HTTP/2, and HTTP/1.1 for who offers nothing better (ALPN, RFC 7301). `context` brings the certificate."""
+    """HTTP/2, and HTTP/1.1 for who speaks nothing better. `context` brings the certificate."""
 
     def __init__(self, service: Service, context: ssl.SSLContext) -> None:
         context.set_alpn_protocols(["h2", "http/1.1"])
@@ -44,18 +47,15 @@ class Server:
             self._loop.call_soon(self._turn)
         self._batch.append(request)
 
-    def admit(self, transport: asyncio.Transport) -> None:
-        """Give a connection whose handshake is done to the protocol that was agreed."""
-        tls = transport.get_extra_info("ssl_object")
-        kind: type[Http1Connection | Http2Connection] = (
-            Http2Connection if tls.selected_alpn_protocol() == "h2" else Http1Connection
-        )
-        connection: Any = kind(self.enqueue, self.peers.discard)
-        connection.certificate = tls.getpeercert(binary_form=True)
+    def admit(self, transport: asyncio.Transport, *, http2: bool) -> asyncio.Protocol:
+        """Give a connection to the protocol that both sides speak; returns that."""
+        connection: Any = (Http2Connection if http2 else Http1Connection)(self.enqueue, self.peers.discard)
+        connection.certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         connection.streams = self._service.opened(connection)
         self.peers.add(connection)
         transport.set_protocol(connection)
         connection.connection_made(transport)
+        return cast("asyncio.Protocol", connection)
 
     def _turn(self) -> None:
         batch, self._batch = self._batch, []
@@ -70,10 +70,17 @@ class Server:
 
 
 class _Door(asyncio.Protocol):
-    """What a connection is until its protocol is known."""
+    """What a connection is until its protocol is known: by ALPN, or by its first bytes for senders without."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._server.admit(cast("asyncio.Transport", transport))  # uvloop's is none by its class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        agreed = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        if agreed is not None:
+            self._server.admit(self._transport, http2=agreed == "h2")
+
+    def data_received(self, data: bytes) -> None:
+        http2 = data.startswith(_PREFACE)
+        self._server.admit(self._transport, http2=http2).data_received(data)

@@ -170,15 +170,15 @@ class Simulator(abc.ABC):
         # What is accepted is in the journal before the sender learns of it.
         self.shown.write()
 
-    def go_away(self, reason: str | None = None) -> None:
-        """GOAWAY on every connection; what was asked before is still answered."""
-        for peer in list(self.peers):
+    def go_away(self, reason: str | None = None, *, spare: Peer | None = None) -> None:
+        """GOAWAY on every connection but `spare`; what was asked before is still answered."""
+        for peer in self.peers - {spare}:
             peer.go_away(self.goodbye(reason))
             peer.flush()
 
-    def hang_up(self) -> None:
-        """Drop every connection."""
-        for peer in list(self.peers):
+    def hang_up(self, *, spare: Peer | None = None) -> None:
+        """Drop every connection but `spare`."""
+        for peer in self.peers - {spare}:
             peer.drop()
             peer.flush()
 
