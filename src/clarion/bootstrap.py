@@ -42,6 +42,7 @@ from clarion.transport.authority import OwnCertificate
 from clarion.transport.bus import LocalBus
 from clarion.transport.http import HttpTransport
 from clarion.transport.local import LocalTransport
+from clarion.transport.origins import OriginsTransport
 from clarion.transport.senders import Http2Senders
 from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
@@ -131,7 +132,10 @@ class Platform:
         self.transport = LocalTransport(
             settings.endpoint_origin,
             self.gateway.accept,
-            HttpTransport(allow_private=settings.allow_private_endpoints),
+            OriginsTransport(
+                HttpTransport(allow_private=settings.allow_private_endpoints),
+                allow_private=settings.allow_private_endpoints,
+            ),
             self.gateway.issued,
         )
         self.senders = Http2Senders(authority=settings.provider_ca)
