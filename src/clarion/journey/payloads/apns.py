@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from clarion.errors import FieldError
-from clarion.journey.payloads.written import QUIET, SILENT, Draft, Written, given, merged
+from clarion.journey.payloads.written import CRITICAL, QUIET, SILENT, Draft, Written, given, merged
 from clarion.model import DeviceKind, Json, LockScreen
 from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
 from clarion.wire.payload import MAX_PAYLOAD, MAX_VOIP_PAYLOAD
@@ -15,7 +15,7 @@ from clarion.wire.payload import MAX_PAYLOAD, MAX_VOIP_PAYLOAD
 HEADERS: Final = "headers"
 """The name in a caller's `apns` under which request headers are, not a part of the payload."""
 _ALERT = "alert"
-_CRITICAL: Final = {"critical": 1, "name": "default", "volume": 1.0}
+_CRITICAL_SOUND: Final = {"critical": 1, "name": "default", "volume": 1.0}
 _CHOICES: Final = {
     PUSH_TYPE: ("must be one of " + ", ".join(TOPIC_SUFFIX), frozenset(TOPIC_SUFFIX)),
     "apns-priority": ("must be 10, 5 or 1, as text", frozenset({"10", "5", "1"})),
@@ -41,8 +41,8 @@ def draft(written: Written) -> Draft:
 def _alert(written: Written) -> Json:
     message = written.message
     sound: Any = message.sound or "default"
-    if sound == "critical":
-        sound = _CRITICAL
+    if sound == CRITICAL:
+        sound = _CRITICAL_SOUND
     return given(
         alert=_on_the_lock_screen(written),
         sound=None if sound == SILENT else sound,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey.payloads.written import QUIET, SILENT, Draft, Written, given, merged
+from clarion.journey.payloads.written import CRITICAL, QUIET, SILENT, Draft, Written, given, merged
 from clarion.model import Action, DeviceKind, Json, LockScreen
 from clarion.wire.payload import MAX_PAYLOAD
 
@@ -45,11 +45,12 @@ def _notification(written: Written) -> Json:
     message = written.message
     # The first number is how long it waits before it begins.
     pattern = [f"{ms / 1000:g}s" for ms in (0, *(message.vibrate or ()))] if message.vibrate else None
+    sound = "default" if message.sound in (None, CRITICAL) else message.sound
     return given(
         tag=written.tag,
         channelId=message.category,
-        sound=None if message.sound == SILENT else message.sound or "default",
-        vibrateTimings=None if message.sound == SILENT else pattern,
+        sound=None if sound == SILENT else sound,
+        vibrateTimings=None if sound == SILENT else pattern,
         visibility=_VISIBILITY[message.lock_screen],
     )
 

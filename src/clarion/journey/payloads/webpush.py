@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import UNSET
 
-from clarion.journey.payloads.written import SILENT, Draft, Written, merged
+from clarion.journey.payloads.written import CRITICAL, SILENT, Draft, Written, merged
 from clarion.model import DeviceKind, Urgency
 from clarion.wire.payload import ENCRYPTION_OVERHEAD, MAX_PAYLOAD, WebPayload
 
@@ -25,7 +25,7 @@ def draft(written: Written) -> Draft:
         tag=written.tag,
         vibrate=[] if silent else (message.vibrate or []),
         silent=silent,
-        sound=message.sound if message.sound not in (None, SILENT, "default") else UNSET,
+        sound=message.sound if message.sound not in (None, SILENT, CRITICAL, "default") else UNSET,
         urgency=message.urgency.value if message.urgency is not Urgency.NORMAL else UNSET,
         require_interaction=message.require_interaction,
         actions=words.actions,

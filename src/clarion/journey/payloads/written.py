@@ -7,6 +7,8 @@ from clarion.model import Category, Json, Message, Urgency
 
 SILENT = "none"
 """The `sound` of a notification that makes none."""
+CRITICAL = "critical"
+"""The `sound` that iOS makes even when it is muted, for apps that Apple allows it; elsewhere the usual one."""
 QUIET = (Urgency.VERY_LOW, Urgency.LOW)
 """RFC 8030 section 5.3: these wait for power or Wi-Fi, as advertisements and news do."""
 
