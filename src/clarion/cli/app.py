@@ -246,7 +246,7 @@ def reseal_credentials(data: Folder = None, as_json: AsJson = False) -> None:
     if as_json:
         table.print_json(answer)
     else:
-        typer.echo(f"{answer['resealed']} secrets are under the first key now.")
+        typer.echo(f"Sealed with the first key: {answer['resealed']}.")
     if answer["lost"]:
         raise Problem(
             "Some secrets cannot be opened with any key, and must be uploaded again", "\n".join(answer["lost"])
