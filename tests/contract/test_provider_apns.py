@@ -221,12 +221,21 @@ async def test_an_app_that_no_credential_is_for_fails_alone(apns: ApnsSimulator,
     # A signing key may be for all apps of its team; that this one is not, Apple says.
     [outcome] = await send(provider, [stranger], apns_token(apns))
     assert outcome == Rejected("400 TopicDisallowed")
+    [outcome] = await send(provider, [message(headers={"apns-topic": "com.example.other"})], apns_token(apns))
+    assert outcome == Rejected("400 TopicDisallowed")
     [outcome] = await send(provider, [message()], apns_token(apns, "com.example.other"))
     assert outcome == BadCredentials("400 TopicDisallowed: com.example.other")
 
 
 async def test_a_key_that_apple_does_not_know(apns: ApnsSimulator, provider: ApnsProvider) -> None:
     assert await send(provider, [message()], apns_token()) == [BadCredentials("403 InvalidProviderToken")]
+
+
+async def test_what_another_version_sealed_does_not_hold_back_the_rest(
+    apns: ApnsSimulator, provider: ApnsProvider, clock: ManualClock
+) -> None:
+    secrets = {"newer": b'{"form":"apns_quantum"}', "broken": b"\xff", "main": apns_token(apns).sealed_form()}
+    assert await provider.send([message()], secrets, clock.now()) == [Accepted(UUID)]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Final, Self, TypeAlias
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -129,6 +130,7 @@ class ServiceAccount(Secret, frozen=True, kw_only=True, tag="fcm"):
         return {name: getattr(self, name) for name in names} | _print(self.private_key)
 
 
+S = TypeVar("S", bound=Secret)
 AnySecret: TypeAlias = ApnsToken | ApnsCertificate | ServiceAccount
 ApnsSecret: TypeAlias = ApnsToken | ApnsCertificate
 _DECODER: Final[msgspec.json.Decoder[AnySecret]] = msgspec.json.Decoder(AnySecret)
@@ -149,6 +151,18 @@ def gives_tokens(token_uri: str, also: str | None) -> bool:
 def opened(sealed_form: bytes) -> AnySecret:
     """What `sealed_form` made. Raises ValueError for anything else."""
     return _DECODER.decode(sealed_form)
+
+
+def among(secrets: Mapping[str, bytes], *forms: type[S]) -> list[S]:
+    """Those of these forms, in their order. What another version sealed and this one cannot read is left out."""
+    return [secret for each in secrets.values() if isinstance(secret := _opened(each), forms)]
+
+
+def _opened(sealed_form: bytes) -> AnySecret | None:
+    try:
+        return opened(sealed_form)
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=1_024)

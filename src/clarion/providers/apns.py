@@ -10,7 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from clarion.crypto.bounded import Bounded
-from clarion.crypto.credentials import ApnsCertificate, ApnsSecret, ApnsToken, opened, private_key
+from clarion.crypto.credentials import ApnsCertificate, ApnsSecret, ApnsToken, among, private_key
 from clarion.crypto.jws import sign_alike
 from clarion.errors import InvalidRequest
 from clarion.model import Channel, DeviceKind, Millis, Urgency
@@ -93,7 +93,7 @@ _read_details = lru_cache(maxsize=1_024)(msgspec.json.Decoder(_Details).decode)
 
 
 class _Way(NamedTuple):
-    """What requests must have in common to go out as one batch. `named`: the device itself named the app."""
+    """What requests must have in common to go out as one batch. `named`: the topic is not the credential's own."""
 
     credential: ApnsSecret
     environment: str
@@ -119,7 +119,7 @@ class ApnsProvider:
 
     async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
         """Outcomes in order; a device that cannot be sent to does not hold back the others."""
-        credentials = [each for each in map(opened, secrets.values()) if isinstance(each, ApnsSecret)]
+        credentials: list[ApnsSecret] = among(secrets, ApnsToken, ApnsCertificate)
         if not credentials:
             return [BadCredentials("the project has no APNs credential (POST /v1/credentials)")] * len(batch)
         outcomes: dict[int, ProviderOutcome] = {}
@@ -220,7 +220,7 @@ def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | Provid
     priority = chosen.get("apns-priority") or _PRIORITY[ready.urgency]
     if push_type == "background" and priority == "10":
         priority = "5"  # Apple calls 10 an error here
-    named = details.bundle_id is not None and details.bundle_id != credential.bundle_id
+    named = "apns-topic" in chosen or bundle != credential.bundle_id
     return _Way(credential, details.environment, topic, push_type, priority, ready.expires_at, named)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from clarion.crypto.bounded import Bounded
-from clarion.crypto.credentials import ServiceAccount, gives_tokens, opened, private_key
+from clarion.crypto.credentials import ServiceAccount, among, gives_tokens, private_key
 from clarion.crypto.jws import sign_grant
 from clarion.errors import InvalidRequest
 from clarion.model import Channel, DeviceKind, Json, Millis
@@ -142,11 +142,11 @@ class FcmProvider:
         self._senders = senders
         self._url = url
         self._access: Bounded[ServiceAccount, _Access] = Bounded(1_000)
-        self._asking = asyncio.Lock()
+        self._asking: Bounded[ServiceAccount, asyncio.Lock] = Bounded(1_000)
 
     async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
         """Outcomes in order."""
-        accounts = [each for each in map(opened, secrets.values()) if isinstance(each, ServiceAccount)]
+        accounts = among(secrets, ServiceAccount)
         if not accounts:
             return [BadCredentials("the project has no FCM credential (POST /v1/credentials)")] * len(batch)
         outcomes = [_body(outgoing, now) for outgoing in batch]
@@ -161,9 +161,7 @@ class FcmProvider:
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Get an access token, and have a message validated that goes nowhere: its target is all that may be wrong."""
-        account = opened(secret)
-        if not isinstance(account, ServiceAccount):
-            return BadCredentials("no service account")
+        [account] = among({"": secret}, ServiceAccount)
         body = _encode({"validateOnly": True, "message": {"token": "nobody", "data": {"clarion": "check"}}})
         [answer] = await self._post(account, [body], now)
         outcome = _outcome(answer, Ready(0, 0, 0, bytes(16), b"", "", now, "", None), now)
@@ -185,7 +183,11 @@ class FcmProvider:
         access = self._access.get(account)
         if access is not None and now < access.renew_at:
             return access
-        async with self._asking:
+        asking = self._asking.get(account)
+        if asking is None:
+            asking = asyncio.Lock()
+            self._asking.put(account, asking)
+        async with asking:
             access = self._access.get(account)
             if access is not None and now < access.renew_at:
                 return access  # somebody else asked while we waited
