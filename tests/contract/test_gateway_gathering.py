@@ -30,15 +30,21 @@ async def test_who_comes_in_one_moment_shares_a_batch_and_has_an_own_result() ->
     assert work.batches == [[1, 2, 3], [4]]
 
 
-async def test_who_comes_during_the_pause_goes_with_the_next_batch() -> None:
+async def test_who_comes_during_the_pause_after_a_crowd_goes_with_the_next_batch() -> None:
     work = Work()
     gathering = Gathering(work, Tasks(), pause_s=0.5)
-    await gathering.join(1)
-    late = [gathering.join(2)]
+    await asyncio.gather(gathering.join(1), gathering.join(2))
+    late = [gathering.join(3)]
     await asyncio.sleep(0)
-    late.append(gathering.join(3))
-    assert await asyncio.gather(*late) == [4, 6]
-    assert work.batches == [[1], [2, 3]]
+    late.append(gathering.join(4))
+    assert await asyncio.gather(*late) == [6, 8]
+    assert work.batches == [[1, 2], [3, 4]]
+
+
+async def test_who_comes_alone_waits_for_nobody() -> None:
+    gathering = Gathering(Work(), Tasks(), pause_s=3600)
+    for item in (1, 2, 3):
+        assert await asyncio.wait_for(gathering.join(item), 60) == 2 * item
 
 
 async def test_an_error_is_told_to_all_of_its_batch_and_to_nobody_else() -> None:

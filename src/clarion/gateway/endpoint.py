@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 _SLICE = 250  # requests: no turn of the loop takes more than about 3 ms
-_PAUSE_S = 0.002  # between batches of what senders bring one by one
+_PAUSE_S = 0.004  # after a batch of what senders brought one by one
 _DISCOVERED = HttpResponse(HTTPStatus.OK.value, {"content-type": "application/json"}, b'{"unifiedpush":{"version":1}}')
 _CREATED = HTTPStatus.CREATED.value
 _NO_CONTENT = HttpResponse(HTTPStatus.NO_CONTENT.value)

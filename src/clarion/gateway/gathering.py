@@ -13,8 +13,8 @@ R = TypeVar("R")
 class Gathering(Generic[I, R]):
     """`work` gives a result for every item, in order.
 
-    Who comes alone goes at once. Batches begin `pause_s` apart at least, so that a crowd makes a few large ones: what a
-    batch costs beside its items is that of twenty of them.
+    Who comes alone goes at once. After a batch of several the next one begins `pause_s` later at the soonest, so that a
+    crowd makes a few large ones: a batch costs as much as twenty of its items.
     """
 
     def __init__(self, work: Callable[[Sequence[I]], Awaitable[Sequence[R]]], tasks: Tasks, pause_s: float) -> None:
@@ -35,8 +35,9 @@ class Gathering(Generic[I, R]):
         return future
 
     def _begin(self) -> None:
-        self._not_before = asyncio.get_running_loop().time() + self._pause_s
         arrived, self._arrived = self._arrived, []
+        if len(arrived) > 1:
+            self._not_before = asyncio.get_running_loop().time() + self._pause_s
         self._tasks.start(self._finish(arrived))
 
     async def _finish(self, arrived: Sequence[tuple[I, "asyncio.Future[R]"]]) -> None:

@@ -140,4 +140,5 @@ class Gateway:
             self._subscriptions.pop()()
         await self._presence.stop()
         await asyncio.gather(self._sockets.close(), self._browsers.close())
+        await self._node.acks.finish()
         await self._node.tasks.finish(_FINISH_S)
