@@ -1,6 +1,6 @@
-"""What does a small HTTP/2 request cost whom who sends it: our batch client beside libcurl, reqwest, aioapns, httpx and node.
+"""What does a small HTTP/2 request cost: our batch client beside libcurl, reqwest, aioapns, httpx and node.
 
-All send the same requests, as a push service gets them, to one nghttpd (nghttp2's own server) on this machine, over TLS.
+All send the same requests, as a push service gets them, over TLS to one nghttpd (nghttp2's own server) on this machine.
 Each figure is of a process of its own: CPU time of all its threads a request, and requests a second, each the median
 over rounds in which all clients take turns. The second says as much about the server and the machine.
 """
@@ -24,10 +24,11 @@ from typing import Annotated, NamedTuple
 
 import trustme
 import typer
-from http2_peers.target import BODY, PATH, SHARED
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
+from http2_peers.target import BODY, PATH, SHARED
 
 HERE = Path(__file__).parent
 ROUNDS = 3
@@ -49,11 +50,11 @@ class Case(NamedTuple):
 
 CASES = (
     Case("clarion", "Clarion", "clarion", 60_000, CONNECTIONS),
-    Case("pycurl", "pycurl (libcurl, multi)", "pycurl", 12_000),
-    Case("node", "node, module http2", "", 8_000),
-    Case("pyreqwest", "pyreqwest (reqwest)", "pyreqwest", 8_000),
-    Case("aioapns", "aioapns", "aioapns", 2_000),
-    Case("httpx", "httpx[http2]", "httpx", 600),
+    Case("pycurl", "pycurl", "pycurl", 12_000),
+    Case("node", "node", "", 8_000),
+    Case("pyreqwest", "pyreqwest", "pyreqwest", 8_000),
+    Case("aioapns", "aioapns", "aioapns", 2_000, (1,)),
+    Case("httpx", r"httpx\[http2]", "httpx", 600, (1,)),
 )
 
 
@@ -121,12 +122,12 @@ def wait_for(port: int) -> None:
 def measure(cell: Cell, port: int, authority: Path, scale: float) -> Figure:
     """One process, one figure."""
     at_once = cell.streams * cell.connections
-    count = max(round(cell.case.requests * scale), 2 * at_once if cell.case.name != "httpx" else at_once, 100)
+    count = max(round(cell.case.requests * scale), at_once)
     streams, connections = str(cell.streams), str(cell.connections)
     if cell.case.name == "node":
         what = json.dumps({"path": PATH, "shared": SHARED, "body": BODY.decode()})
         script, origin = str(HERE / "http2_peers" / "node_client.js"), f"https://localhost:{port}"
-        command = ["node", script, origin, str(authority), streams, connections, str(count), str(count // 10), what]
+        command = ["node", script, origin, str(authority), streams, connections, str(count), str(at_once), what]
     else:
         run = [sys.executable, "-m", "http2_peers.run", cell.case.name]
         command = [*run, str(port), str(authority), streams, connections, str(count)]
@@ -150,17 +151,18 @@ def measure_all(cells: list[Cell], scale: float, console: Console) -> dict[Cell,
 
 
 def summary(figures: dict[Cell, Figure]) -> dict[str, float | str]:
-    """Ours at its worst beside the best that any peer reaches, on one connection, from 100 streams on."""
-    compared = {
-        cell: figure.cpu_us for cell, figure in figures.items() if cell.streams >= MANY and cell.connections == 1
-    }
-    ours = max(cpu for cell, cpu in compared.items() if cell.case.name == "clarion")
+    """Means over 100 streams and more on one connection; then each figure by client, streams and connections."""
+    compared: dict[str, list[float]] = defaultdict(list)
+    for cell, figure in figures.items():
+        if cell.streams >= MANY and cell.connections == 1:
+            compared[cell.case.name].append(figure.cpu_us)
+    means = {name: statistics.mean(values) for name, values in compared.items()}
+    ours = means.pop("clarion")
     found: dict[str, float | str] = {"cpu_us": round(ours, 2)}
-    peers = {cell: cpu for cell, cpu in compared.items() if cell.case.name != "clarion"}
-    if peers:
-        best = min(peers, key=lambda cell: peers[cell])
-        found |= {"best_peer": best.case.name, "best_peer_cpu_us": round(peers[best], 2)}
-        found["peer_ratio"] = round(peers[best] / ours, 2)
+    if means:
+        best = min(means, key=lambda name: means[name])
+        found |= {"best_peer": best, "best_peer_cpu_us": round(means[best], 2)}
+        found["peer_ratio"] = round(means[best] / ours, 2)
     for (case, streams, connections), figure in figures.items():
         found[f"{case.name}_{streams}x{connections}_us"] = round(figure.cpu_us, 2)
         found[f"{case.name}_{streams}x{connections}_per_s"] = round(figure.per_s)
@@ -168,19 +170,18 @@ def summary(figures: dict[Cell, Figure]) -> dict[str, float | str]:
 
 
 def show(figures: dict[Cell, Figure], found: dict[str, float | str]) -> None:
-    table = Table("client", title="µs of CPU a request / requests a second, by streams × connections")
-    places = sorted({(cell.connections, cell.streams) for cell in figures})
-    for connections, streams in places:
-        table.add_column(f"{streams}×{connections}", justify="right")
-    for case in dict.fromkeys(cell.case for cell in figures):
-        row = [figures.get(Cell(case, streams, connections)) for connections, streams in places]
-        table.add_row(case.label, *(f"{each.cpu_us:.1f}\n[dim]{each.per_s:,.0f}" if each else "" for each in row))
-    console = Console(width=max(120, Console().width))
+    cases = list(dict.fromkeys(cell.case for cell in figures))
+    table = Table("streams x connections", title="µs of CPU a request, requests a second")
+    for case in cases:
+        table.add_column(case.label, justify="right", no_wrap=True)
+    for connections, streams in sorted({(cell.connections, cell.streams) for cell in figures}):
+        row = [figures.get(Cell(case, streams, connections)) for case in cases]
+        words = [f"{each.cpu_us:,.1f}\n[dim]{each.per_s:,.0f}" if each else "" for each in row]
+        table.add_row(f"{streams:,} x {connections}", *words)
+    console = Console()
     console.print(table)
-    console.print(f"At {MANY} streams or more on one connection, ours costs at most {found['cpu_us']} µs", end="")
-    console.print(
-        f", the best peer ({found['best_peer']}) {found['peer_ratio']} times that." if "best_peer" in found else "."
-    )
+    peer = f"; {found['best_peer']} takes {found['peer_ratio']} times that" if "best_peer" in found else ""
+    console.print(f"From {MANY} streams on, on one connection: {found['cpu_us']} µs with Clarion{peer}.")
 
 
 def main(

@@ -12,8 +12,8 @@ is_there() {
         node) node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' && command -v npm ;;
         postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
         firefox) command -v firefox-esr && command -v dbus-daemon && command -v certutil && /sbin/ldconfig -p | grep libnotify.so ;;
-        chromium) command -v chromium && command -v dbus-daemon && command -v certutil ;;
         nghttpd) command -v nghttpd ;;
+        chromium) command -v chromium && command -v dbus-daemon && command -v certutil ;;
         proxies) PATH=$PATH:/usr/sbin command -v nginx && command -v caddy ;;
         systemd) command -v systemd-analyze ;;
     esac >/dev/null 2>&1
@@ -23,8 +23,8 @@ packages_of() {
     case $1 in
         postgresql) echo postgresql ;;
         firefox) echo firefox-esr dbus-daemon libnss3-tools libnotify4 ;; # Firefox loads libnotify, but only suggests it
-        chromium) echo chromium dbus-daemon libnss3-tools ;;
         nghttpd) echo nghttp2-server ;;
+        chromium) echo chromium dbus-daemon libnss3-tools ;;
         proxies) echo nginx caddy ;;
         systemd) echo systemd ;;
     esac
@@ -35,8 +35,8 @@ left_out() {
         node) echo "node 20 or newer, so the types and tests of the web SDK, and sending with npm's web-push" ;;
         postgresql) echo "PostgreSQL, so the tests on it" ;;
         firefox) echo "firefox-esr, dbus-daemon, certutil or libnotify, so the tests in a real browser" ;;
-        chromium) echo "chromium, dbus-daemon or certutil, so the tests in a real Chromium" ;;
         nghttpd) echo "nghttpd, so the tests of our HTTP/2 client on it, and its bench" ;;
+        chromium) echo "chromium, dbus-daemon or certutil, so the tests in a real Chromium" ;;
         proxies) echo "nginx or Caddy, so the tests behind a reverse proxy" ;;
         systemd) echo "systemd-analyze, so the test that reads the agent's unit" ;;
     esac

@@ -4,17 +4,18 @@ import ssl
 from typing import Any
 
 from aioapns.common import NotificationRequest, NotificationResult, PushType
-from aioapns.connection import APNsBaseConnectionPool, APNsTLSClientProtocol
+from aioapns.connection import APNsBaseConnectionPool, APNsTLSClientProtocol, AuthorizationHeaderProvider
+
 from http2_peers.asking import send_each
 from http2_peers.target import MESSAGE, PATH, SHARED, Target
 
 
-class _Authorization:
+class _Authorization(AuthorizationHeaderProvider):
     def get_header(self) -> str:
         return SHARED["authorization"]
 
 
-class _Protocol(APNsTLSClientProtocol):  # type: ignore[misc] # it ships no types
+class _Protocol(APNsTLSClientProtocol):
     """Knows an answer by its stream: the server here does not repeat the `apns-id`, by which aioapns knows it."""
 
     APNS_SERVER = "localhost"
@@ -30,7 +31,7 @@ class _Protocol(APNsTLSClientProtocol):  # type: ignore[misc] # it ships no type
         self.requests.pop(id).set_result(NotificationResult(id, self.statuses))
 
 
-class _Pool(APNsBaseConnectionPool):  # type: ignore[misc] # it ships no types
+class _Pool(APNsBaseConnectionPool):
     def __init__(self, target: Target) -> None:
         super().__init__(topic=SHARED["apns-topic"], max_connections=target.connections)
         self._target = target
@@ -38,7 +39,7 @@ class _Pool(APNsBaseConnectionPool):  # type: ignore[misc] # it ships no types
 
     async def create_connection(self) -> Any:
         def make() -> _Protocol:
-            protocol = _Protocol(self.apns_topic, self.loop, self.discard_connection, _Authorization())
+            protocol = _Protocol(SHARED["apns-topic"], self.loop, None, _Authorization())
             protocol.free_channels.bound = self._target.streams
             return protocol
 

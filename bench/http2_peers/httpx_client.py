@@ -1,6 +1,7 @@
 """httpx with its extra http2: one client a connection."""
 
 import httpx
+
 from http2_peers.asking import send_each
 from http2_peers.target import BODY, PATH, SHARED, Target
 

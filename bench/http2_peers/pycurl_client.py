@@ -1,7 +1,8 @@
 """libcurl's multi interface by pycurl: handles are kept and used again."""
 
+import pycurl  # type: ignore[import-untyped] # it ships no types
+
 from http2_peers.target import BODY, PATH, SHARED, Target
-import pycurl
 
 
 class PycurlClient:

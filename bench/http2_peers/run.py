@@ -7,6 +7,7 @@ import sys
 import time
 
 import uvloop
+
 from http2_peers.target import Client, Target, ids
 
 _COLLECT_AFTER = 20_000
@@ -15,7 +16,7 @@ _COLLECT_AFTER = 20_000
 
 async def measure(client: Client, target: Target, count: int) -> dict[str, float]:
     await client.open(target)
-    await client.send(ids(max(2 * target.at_once, count // 10)))
+    await client.send(ids(max(target.at_once, count // 10)))
     names = ids(count)
     gc.collect()
     gc.freeze()

@@ -803,13 +803,14 @@ class BatchRequest(msgspec.Struct, frozen=True, gc=False):
 class HttpBatch(msgspec.Struct, frozen=True):
     """POST requests to one origin (`https://host[:port]`). `headers`, in lower case, go with every one of them.
 
-    A plain success is answered without its headers, unless `wants_headers`: reading them costs more than the request.
+    A plain success is answered with those of its headers that `wants_headers` names, and mostly there are none: reading
+    them costs more than the request. Anything else has all its headers.
     """
 
     origin: str
     headers: tuple[tuple[str, str], ...]
     requests: Sequence[BatchRequest]
-    wants_headers: bool = False
+    wants_headers: frozenset[str] = frozenset()
 
 
 class BatchTransport(Protocol):

@@ -140,7 +140,7 @@ class RealServer:
     async def start(self) -> None:
         """Returns when it listens."""
         with (self.folder / "server.log").open("ab") as words:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment
                 self.command(), stdout=words, stderr=words, cwd=self.folder, start_new_session=True
             )
         deadline = time.monotonic() + 30
@@ -165,7 +165,7 @@ class RealServer:
 
     async def until_seen(self, condition: Callable[[int], bool]) -> None:
         async with asyncio.timeout(30):
-            while not condition(len(self.seen())):
+            while not condition(len(self.seen())):  # noqa: ASYNC110 - the log is another process's
                 await asyncio.sleep(0.005)
 
     async def _listens(self) -> bool:

@@ -51,7 +51,7 @@ class Session(asyncio.Protocol):
         self.flush()
         self.server.changed.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self.server.sessions.remove(self)
         self.server.changed.set()
 

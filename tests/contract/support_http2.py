@@ -45,7 +45,9 @@ def requests_of(count: int, body: bytes = BODY, prefix: str = "") -> list[BatchR
     ]
 
 
-def batch_of(count: int, body: bytes = BODY, origin: str = ORIGIN, *, wants_headers: bool = False) -> HttpBatch:
+def batch_of(
+    count: int, body: bytes = BODY, origin: str = ORIGIN, *, wants_headers: frozenset[str] = frozenset()
+) -> HttpBatch:
     return HttpBatch(origin, SHARED, requests_of(count, body), wants_headers)
 
 
@@ -99,13 +101,14 @@ class Rig:
 
     # --- the owner ----------------------------------------------------------------------------------------------------
 
-    def refill(self, connection: Connection) -> None: ...
+    def refill(self, connection: Connection) -> None:
+        assert connection is self.connection
 
     def returned(self, call: Call) -> None:
         self.back.append(call)
 
     def lost(self, connection: Connection, reason: str) -> None:
-        assert self.ended is None
+        assert (connection, self.ended) == (self.connection, None)
         self.ended = reason
 
     # --- the peer -----------------------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ class Rig:
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
-    def send(self, count: int, body: bytes = BODY, *, wants_headers: bool = False) -> Call:
+    def send(self, count: int, body: bytes = BODY, *, wants_headers: frozenset[str] = frozenset()) -> Call:
         """Begin a batch; what there is no room for stays pending."""
         return self.go_on(call_of(batch_of(count, body, wants_headers=wants_headers)))
 

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from clarion.ports import BatchRequest, HttpBatch, HttpResponse
 from clarion.transport.http import GuardedResolver
 from clarion.transport.http2 import Limits, Pool, for_http2
+from clarion.transport.http2.frames import GOAWAY, PREFACE, SETTINGS, frame
 from contract.http2_server import Asked, Authority, Resolver, Server, Session, echo, serving
 from contract.support_http2 import batch_of, requests_of, statuses
 
@@ -92,7 +93,7 @@ BAD = [
     (BatchRequest("/", (("a", "b\r\nc: d"),), b""), "refused: a holds a character that is not printable ASCII"),
     (BatchRequest("/", (("A", "b"),), b""), "refused: 'A' is no name of a request header in lower case"),
     (BatchRequest("/", ((":path", "/"),), b""), "refused: ':path' is no name of a request header in lower case"),
-    (BatchRequest("/", (("connection", "x"),), b""), "refused: 'connection' is no name of a request header in lower case"),
+    (BatchRequest("/", (("connection", "x"),), b""), "refused: 'connection' is no name of a request header in lower case"),  # noqa: E501
 ]  # fmt: skip
 
 
@@ -117,13 +118,16 @@ async def test_a_batch_with_a_bad_header_is_refused_whole(open_pool: Callable[..
         assert server.sessions == []
 
 
-@pytest.mark.parametrize("origin", ["push.example", "ftp://push.example", "https://", "https://push.example/path", ""])
+@pytest.mark.parametrize(
+    "origin",
+    ["push.example", "ftp://push.example", "https://", "https://push.example/path", "https://a@b.c", "https://a?b", ""],
+)
 def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
     with pytest.raises(ValueError, match="it must be https://host"):
         Pool(origin)
 
 
-# --- connections open and close -----------------------------------------------------------------------------------------
+# --- connections open and close ---------------------------------------------------------------------------------------
 
 
 async def test_connections_open_with_load_up_to_a_bound_and_close_without(open_pool: Callable[..., Pool]) -> None:
@@ -186,7 +190,7 @@ async def test_cautious_until_the_first_success(open_pool: Callable[..., Pool]) 
         assert set(statuses(await sending)) == {200}
 
 
-# --- the peer goes and comes back ---------------------------------------------------------------------------------------
+# --- the peer goes and comes back -------------------------------------------------------------------------------------
 
 
 async def test_a_goaway_loses_and_doubles_nothing(open_pool: Callable[..., Pool]) -> None:
@@ -237,7 +241,7 @@ async def test_a_restart_is_lived_through(open_pool: Callable[..., Pool]) -> Non
         server.stop()
         await server.until(lambda: not server.sessions)
         sending = asyncio.create_task(pool.send_batch(ask(server, 50)))
-        while resolver.asked < 4:  # attempts that fail
+        while resolver.asked < 4:  # noqa: ASYNC110 - attempts that fail, inside the pool
             await asyncio.sleep(0)
         assert not sending.done()
         await server.listen()
@@ -263,9 +267,28 @@ async def test_a_peer_that_closes_at_once_is_not_asked_without_end(open_pool: Ca
         assert all(answer.unknown for answer in answers)
         waits = [each["again_in_s"] for each in logs if each["event"] == "http2_not_connected"]
         assert waits == [0.001, 0.002, 0.004, 0.005]
+        assert not pool._connections
 
 
-# --- patience -----------------------------------------------------------------------------------------------------------
+async def test_a_peer_that_ends_as_soon_as_it_begins_is_not_kept(open_pool: Callable[..., Pool]) -> None:
+    """Its SETTINGS and its GOAWAY come in one piece: the connection is over before anybody has it."""
+    hello = frame(SETTINGS, 0, 0) + frame(GOAWAY, 0, 0, bytes(8))
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(PREFACE))
+        writer.write(hello)
+
+    listening = await asyncio.start_server(greet, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    pool = Pool(origin, limits=Limits(backoff_s=(0.001, 0.001), patience_s=0.1, tick_s=0.02))
+    [answer] = await pool.send_batch(batch_of(1, origin=origin))
+    assert (answer.status, answer.unknown) == NEVER_SENT
+    assert not pool._connections
+    await pool.close()
+    listening.close()
+
+
+# --- patience ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_slow_answer_is_given_up_and_the_rest_goes_on(open_pool: Callable[..., Pool]) -> None:
@@ -323,11 +346,11 @@ async def test_close_tells_everybody(open_pool: Callable[..., Pool]) -> None:
         answers = await sending
         assert [answer.unknown for answer in answers] == [True] * 5 + [False]
         [late] = await pool.send_batch(ask(server, 1))
-        assert late.error == "refused: the transport is closed"
+        assert late.error == "not sent: the transport is closed"
         await server.until(lambda: not server.sessions)
 
 
-# --- TLS and addresses --------------------------------------------------------------------------------------------------
+# --- TLS and addresses ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -382,6 +405,7 @@ async def test_tls_with_a_certificate_that_we_do_not_trust(authority: Authority,
 async def test_a_service_without_http2_is_refused(authority: Authority, alpn: str | None) -> None:
     response, _ = await _secure(authority.server(alpn=alpn), for_http2(authority.client()))
     assert (response.status, response.unknown) == NEVER_SENT
+    assert str(response.error).startswith("refused: ")
     assert "does not speak HTTP/2" in str(response.error)
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from certificates import Authority, Pair
 from clarion.ports import BatchRequest, HttpBatch, HttpResponse
@@ -51,7 +52,9 @@ async def open_pool(server: RealServer, authority: tuple[Authority, Pair]) -> As
         await pool.close()
 
 
-def batch_of(server: RealServer, requests: list[BatchRequest], *, wants_headers: bool = False) -> HttpBatch:
+def batch_of(
+    server: RealServer, requests: list[BatchRequest], *, wants_headers: frozenset[str] = frozenset()
+) -> HttpBatch:
     return HttpBatch(server.origin, SHARED, requests, wants_headers)
 
 
@@ -82,6 +85,27 @@ async def test_a_large_batch(server: RealServer, open_pool: Callable[..., Pool],
         assert Counter(server.seen()) == Counter(request.path for request in batch.requests)
 
 
+@pytest.mark.parametrize("kind", REAL)
+def test_a_large_batch_on_the_loop_that_clarion_runs_on(
+    kind: str, tmp_path: Path, authority: tuple[Authority, Pair]
+) -> None:
+    """The other tests run on asyncio's own."""
+    server = REAL[kind](tmp_path, authority[1])
+    batch = batch_of(server, requests_of(MANY))
+
+    async def send() -> list[HttpResponse]:
+        try:
+            await server.start()
+            pool = Pool(server.origin, tls=client_context(authority=str(authority[0].path)), limits=QUICK)
+            answers = await pool.send_batch(batch)
+            await pool.close()
+            return answers
+        finally:
+            await server.kill()
+
+    check_each_got_its_own(server, batch, uvloop.run(send()))
+
+
 async def test_many_small_batches(server: RealServer, open_pool: Callable[..., Pool]) -> None:
     pool = open_pool()
     batches = [batch_of(server, requests_of(3, prefix=f"{number}-")) for number in range(200)]
@@ -98,7 +122,7 @@ async def test_bodies_larger_than_a_frame_and_none_at_all(server: RealServer, op
 
 
 async def test_headers_of_an_answer(server: RealServer, open_pool: Callable[..., Pool]) -> None:
-    batch = batch_of(server, requests_of(50), wants_headers=True)
+    batch = batch_of(server, requests_of(50), wants_headers=frozenset({"location", "date"}))
     answers = await open_pool().send_batch(batch)
     check_each_got_its_own(server, batch, answers)
     if server.names_requests:

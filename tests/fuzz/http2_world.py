@@ -1,4 +1,4 @@
-"""A pool and the adversaries that it believes to be servers: the library h2 as referee of what we send, and no sockets."""
+"""A pool and the adversaries that it believes to be servers: h2 is the referee of what we send; no sockets."""
 
 import asyncio
 from collections import Counter
@@ -116,7 +116,7 @@ class Peer:
         self.whole.discard(stream)
         self.begun.pop(stream, None)
 
-    # --- what a server may do ------------------------------------------------------------------------------------------
+    # --- what a server may do -----------------------------------------------------------------------------------------
 
     def pick(self, number: int) -> int | None:
         """An open stream that we look at."""
@@ -202,7 +202,7 @@ class World:
         self.status: dict[str, int] = {}
         self.sending: list[tuple[HttpBatch, asyncio.Task[list[HttpResponse]]]] = []
 
-    async def open(self, make: Callable[[], Connection], used: Mapping[str, int]) -> tuple[str, Connection]:
+    async def open(self, make: Callable[[], Connection], _used: Mapping[str, int]) -> tuple[str, Connection]:
         """What the dialer does."""
         peer = Peer(self, make())
         self.peers.append(peer)
@@ -216,7 +216,7 @@ class World:
             self.sent[path] = request
             requests.append(request)
         shared = (("authorization", f"bearer {len(self.sending) % 3}" + "t" * 60),)
-        batch = HttpBatch(ORIGIN, shared, requests, wants_headers)
+        batch = HttpBatch(ORIGIN, shared, requests, frozenset({"x-path"}) if wants_headers else frozenset())
         self.sending.append((batch, asyncio.ensure_future(self._all_of(batch))))
 
     async def _all_of(self, batch: HttpBatch) -> list[HttpResponse]:
@@ -265,7 +265,7 @@ class World:
                 peer.add(stream, ended=True, pad=None)
         peer.deliver()
 
-    # --- what must hold ------------------------------------------------------------------------------------------------
+    # --- what must hold -----------------------------------------------------------------------------------------------
 
     def process(self, path: str, status: int) -> None:
         self.processed[path] += 1
@@ -283,7 +283,7 @@ class World:
         """Each request is answered once, with its own answer, and was sent again only when the peer gave it back."""
         for batch, task in self.sending:
             for request, answer in zip(batch.requests, task.result(), strict=True):
-                self.check_answer(request.path, answer, wants_headers=batch.wants_headers)
+                self.check_answer(request.path, answer, wants_headers=bool(batch.wants_headers))
         for path, count in self.received.items():
             assert count <= 1 + self.returned[path], f"{path} was sent again without need"
 

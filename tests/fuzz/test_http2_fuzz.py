@@ -1,14 +1,14 @@
-"""Servers that do what RFC 9113 allows, in any order, and some of what it forbids: no request is lost, doubled or mixed up."""
+"""Servers that do what RFC 9113 allows, in any order, and what it forbids: no request is lost, doubled or mixed up."""
 
 import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
+from http2_world import MINE, Peer, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarion.transport.http2.frames import PRIORITY, frame
-from http2_world import MINE, Peer, World
 
 Act: TypeAlias = Callable[[World, Peer | None], None]
 
@@ -58,14 +58,23 @@ def granting(number: int, size: int, connection: bool) -> Act:
 
 
 LAWFUL = st.one_of(
-    st.builds(lambda n, size, wants: lambda world, _: world.send(n, size, wants_headers=wants), st.integers(1, 12), st.one_of(st.integers(0, 12), st.just(2_000)), st.booleans()),
+    st.builds(
+        lambda n, size, wants: lambda world, _: world.send(n, size, wants_headers=wants),
+        st.integers(1, 12),
+        st.one_of(st.integers(0, 12), st.just(2_000)),
+        st.booleans(),
+    ),
     st.builds(answering, ANY, STATUS, st.booleans()),
     st.builds(answering, ANY, STATUS, st.booleans()),
     st.builds(adding, ANY, st.booleans(), st.one_of(st.none(), st.integers(0, 9))),
     st.builds(adding, ANY, st.booleans(), st.none()),
     st.builds(on_stream(Peer.trail), ANY),
     st.builds(on_stream(Peer.hint), ANY),
-    st.builds(lambda n, code: on_stream(lambda peer, stream: peer.reset(stream, code))(n), ANY, st.sampled_from([0, 2, 7, 7, 8, 11])),
+    st.builds(
+        lambda n, code: on_stream(lambda peer, stream: peer.reset(stream, code))(n),
+        ANY,
+        st.sampled_from([0, 2, 7, 7, 8, 11]),
+    ),
     st.builds(lambda values: on_peer(lambda peer: peer.say(values) if values else None), SETTINGS),
     st.builds(granting, ANY, st.one_of(st.integers(1, 30), st.integers(1, 20_000)), st.booleans()),
     st.builds(lambda data: on_peer(lambda peer: peer.h2.ping(data)), st.binary(min_size=8, max_size=8)),
@@ -73,7 +82,7 @@ LAWFUL = st.one_of(
     st.just(on_peer(lambda peer: peer.raw(frame(PRIORITY, 0, 1, bytes(5))))),
     st.builds(lambda size: on_peer(lambda peer: peer.deliver(size)), st.one_of(st.none(), st.integers(1, 60))),
     st.builds(lambda size: on_peer(lambda peer: peer.deliver(size)), st.none()),
-)  # fmt: skip
+)
 ENDS = st.one_of(
     st.builds(lambda last: on_peer(lambda peer: peer.goaway(last)), st.one_of(st.integers(0, 30), st.just(2**31 - 1))),
     st.just(on_peer(Peer.drop)),

@@ -88,9 +88,10 @@ class HttpTransport:
                 refused = isinstance(error.os_error, RefusedAddress)
                 return HttpResponse(0, error=f"refused: {error.os_error}" if refused else f"not reached: {error}")
             except TimeoutError:
-                return HttpResponse(0, error=f"no answer within {self._timeout:g} s")
+                return HttpResponse(0, error=f"no answer within {self._timeout:g} s", unknown=True)
             except Exception as error:  # noqa: BLE001 - one bad URL or peer must not fail the batch
-                return HttpResponse(0, error=f"{type(error).__name__}: {error}")
+                unknown = not isinstance(error, (ValueError, TypeError))  # those are about the request itself
+                return HttpResponse(0, error=f"{type(error).__name__}: {error}", unknown=unknown)
 
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
         url = checked_url(request.url, allow_private=self._allow_private)

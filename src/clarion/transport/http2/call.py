@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from functools import lru_cache
 from typing import Final
 
 from clarion.ports import BatchRequest, HttpBatch, HttpResponse
@@ -12,6 +11,9 @@ MOST_TRIES: Final = 5
 """So often a request is sent of which the peer says that it did not look at it (RFC 9113 §8.7)."""
 _LONGEST: Final = len(LENGTHS)
 _NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2, in lower case
+_GOOD_NAMES: Final[set[str]] = set()
+"""Those seen before, so that they are not looked at again."""
+_MOST_NAMES: Final = 1_024
 _OF_CONNECTIONS: Final = frozenset(
     {"connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
 )
@@ -68,10 +70,12 @@ class Call:
             self.answer(self.pending.pop(), HttpResponse(0, error=reason))
 
 
-@lru_cache(maxsize=1_024)
 def _is_name(name: str) -> bool:
     """A header that a request may have (RFC 9113 §8.2.1, §8.2.2)."""
-    return _NAME.fullmatch(name) is not None and name not in _OF_CONNECTIONS
+    good = _NAME.fullmatch(name) is not None and name not in _OF_CONNECTIONS
+    if good and len(_GOOD_NAMES) < _MOST_NAMES:
+        _GOOD_NAMES.add(name)
+    return good
 
 
 def _is_sendable(request: BatchRequest) -> bool:
@@ -79,7 +83,9 @@ def _is_sendable(request: BatchRequest) -> bool:
     if not (path.isascii() and path.isprintable() and path[:1] == "/" and len(path) < _LONGEST and " " not in path):
         return False
     for name, value in request.headers:
-        if not (value.isascii() and value.isprintable() and len(value) < _LONGEST and _is_name(name)):
+        if not (value.isascii() and value.isprintable() and len(value) < _LONGEST):
+            return False
+        if name not in _GOOD_NAMES and not _is_name(name):
             return False
     return True
 

@@ -32,7 +32,8 @@ class Origin(NamedTuple):
     def of(cls, url: str) -> "Origin":
         """Raises ValueError when it is no `https://host[:port]` (or `http://`, for tests without TLS)."""
         parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        bare = parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not bare:
             raise ValueError(f"no origin: {url!r}; it must be https://host or https://host:port")
         return cls(parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme])
 

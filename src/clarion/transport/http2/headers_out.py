@@ -1,6 +1,5 @@
 """Our side of HPACK (RFC 7541): what all requests share is told once in a connection, then named by one byte each."""
 
-from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -54,11 +53,21 @@ def literal(text: str) -> str:
     return integer(len(text), 7) + text
 
 
-@lru_cache(maxsize=1_024)
-def unindexed(name: str) -> str:
-    """What comes before the length and value of a header that is not worth a place in the table (§6.2.2)."""
-    known = _STATIC_NAMES.get(name, 0)
-    return integer(known, 4) if known else "\0" + literal(name)
+class _Unindexed(dict[str, str]):
+    """By name, what comes before the length and value of a header that is not worth a place in the table (§6.2.2)."""
+
+    _MOST = 1_024
+
+    def __missing__(self, name: str) -> str:
+        known = _STATIC_NAMES.get(name, 0)
+        written = integer(known, 4) if known else "\0" + literal(name)
+        if len(self) < self._MOST:
+            self[name] = written
+        return written
+
+
+UNINDEXED: Final = _Unindexed()
+"""Quicker than a function that remembers."""
 
 
 class Prefix(NamedTuple):
@@ -116,7 +125,7 @@ class Encoder:
         self._headers = None
 
     def _prefix(self, pseudo: Headers, headers: Headers, *, introduce: bool) -> Prefix:
-        before = "".join([self._field(pair, introduce=introduce) for pair in pseudo]) + unindexed(":path")
+        before = "".join([self._field(pair, introduce=introduce) for pair in pseudo]) + UNINDEXED[":path"]
         return Prefix(before, "".join([self._field(pair, introduce=introduce) for pair in headers]))
 
     def _field(self, pair: tuple[str, str], *, introduce: bool) -> str:
@@ -127,7 +136,7 @@ class Encoder:
             return integer(_FIRST_DYNAMIC + len(self._entries) - 1 - number, 7, 0x80)
         name, value = pair
         if not introduce or self._size + _size(pair) > self._capacity:
-            return unindexed(name) + literal(value)
+            return UNINDEXED[name] + literal(value)
         self._entries[pair] = len(self._entries)
         self._size += _size(pair)
         known = _STATIC_NAMES.get(name, 0)

@@ -27,6 +27,7 @@ from clarion.transport.http2.frames import (
 from clarion.transport.http2.headers_in import PLAIN, Decoder, plain_success, status_of
 from clarion.transport.http2.limits import Limits
 from clarion.transport.http2.outbound import Outbound
+from clarion.transport.http2.scan import scan
 
 OUR_WINDOW: Final = 2**24
 """Bytes that the peer may send on the connection before we grant more: we keep little of them, so it need not wait."""
@@ -178,10 +179,17 @@ class Inbound:
                 raise StreamFault(Code.PROTOCOL_ERROR, "trailers that end nothing")
             self._end(stream)
         else:
-            wants_headers = exchange[0].batch.wants_headers or not self._decoder.stateless
-            plain = None if wants_headers else plain_success(block)
-            headers = {} if plain else self._decoder.decode(block)
-            self._begin(stream, plain.status if plain else status_of(headers), headers, ended=ended)
+            headers = self._headers_of(block, exchange[0].batch.wants_headers)
+            self._begin(stream, status_of(headers), headers, ended=ended)
+
+    def _headers_of(self, block: bytes, wanted: frozenset[str]) -> dict[str, str]:
+        """With `:status`. Of a success, if it is simply written, no others than those that are wanted."""
+        if self._decoder.stateless and (plain := plain_success(block)):
+            if not wanted:
+                return {":status": str(plain.status)}
+            if (found := scan(block, wanted)) is not None:
+                return found
+        return self._decoder.decode(block)
 
     def _begin(self, stream: int, status: int, headers: dict[str, str], *, ended: bool) -> None:
         if status >= 200:  # noqa: PLR2004 - before it, the final answer is still to come (RFC 9110 15.2)

@@ -4,7 +4,7 @@ from clarion.transport.http2 import frames
 from clarion.transport.http2.call import Call
 from clarion.transport.http2.exchanges import MOST_CANCELLED, Exchanges
 from clarion.transport.http2.frames import DATA, DEFAULT_FRAME, END_HEADERS, END_STREAM, HEAD, HEADERS, Code
-from clarion.transport.http2.headers_out import LENGTHS, Encoder, Headers, unindexed
+from clarion.transport.http2.headers_out import LENGTHS, UNINDEXED, Encoder, Headers
 from clarion.transport.http2.limits import Limits
 from clarion.transport.http2.uploads import Uploads
 
@@ -53,13 +53,13 @@ class Outbound:
         (before, after), steady = self.encoder.prefixes(self._pseudo, call.batch.headers)
         requests, streams, uploads, out = call.requests, self.exchanges.open, self.uploads, self._frames
         small = min(uploads.initial, uploads.largest)
-        pack, stream = HEAD.pack, self.next
+        pack, names, stream = HEAD.pack, UNINDEXED, self.next
         for number in taken:
             request = requests[number]
             path, body = request.path, request.body
             text = f"{before}{LENGTHS[len(path)]}{path}{after}"
             for name, value in request.headers:
-                text += f"{unindexed(name)}{LENGTHS[len(value)]}{value}"
+                text += f"{names[name]}{LENGTHS[len(value)]}{value}"
             before, after = steady
             block = text.encode("latin-1")
             streams[stream] = (call, number)

@@ -21,12 +21,16 @@ from clarion.transport.http2.tls import client_context
 SLICE: Final = 250
 """Requests written in one turn of the loop, about half a millisecond."""
 
+_CLOSED: Final = "not sent: the transport is closed"
+
 _log = structlog.get_logger(__name__)
 
 
 class Pool:
     """`ports.BatchTransport` to a single origin.
 
+    An error that begins with `refused: ` is about the request, the address, the certificate or the protocol: nothing
+    was sent, and trying again will not help.
     A request is sent again only when the peer says that it did not look at it. `tls` must offer `h2` (`tls.for_http2`);
     without one the certificate is checked against the system's authorities. `resolver` says where a name leads to, and
     may refuse; `jitter` gives numbers from 0 to 1.
@@ -62,9 +66,10 @@ class Pool:
 
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
         """Returns when every request has its answer."""
-        reason = "the transport is closed" if self._closed else why_unsendable(batch.headers)
-        if reason:
+        if reason := why_unsendable(batch.headers):
             return [HttpResponse(0, error=f"refused: {reason}")] * len(batch.requests)
+        if self._closed:
+            return [HttpResponse(0, error=_CLOSED)] * len(batch.requests)
         if not batch.requests:
             return []
         loop = asyncio.get_running_loop()
@@ -86,7 +91,7 @@ class Pool:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
-        self._give_up("the transport is closed")
+        self._give_up(_CLOSED)
         for connection in list(self._connections):
             connection.close("closed by us")
         for handle in (self._waking, self._ticking):
@@ -164,10 +169,17 @@ class Pool:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and told if it lasts
             self._failed(f"{type(error).__name__}: {error}")
         else:
-            self._connections[connection] = address
+            self._opened(connection, address)
         finally:
             self._opening = None
             self._wake()
+
+    def _opened(self, connection: Connection, address: str) -> None:
+        if connection.ended:  # at once, and perhaps with requests that it was given
+            self._failed("the connection ended at once")
+            return
+        self._connections[connection] = address
+        self._start_ticking()
 
     def _make(self) -> Connection:
         return Connection(self, self._origin.pseudo, self._limits, cautious=self._cautious)
