@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 import jwt
@@ -30,7 +30,7 @@ from clarion.testing.simulators.simulator import Simulator
 E = TypeVar("E", bound=Event)
 
 TOKEN = "ab" * 32
-PATIENCE_S = 20
+PATIENCE_S = 60
 ALERT = b'{"aps":{"alert":{"title":"Shipped"}}}'
 
 
@@ -165,7 +165,7 @@ async def frames(simulator: Simulator, context: ssl.SSLContext | None = None) ->
 
 
 class Command:
-    """`clarion simulate …` in a process of its own. `about` is what it says of itself."""
+    """`clarion simulate …` in a process of its own, inside `with`. `about` is what it says of itself."""
 
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "clarion", "simulate", *arguments]
@@ -175,9 +175,16 @@ class Command:
         assert first, self._process.communicate()[1]
         self.about = json.loads(first)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
     def end(self) -> dict[str, Any]:
         """As Ctrl+C does; returns the counts that it tells at the end."""

@@ -38,35 +38,36 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 async def test_apns_with_a_script_and_a_quota(keys: list[str], tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps({TOKEN: [{"do": "refuse", "reason": "Unregistered", "times": 1}]}))
-    command = Command("apns", *keys, "--json", "--script", str(script), "--quota", "2", "--topic", "com.example.a")
-    about = command.about
-    assert (about["service"], about["topic"], about["environment"]) == ("apns", "com.example.a", "production")
-    assert Path(about["key_file"]).parent == Path(about["ca_file"]).parent == tmp_path
-    key = read(about["key_file"])
-    sign = jwt.encode({"iss": about["team_id"], "iat": int(time.time())}, key, "ES256", {"kid": about["key_id"]})
-    async with command.client(headers=push_headers(sign, apns_topic="com.example.a")) as client:
-        replies = [(await client.post(f"/3/device/{TOKEN}", content=ALERT)).status_code for _ in range(3)]
-    # A minute may end in between.
-    assert replies in ([410, 200, 429], [410, 200, 200])
-    assert command.end()["answers"]["410 Unregistered"] == 1
+    options = ["--json", "--script", str(script), "--quota", "2", "--topic", "com.example.a"]
+    with Command("apns", *keys, *options) as command:
+        about = command.about
+        assert (about["service"], about["topic"], about["environment"]) == ("apns", "com.example.a", "production")
+        assert Path(about["key_file"]).parent == Path(about["ca_file"]).parent == tmp_path
+        key = read(about["key_file"])
+        sign = jwt.encode({"iss": about["team_id"], "iat": int(time.time())}, key, "ES256", {"kid": about["key_id"]})
+        async with command.client(headers=push_headers(sign, apns_topic="com.example.a")) as client:
+            replies = [(await client.post(f"/3/device/{TOKEN}", content=ALERT)).status_code for _ in range(3)]
+        # A minute may end in between.
+        assert replies in ([410, 200, 429], [410, 200, 200])
+        assert command.end()["answers"]["410 Unregistered"] == 1
 
 
 def test_the_sandbox_on_a_host_of_one_s_own(keys: list[str]) -> None:
-    command = Command("apns", *keys, "--json", "--sandbox", "--host", "localhost")
-    assert command.about["environment"] == "sandbox"
-    assert command.about["url"].startswith("https://localhost:")
-    command.end()
+    with Command("apns", *keys, "--json", "--sandbox", "--host", "localhost") as command:
+        assert command.about["environment"] == "sandbox"
+        assert command.about["url"].startswith("https://localhost:")
+        command.end()
 
 
 async def test_fcm(keys: list[str]) -> None:
-    command = Command("fcm", *keys, "--json", "--project", "my-project")
-    account = json.loads(read(command.about["service_account"]))
-    assert account["token_uri"] == command.about["url"] + "/token"
-    assert account["client_email"].endswith("@my-project.iam.gserviceaccount.com")
-    async with command.client() as client:
-        response = await client.post("/v1/projects/my-project/messages:send", json={})
-        assert response.status_code == 401
-    assert command.end()["answers"] == {"401 CREDENTIALS_MISSING": 1}
+    with Command("fcm", *keys, "--json", "--project", "my-project") as command:
+        account = json.loads(read(command.about["service_account"]))
+        assert account["token_uri"] == command.about["url"] + "/token"
+        assert account["client_email"].endswith("@my-project.iam.gserviceaccount.com")
+        async with command.client() as client:
+            response = await client.post("/v1/projects/my-project/messages:send", json={})
+            assert response.status_code == 401
+        assert command.end()["answers"] == {"401 CREDENTIALS_MISSING": 1}
 
 
 def test_what_a_person_sees(keys: list[str]) -> None:
