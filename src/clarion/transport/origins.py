@@ -20,6 +20,7 @@ ASK_AGAIN_S: Final = 3_600.0
 """After so long a service that had no HTTP/2 is asked again."""
 LIMITS: Final = Limits(connections=4, connect_s=5.0, patience_s=10.0)
 _HEADERS: Final = (("user-agent", "Clarion"), ("accept-encoding", "identity"))
+_WANTED: Final = frozenset({"location"})
 _Numbered = tuple[int, HttpRequest]
 
 
@@ -109,7 +110,7 @@ class OriginsTransport:
             alike.setdefault(tuple(numbered[1].headers.items()), []).append(numbered)
         done = await asyncio.gather(
             *(
-                pool.send_batch(HttpBatch(name, (*_HEADERS, *headers), [_batched(one) for _, one in part], True))
+                pool.send_batch(HttpBatch(name, (*_HEADERS, *headers), [_batched(one) for _, one in part], _WANTED))
                 for headers, part in alike.items()
             )
         )
