@@ -199,6 +199,15 @@ async def test_a_certificate_of_the_other_environment(apns: ApnsSimulator, provi
     assert outcome == BadCredentials("403 BadCertificateEnvironment")
 
 
+async def test_a_certificate_with_another_key_or_none_at_all(apns: ApnsSimulator, provider: ApnsProvider) -> None:
+    good = apns_certificate(apns)
+    for broken in ({"private_key": apns_token().private_key}, {"certificate": "x"}, {"private_key": "x"}):
+        [outcome] = await send(provider, [message()], msgspec.structs.replace(good, **broken))
+        assert isinstance(outcome, BadCredentials), outcome
+        assert "PRIVATE" not in outcome.detail
+    assert apns.requests == 0
+
+
 async def test_each_device_is_served_by_the_credential_of_its_app(tmp_path: Path, clock: ManualClock) -> None:
     topics = ("com.example.shop", "com.example.bank", "com.example.game")
     devices = {f"{at:064x}": Registered(topic) for at, topic in enumerate(topics)}
