@@ -120,6 +120,7 @@ class Rig:
         assert dict(struct.iter_unpack(">HI", settings.payload)) == {
             Setting.HEADER_TABLE_SIZE: 0,
             Setting.ENABLE_PUSH: 0,
+            Setting.MAX_HEADER_LIST_SIZE: 16_384,
         }
         assert widened.stream == 0
 

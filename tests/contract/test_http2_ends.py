@@ -194,7 +194,7 @@ FLOODS = [
     ("1xx", EARLY, b""),
     ("unknown", frame(0xBB, 0, 0, b"x" * 100), b""),
     ("empty CONTINUATION", frame(CONTINUATION, 0, 1), frame(HEADERS, 0, 1)),
-    ("CONTINUATION", frame(CONTINUATION, 0, 1, bytes(16_000)), frame(HEADERS, 0, 1)),
+    ("CONTINUATION", frame(CONTINUATION, 0, 1, bytes(8_000)), frame(HEADERS, 0, 1)),
 ]
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from h2.errors import ErrorCodes
 from structlog.testing import capture_logs
 
 from clarion.ports import BatchRequest, HttpBatch, HttpResponse
@@ -329,8 +330,9 @@ async def test_who_stops_waiting_wants_nothing_more_sent(open_pool: Callable[...
         with pytest.raises(asyncio.CancelledError):
             await sending
         server.script = echo
-        for each in held:
-            echo(*each)
+        for session, stream, _ in held:
+            session.h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+            session.flush()
         batch = ask(server, 3)
         assert is_own(await pool.send_batch(batch), batch)
         assert len(server.seen) == 8

@@ -66,6 +66,7 @@ def raw_settings(*pairs: tuple[int, int]) -> bytes:
 # Two requests are under way, on streams 1 and 3.
 FATAL = [
     ("4.2 longer than we read", frame(DATA, 0, 1, bytes(DEFAULT_FRAME + 1)), Code.FRAME_SIZE_ERROR),
+    ("4.2 longer than we read", frame(HEADERS, WHOLE, 1, OK + bytes(DEFAULT_FRAME)), Code.FRAME_SIZE_ERROR),
     ("4.3 an index of nothing", answer(1, b"\x88\xff\x00"), None),  # passed over: a success is not decoded
     ("4.3 an index of nothing", answer(1, b"\x8d\xfe"), Code.COMPRESSION_ERROR),
     ("4.3 cut short", answer(1, b"\x8d\x00\x05abc"), Code.COMPRESSION_ERROR),
@@ -111,6 +112,12 @@ FATAL = [
     ("6.10 of nothing", frame(CONTINUATION, END_HEADERS, 1, OK), Code.PROTOCOL_ERROR),
     ("6.10 another frame between", frame(HEADERS, 0, 1, OK) + frame(PING, 0, 0, bytes(8)), Code.PROTOCOL_ERROR),
     ("6.10 another stream", frame(HEADERS, 0, 1, OK) + frame(CONTINUATION, 4, 3), Code.PROTOCOL_ERROR),
+    ("6.10 another answer between", frame(HEADERS, 0, 1, OK) + answer(3), Code.PROTOCOL_ERROR),
+    (
+        "6.10 a body between",
+        answer(1, OK, b"x")[:-10] + frame(HEADERS, 0, 3, OK) + frame(DATA, END_STREAM, 1),
+        Code.PROTOCOL_ERROR,
+    ),
     ("6.10 an unknown frame between", frame(HEADERS, 0, 1, OK) + frame(0xBB, 0, 0), Code.PROTOCOL_ERROR),
     ("5.5 unknown frames", frame(0xBB, 0xFF, 77, b"anything"), None),
 ]

@@ -59,7 +59,7 @@ class Call:
     def give_back(self, number: int, reason: str, *, counts: bool) -> None:
         """The peer did not look at this request: it may be sent again. `counts`: as one of its tries."""
         tries = self._tries[number] = self._tries.get(number, 1) + counts
-        if tries > MOST_TRIES:
+        if tries > MOST_TRIES or self.done.cancelled():
             self.answer(number, HttpResponse(0, error=reason))
         else:
             self.pending.append(number)

@@ -8,7 +8,7 @@ from clarion.transport.http2.call import Call
 from clarion.transport.http2.exchanges import Exchanges
 from clarion.transport.http2.frames import Code, ConnectionFault, Setting
 from clarion.transport.http2.headers_out import Headers
-from clarion.transport.http2.inbound import OUR_WINDOW, Inbound
+from clarion.transport.http2.inbound import LARGEST_BLOCK, OUR_WINDOW, Inbound
 from clarion.transport.http2.limits import Limits
 from clarion.transport.http2.outbound import Outbound
 
@@ -16,7 +16,9 @@ _BUFFER: Final = 65_536
 """Bytes read in one turn of the loop; no more than 7,000 frames fit."""
 _HELLO: Final = (
     frames.PREFACE
-    + frames.settings_frame({Setting.HEADER_TABLE_SIZE: 0, Setting.ENABLE_PUSH: 0})
+    + frames.settings_frame(
+        {Setting.HEADER_TABLE_SIZE: 0, Setting.ENABLE_PUSH: 0, Setting.MAX_HEADER_LIST_SIZE: LARGEST_BLOCK}
+    )
     + frames.window_update(0, OUR_WINDOW - frames.DEFAULT_WINDOW)
 )
 

@@ -31,10 +31,13 @@ from clarion.transport.http2.scan import scan
 
 OUR_WINDOW: Final = 2**24
 """Bytes that the peer may send on the connection before we grant more: we keep little of them, so it need not wait."""
-_LARGEST_BLOCK: Final = 65_536
+LARGEST_BLOCK: Final = 16_384
+"""Bytes of one answer's headers, as they are sent; we announce it for what they unpack to."""
 _MOST_CONTINUATIONS: Final = 64
 _MOST_IDLE_FRAMES: Final = 10_000
 """Frames in a row that answer no request (§10.5)."""
+_SETTINGS_COST: Final = 100
+"""So many frames is one SETTINGS worth: it may change every open stream."""
 _REASON: Final = 300
 """Bytes of what a peer says at the end that are kept."""
 
@@ -82,27 +85,33 @@ class Inbound:
         at, filled = 0, len(buffer)
         while filled - at >= HEAD_SIZE:
             head, flags, stream = HEAD.unpack_from(buffer, at)
+            kind, length = head & 0xFF, head >> 8
+            if length > DEFAULT_FRAME:
+                raise ConnectionFault(Code.FRAME_SIZE_ERROR, "a frame longer than we read")  # §4.2
             start = at + HEAD_SIZE
-            stop = start + (head >> 8)
-            if stop > filled and head >> 8 <= DEFAULT_FRAME:
+            stop = start + length
+            if stop > filled:
                 break
             at = stop
-            kind = head & 0xFF
-            if kind > HEADERS or not self._take_success(kind, flags, stream, buffer[start:stop]):
-                self._frame(kind, flags, stream & LARGEST_STREAM, head >> 8, bytes(buffer[start:stop]))
+            if (
+                kind > HEADERS
+                or self._block is not None
+                or not self._take_success(kind, flags, stream, buffer, start, stop)
+            ):
+                self._frame(kind, flags, stream & LARGEST_STREAM, bytes(buffer[start:stop]))
         if self._ungranted > OUR_WINDOW // 2:
             self._outbound.put(frames.window_update(0, self._ungranted))
             self._ungranted = 0
         return at
 
-    def _take_success(self, kind: int, flags: int, stream: int, payload: memoryview) -> bool:
+    def _take_success(self, kind: int, flags: int, stream: int, buffer: memoryview, start: int, stop: int) -> bool:
         """Nearly all that comes: headers that begin with a success, and the body in one frame. Nothing is decoded.
 
         False when it is anything else, and nothing was done.
         """
         exchanges = self._exchanges
         if kind == HEADERS:
-            answer = self._plain.get(payload[0]) if payload else None
+            answer = self._plain.get(buffer[start]) if start < stop else None
             if answer is None or stream not in exchanges.open or stream in exchanges.careful:
                 return False
             if stream in exchanges.begun or stream in self._uploads.waiting:
@@ -113,12 +122,12 @@ class Inbound:
             if flags != END_HEADERS | END_STREAM:
                 return False
         else:
-            size = len(payload)
+            size = stop - start
             if flags != END_STREAM or size > self._answer_bytes or stream not in exchanges.begun:
                 return False
             answer = exchanges.begun.pop(stream)
             if size:
-                answer = HttpResponse(answer.status, answer.headers, bytes(payload))
+                answer = HttpResponse(answer.status, answer.headers, bytes(buffer[start:stop]))
                 self._ungranted += size
         call, number = exchanges.open.pop(stream)
         call.answers[number] = answer
@@ -128,9 +137,7 @@ class Inbound:
         self._idle_frames = 0
         return True
 
-    def _frame(self, kind: int, flags: int, stream: int, length: int, payload: bytes) -> None:
-        if length > DEFAULT_FRAME:
-            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "a frame longer than we read")  # §4.2
+    def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if not self.settled and kind not in (SETTINGS, GOAWAY):
             raise ConnectionFault(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")  # §3.4
         if self._block is not None and (kind, stream) != (CONTINUATION, self._block[0]):
@@ -162,7 +169,7 @@ class Inbound:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
         stream, ended, parts = self._block
         parts.append(payload)
-        if len(parts) > _MOST_CONTINUATIONS or sum(map(len, parts)) > _LARGEST_BLOCK:
+        if len(parts) > _MOST_CONTINUATIONS or sum(map(len, parts)) > LARGEST_BLOCK:
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "headers too long")
         if flags & END_HEADERS:
             self._block = None
@@ -264,6 +271,7 @@ class Inbound:
                 self._decoder.acknowledged()
                 self._plain = PLAIN
             return
+        self._idle_frames += _SETTINGS_COST
         outbound, uploads = self._outbound, self._uploads
         outbound.put(frames.frame(SETTINGS, ACK, 0))
         outbound.streams = min(values.get(Setting.MAX_CONCURRENT_STREAMS, outbound.streams), self._most_streams)

@@ -29,9 +29,10 @@ _log = structlog.get_logger(__name__)
 class Pool:
     """`ports.BatchTransport` to a single origin.
 
-    An error that begins with `refused: ` is about the request, the address, the certificate or the protocol: nothing
-    was sent, and trying again will not help.
-    A request is sent again only when the peer says that it did not look at it. `tls` must offer `h2` (`tls.for_http2`);
+    A request is sent again only when the peer says that it did not look at it. An error that begins with `refused: ` is
+    about the request, the address, the certificate or the protocol: nothing was sent, and trying again is of no use.
+
+    `tls` must offer `h2` (`tls.for_http2`);
     without one the certificate is checked against the system's authorities. `resolver` says where a name leads to, and
     may refuse; `jitter` gives numbers from 0 to 1.
     """
