@@ -33,14 +33,17 @@ from clarion.gateway import Gateway, Limits
 from clarion.journey.catalog import Catalog
 from clarion.journey.founding import add_key, found
 from clarion.journey.pipeline import WAKE, Pipeline
-from clarion.model import Key, Millis, Project
-from clarion.ports import Bus, Clock, Store
+from clarion.model import DeviceKind, Key, Millis, Project
+from clarion.ports import Bus, Clock, Provider, Senders, Store, Transport
+from clarion.providers import apns, fcm
 from clarion.providers.webpush import WebPushProvider
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.authority import OwnCertificate
 from clarion.transport.bus import LocalBus
 from clarion.transport.http import HttpTransport
 from clarion.transport.local import LocalTransport
+from clarion.transport.origins import OriginsTransport
+from clarion.transport.senders import Http2Senders
 from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
 from clarion.workers.scheduler import Scheduler
@@ -129,11 +132,14 @@ class Platform:
         self.transport = LocalTransport(
             settings.endpoint_origin,
             self.gateway.accept,
-            HttpTransport(allow_private=settings.allow_private_endpoints),
+            OriginsTransport(
+                HttpTransport(allow_private=settings.allow_private_endpoints),
+                allow_private=settings.allow_private_endpoints,
+            ),
             self.gateway.issued,
         )
-        webpush = WebPushProvider(self.transport, subject=settings.push_subject, own_origin=settings.endpoint_origin)
-        self.providers = {webpush.kind: webpush}
+        self.senders = Http2Senders(authority=settings.provider_ca)
+        self.providers = _providers(settings, self.transport, self.senders)
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.pipeline = Pipeline(
             store=self.store,
@@ -161,6 +167,7 @@ class Platform:
             yield self
         finally:
             await self.transport.close()
+            await self.senders.close()
             await self.bus.close()
             await self.store.close()
 
@@ -173,6 +180,17 @@ class Platform:
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
         return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
+
+
+def _providers(settings: Settings, transport: Transport, senders: Senders) -> dict[DeviceKind, Provider]:
+    """By the kind of device that each serves; every one has a queue of its own."""
+    hosts = apns.HOSTS if settings.apns_url is None else dict.fromkeys(apns.HOSTS, settings.apns_url.rstrip("/"))
+    every: list[Provider] = [
+        apns.ApnsProvider(senders, hosts=hosts),
+        fcm.FcmProvider(senders, url=(settings.fcm_url or fcm.URL).rstrip("/")),
+        WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin),
+    ]
+    return {provider.kind: provider for provider in every}
 
 
 def _certificate(settings: Settings, clock: Clock) -> Certificate | None:

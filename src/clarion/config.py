@@ -40,6 +40,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Believe a plain user id in `Clarion-User`, in every project. For demos and trials only."""
     vapid_subject: str | None = None
     """Contact that push services see (RFC 8292), `mailto:…` or `https://…`; default: `public_url` if that is https."""
+    apns_url: str | None = None
+    """Where APNs is instead of Apple's own hosts, both environments: for a simulator or a proxy."""
+    fcm_url: str | None = None
+    """Where FCM is instead of Google's own host; then access tokens may come from there too."""
+    provider_ca: Path | None = None
+    """Authorities (PEM) by which services of others are known, instead of the system's."""
     rate_limits: bool = True
     trusted_proxies: list[str] = []
     """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
@@ -219,6 +225,9 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "public_gcm_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
     "public_push_url": (lambda url: url.startswith(("ws://", "wss://")), "takes ws://… or wss://…"),
     "cors_origins": (lambda origins: all(map(_cors_origin, origins)), f"{_HTTP_ORIGIN}; or *"),
+    "apns_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
+    "fcm_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
+    "provider_ca": (Path.is_file, "takes a file"),
     "tls_cert": (Path.is_file, "takes a file"),
     "tls_key": (Path.is_file, "takes a file"),
     "push_message_limit": (lambda limit: limit > 0, "takes 1 or more"),

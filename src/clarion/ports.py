@@ -5,6 +5,7 @@ Every method takes the project first (tenants are isolated by construction) and 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -90,7 +91,10 @@ class PairsWork(msgspec.Struct, frozen=True, tag="pairs"):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A composed message to one device, ready to hand to a provider. `id` is the delivery's id, 16 bytes."""
+    """A composed message to one device, ready to hand to a provider. `id` is the delivery's id, 16 bytes.
+
+    `headers` are those that the caller chose for this kind of service, if any.
+    """
 
     notification: Key
     user: Key
@@ -102,6 +106,7 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
     urgency: str
     collapse_key: str | None
     attempts: int = 0
+    headers: dict[str, str] | None = None
 
 
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
@@ -327,7 +332,22 @@ class Projects(Protocol):
 
     async def revoke_key(self, project: Key, id: str, now: Millis) -> bool: ...
     async def credentials(self, project: Key, kind: DeviceKind) -> list[Credential]: ...
-    async def add_credential(self, credential: Credential) -> None: ...
+    async def all_credentials(self, project: Key) -> list[Credential]:
+        """Of every kind, by name."""
+        ...
+
+    async def add_credential(self, credential: Credential) -> bool:
+        """False, and nothing changed, when the project has one of that name, whatever its kind."""
+        ...
+
+    async def replace_credential(self, credential: Credential, was: bytes | None = None) -> bool:
+        """Another secret under the same kind and name; False when there is none, or it is not sealed as `was`."""
+        ...
+
+    async def delete_credential(self, project: Key, kind: DeviceKind, name: str) -> bool: ...
+    async def use_web_push_key(self, project: Key, name: str) -> bool:
+        """New subscriptions are made with this one; False when it is not a Web Push credential of the project."""
+        ...
 
 
 class Definitions(Protocol):
@@ -800,6 +820,29 @@ class BatchTransport(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ClientIdentity:
+    """A certificate by which we are known in the TLS handshake, with its key; both in PEM."""
+
+    certificate: bytes
+    private_key: bytes = field(repr=False)
+
+
+class Senders(Protocol):
+    """The transports to all origins, made when they are first asked for."""
+
+    def to(
+        self, origin: str, *, sender: str = "", identity: ClientIdentity | None = None, cautious: bool = False
+    ) -> BatchTransport:
+        """The one for an origin; each sender and each identity has connections of its own.
+
+        `cautious`: one stream a connection until the first success. Raises ValueError for a useless identity.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One message for a provider."""
 
@@ -863,4 +906,8 @@ class Provider(Protocol):
 
     async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
         """Outcomes in order. `secrets` are the project's unsealed credentials of this kind by name."""
+        ...
+
+    async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
+        """Ask the service whether it takes this credential, with nothing shown anywhere; None: it does."""
         ...

@@ -95,7 +95,12 @@ async def test_every_example_works(api: ApiWorld) -> None:
             if name == "take_receipts":
                 continue  # its token is signed
             caller = api.browser.with_headers(Clarion_User="u1") if "/sdk/" in path else api.server
-            made = {"categories": "orders", "templates": "shipped", "automations": "order%20shipped"}
+            made = {
+                "categories": "orders",
+                "templates": "shipped",
+                "automations": "order%20shipped",
+                "credentials": api.world.project.vapid_public_key,
+            }
             real = (
                 path.replace("{user_id}", "u1")
                 .replace("{key_id}", key)

@@ -7,8 +7,10 @@ from litestar.routes import HTTPRoute
 
 from clarion.api.examples import BODIES
 from clarion.api.routes import framework
+from clarion.model import DeviceKind
 from clarion.testing import ManualClock, SeededChance
 from contract.api_world import Api, ApiWorld, subscription
+from contract.support_credentials import apns_token
 from story.world import World
 
 # Pages for people; and broadcasts, since the push service's own tables belong to devices, not to projects.
@@ -44,7 +46,10 @@ class Victim(NamedTuple):
 
     async def everything(self) -> list[Any]:
         """All that its own keys can see."""
-        paths = [f"/v1/{kind}" for kind in ("project", "keys", "categories", "templates", "automations", "deliveries")]
+        paths = [
+            f"/v1/{kind}"
+            for kind in ("project", "keys", "credentials", "categories", "templates", "automations", "deliveries")
+        ]
         paths += [f"/v1/notifications{rest}" for rest in ("", "/{id}", "/{id}/decisions")]
         paths += [f"/v1/users/victim{rest}" for rest in ("", "/export", "/story", "/consent", "/devices")]
         answers = [await self.api.server.get(path.replace("{id}", self.ids["notification_id"])) for path in paths]
@@ -59,6 +64,7 @@ async def victim(api: ApiWorld) -> Victim:
     await api.server.post("/v1/categories", {"name": "theirs"})
     await api.server.post("/v1/templates", {"name": "theirs", "locales": {"en": {"title": "x"}}})
     await api.server.post("/v1/automations", {"name": "theirs", "on": {"event": "e"}, "notification": {"title": "x"}})
+    await api.world.credential(DeviceKind.APNS, apns_token(), "theirs")
     sent = (await api.server.post("/v1/notifications", {"to": {"users": ["victim"]}, "title": "Hello"})).json["id"]
     await api.world.work()
     key = (await api.server.post("/v1/keys", {})).json["id"]

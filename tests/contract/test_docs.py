@@ -98,6 +98,11 @@ def test_the_page_of_commands_is_what_they_say_of_themselves() -> None:
     assert (DOCS / "reference" / "cli.md").read_text("utf-8") == written, "make docs writes it anew"
 
 
+def test_the_page_of_display_options_is_what_is_sent() -> None:
+    written = runpy.run_path(str(ROOT / "tools" / "display_options.py"))["page"]()
+    assert (DOCS / "reference" / "display-options.md").read_text("utf-8") == written, "make docs writes it anew"
+
+
 def test_the_readme_begins_with_the_two_commands() -> None:
     assert [words[:2] for words in lines_of(ROOT / "README.md")][:2] == [["make", "demo"], ["make", "test"]]
 

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -10,11 +12,35 @@ import clarion.providers
 from clarion.crypto.p256 import KeyPair
 from clarion.crypto.webpush import Receiver
 from clarion.model import Channel, DeviceKind
-from clarion.ports import Address, HttpRequest, HttpResponse, Outgoing, Provider, Ready, RetryAfter
+from clarion.ports import Accepted, Address, HttpBatch, HttpRequest, HttpResponse, Outgoing, Provider, Ready
+from clarion.providers.stub import StubProvider
 from clarion.testing import ManualClock
+from contract.support_credentials import apns_token, service_account
 
 VAPID = KeyPair.generate()
 SECRETS = {VAPID.public_text: VAPID.private}
+
+
+class RecordingSenders:
+    """`ports.Senders` whose every transport keeps batches and answers as told: by path, else 200."""
+
+    def __init__(self, answers: Mapping[str, HttpResponse] | None = None) -> None:
+        self.batches: list[HttpBatch] = []
+        self._answers = answers or {}
+
+    def to(self, _origin: str, **_how: object) -> "RecordingSenders":
+        return self
+
+    async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
+        self.batches.append(batch)
+        token = HttpResponse(200, body=b'{"access_token": "ya29.x", "expires_in": 3599}')
+        return [
+            self._answers.get(request.path) or (token if request.path == "/token" else HttpResponse(200))
+            for request in batch.requests
+        ]
+
+    async def close(self) -> None:
+        pass
 
 
 class RecordingTransport:
@@ -67,9 +93,36 @@ def provider_classes() -> list[type]:
 
 def build(noun: type) -> Provider:
     """With whatever its constructor asks for."""
-    known = {"transport": RecordingTransport(), "subject": "mailto:a@example.com", "own_origin": "https://own.example"}
+    known: dict[str, Any] = {
+        "senders": RecordingSenders(),
+        "transport": RecordingTransport(),
+        "subject": "mailto:a@example.com",
+        "own_origin": "https://own.example",
+    }
     wanted = inspect.signature(noun).parameters
     return noun(**{name: known[name] for name in wanted if name in known})
+
+
+def message_for(kind: DeviceKind, address: str = "ab" * 32, details: bytes = b"{}", **ready: Any) -> Outgoing:
+    """A message to a device of that kind, whatever its payload."""
+    if kind is DeviceKind.WEBPUSH:
+        return outgoing()
+    told = {"expires_at": ManualClock().now() + 60_000, "urgency": "normal", "collapse_key": None, **ready}
+    payload = told.pop("payload", b'{"android":{}}')
+    made = Ready(1, 2, 3, told.pop("id", bytes(range(16))), payload, "general", **told)
+    return Outgoing(made, Address(3, 2, kind, address, details))
+
+
+UNSENDABLE = {
+    DeviceKind.APNS: message_for(DeviceKind.APNS, "no token"),
+    DeviceKind.FCM: message_for(DeviceKind.FCM, details=b'{"address_kind":"topic"}'),
+    DeviceKind.WEBPUSH: outgoing(details=b'{"p256dh":"no point","auth":"","vapid_public_key":"unknown"}'),
+}
+
+
+def secrets_for(kind: DeviceKind) -> dict[str, bytes]:
+    made = {DeviceKind.APNS: apns_token, DeviceKind.FCM: service_account}
+    return {"main": made[kind]().sealed_form()} if kind in made else SECRETS
 
 
 @pytest.fixture(params=provider_classes(), ids=lambda noun: noun.__name__)
@@ -84,12 +137,19 @@ async def test_it_says_what_it_serves(provider: Provider) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 7, 1000])
 async def test_it_answers_a_batch_of_any_size_in_full(provider: Provider, size: int) -> None:
-    outcomes = await provider.send([outgoing()] * size, SECRETS, ManualClock().now())
-    assert len(outcomes) == size
+    batch = [message_for(provider.kind)] * size
+    outcomes = await provider.send(batch, secrets_for(provider.kind), ManualClock().now())
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * size
 
 
 async def test_a_message_that_cannot_be_sent_does_not_hold_back_the_batch(provider: Provider) -> None:
-    broken = outgoing(details=b'{"p256dh":"no point","auth":"","vapid_public_key":"unknown"}')
-    outcomes = await provider.send([outgoing(), broken, outgoing()], SECRETS, ManualClock().now())
-    assert type(outcomes[0]) is type(outcomes[2])
-    assert not isinstance(outcomes[0], RetryAfter)
+    good, unsendable = message_for(provider.kind), UNSENDABLE[provider.kind]
+    outcomes = await provider.send([good, unsendable, good], secrets_for(provider.kind), ManualClock().now())
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [
+        True, isinstance(provider, StubProvider), True
+    ]  # fmt: skip
+
+
+async def test_without_a_credential_nothing_is_accepted_and_nothing_is_raised(provider: Provider) -> None:
+    [outcome] = await provider.send([message_for(provider.kind)], {}, ManualClock().now())
+    assert isinstance(outcome, Accepted) == isinstance(provider, StubProvider)

@@ -106,3 +106,55 @@ async def test_credentials_are_kept_by_kind(store: Store) -> None:
     [apns] = await store.projects.credentials(project.key, DeviceKind.APNS)
     assert apns == credential(project.key, DeviceKind.APNS, "team")
     assert await store.projects.credentials(project.key, DeviceKind.FCM) == []
+
+
+async def test_a_credentials_name_is_taken_once_whatever_its_kind(store: Store) -> None:
+    project, other = await new_project(store, vapid="first"), await new_project(store, "other")
+    apns = credential(project.key, DeviceKind.APNS, "team")
+    assert await store.projects.add_credential(apns)
+    assert not await store.projects.add_credential(msgspec.structs.replace(apns, sealed=b"another"))
+    assert not await store.projects.add_credential(credential(project.key, DeviceKind.FCM, "team"))
+    assert await store.projects.add_credential(credential(other.key, DeviceKind.FCM, "team"))
+    listed = await store.projects.all_credentials(project.key)
+    assert [(row.kind, row.name) for row in listed] == [("webpush", "first"), ("apns", "team")]
+    assert listed[1] == apns
+
+
+async def test_a_credential_is_replaced_where_it_is(store: Store) -> None:
+    project = await new_project(store)
+    apns = credential(project.key, DeviceKind.APNS, "team")
+    await store.projects.add_credential(apns)
+    newer = msgspec.structs.replace(apns, sealed=b"newer", created_at=NOW + 5)
+    assert await store.projects.replace_credential(newer)
+    assert await store.projects.credentials(project.key, DeviceKind.APNS) == [
+        msgspec.structs.replace(apns, sealed=b"newer")
+    ]
+    assert not await store.projects.replace_credential(credential(project.key, DeviceKind.FCM, "team"))
+    assert not await store.projects.replace_credential(credential(project.key, DeviceKind.APNS, "other"))
+    assert not await store.projects.replace_credential(apns, was=b"older")
+    assert await store.projects.replace_credential(apns, was=b"newer")
+
+
+async def test_a_deleted_credential_is_gone_and_its_name_is_free(store: Store) -> None:
+    project, other = await new_project(store), await new_project(store, "other")
+    apns = credential(project.key, DeviceKind.APNS, "team")
+    await store.projects.add_credential(apns)
+    assert not await store.projects.delete_credential(other.key, DeviceKind.APNS, "team")
+    assert not await store.projects.delete_credential(project.key, DeviceKind.FCM, "team")
+    assert await store.projects.delete_credential(project.key, DeviceKind.APNS, "team")
+    assert not await store.projects.delete_credential(project.key, DeviceKind.APNS, "team")
+    assert await store.projects.add_credential(credential(project.key, DeviceKind.FCM, "team"))
+
+
+async def test_only_a_web_push_key_of_the_project_becomes_its_current_one(store: Store) -> None:
+    project, other = await new_project(store, vapid="first"), await new_project(store, "other", vapid="theirs")
+    await store.projects.add_credential(credential(project.key, DeviceKind.WEBPUSH, "second"))
+    await store.projects.add_credential(credential(project.key, DeviceKind.APNS, "team"))
+    assert [await store.projects.use_web_push_key(project.key, name) for name in ("theirs", "team", "second")] == [
+        False,
+        False,
+        True,
+    ]
+    found = await store.projects.get(project.key)
+    assert found == msgspec.structs.replace(project, vapid_public_key="second")
+    assert await store.projects.get(other.key) == other

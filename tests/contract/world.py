@@ -108,6 +108,7 @@ Read = Callable[[Look], Awaitable[Any]]
 READS_BY_ID: dict[str, Read] = {
     "projects.keys": lambda at: at.store.projects.keys(at.project),
     "projects.credentials": lambda at: at.store.projects.credentials(at.project, DeviceKind.APNS),
+    "projects.all_credentials": lambda at: at.store.projects.all_credentials(at.project),
     "definitions.get": lambda at: at.store.definitions.get(at.project, "templates", "t1"),
     "definitions.all": lambda at: at.store.definitions.all(at.project, "templates"),
     "definitions.page": lambda at: at.store.definitions.page(at.project, "templates", None, 10),

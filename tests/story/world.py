@@ -5,16 +5,18 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.crypto import base64url
+from clarion.crypto.credentials import Secret
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
 from clarion.crypto.webpush import Receiver
-from clarion.journey.catalog import Catalog
+from clarion.journey.catalog import Catalog, credential_context
 from clarion.journey.founding import Founded, found
 from clarion.journey.pipeline import Pipeline
 from clarion.model import (
     Audience,
+    Credential,
     DeliveryState,
     Device,
     DeviceKind,
@@ -26,7 +28,7 @@ from clarion.model import (
     ReceiptKind,
     Registration,
 )
-from clarion.ports import DecisionRecord, DeliveryRecord, Outgoing, Store
+from clarion.ports import DecisionRecord, DeliveryRecord, Outgoing, Provider, Store
 from clarion.testing import ManualClock, ScriptedProvider, SeededChance
 from clarion.transport.bus import LocalBus
 
@@ -45,6 +47,7 @@ class World:
         self.anonymous = AnonymousTokens(signer)
         self.catalog = Catalog(store, self.sealer, clock, self.bus)
         self.browser = ScriptedProvider(DeviceKind.WEBPUSH)
+        self.providers: dict[DeviceKind, Provider] = {DeviceKind.WEBPUSH: self.browser}
         self.pipeline = self.another_pipeline()
         self.founded: Founded
 
@@ -56,7 +59,7 @@ class World:
             bus=self.bus,
             clock=self.clock,
             chance=self.chance,
-            providers={DeviceKind.WEBPUSH: self.browser},
+            providers=self.providers,
             receipts=self.receipts,
             anonymous=self.anonymous,
             receipts_url=RECEIPTS_URL,
@@ -75,6 +78,14 @@ class World:
         """A browser of this person that said yes."""
         device, _ = await self.pipeline.register(self.project, user_id, subscription(address or user_id, **more))
         return device
+
+    async def credential(self, kind: DeviceKind, secret: Secret, name: str = "main") -> None:
+        """A credential of the project, as the API would have kept it."""
+        sealed = self.sealer.seal(secret.sealed_form(), credential_context(self.project.id, kind, name))
+        await self.store.projects.add_credential(
+            Credential(project=self.project.key, kind=kind, name=name, sealed=sealed, created_at=self.clock.now())
+        )
+        await self.catalog.changed()
 
     async def notify(self, *users: str, send_at: int | None = None, **message: object) -> Notification:
         return await self.pipeline.notify(
@@ -99,7 +110,7 @@ class World:
         return done
 
     async def _due(self) -> list:
-        queues = ("trigger", "audience", "decide", "deliver.webpush")
+        queues = ("trigger", "audience", "decide", *(f"deliver.{kind}" for kind in self.providers))
         now = self.clock.now()
         return [lease for queue in queues for lease in await self.store.work.claim(queue, 10, now, 15_000)]
 

@@ -54,6 +54,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "put_project": {"name": "Shop", "allowed_origins": ["https://shop.example"], "default_timezone": "Europe/Vienna"},
     "create_key": {"kind": "server", "name": "order service", "scopes": ["send"]},
     "replace_key": {"name": "order service", "scopes": ["send", "read"]},
+    "create_credential": {"kind": "webpush"},
+    "replace_credential": {"kind": "webpush", "current": True},
     "put_broadcast": {"version": "2026-11-22"},
     "put_preferences": {"category": "general", "channel": "push", "granted": False},
     "ingest_events": {"user_id": "u1", **_EVENT},

@@ -13,6 +13,7 @@ from clarion.crypto.identity import (
 )
 from clarion.crypto.sealing import SealBroken, Sealer
 from clarion.errors import InvalidRequest, Unauthenticated, Unavailable
+from clarion.journey.catalog import identity_context
 from clarion.model import Project, User
 from clarion.ports import Clock, Store
 
@@ -41,7 +42,7 @@ def identity_key(project_key: int, text: str, sealer: Sealer) -> bytes:
         if text.startswith(_PEM):
             load_identity_key(text)
             return text.encode()
-        return sealer.seal(check_identity_secret(text.encode()), _context(project_key))
+        return sealer.seal(check_identity_secret(text.encode()), identity_context(project_key))
     except ValueError as error:
         raise InvalidRequest.field("identity_secret", str(error)) from None
 
@@ -117,7 +118,7 @@ class Identity:
         try:
             if project.identity_key.startswith(_PEM.encode()):
                 return verify_user_token(token, es256_public_pem=project.identity_key.decode(), now_ms=now)
-            secret = self._sealer.open(project.identity_key, _context(project.key))
+            secret = self._sealer.open(project.identity_key, identity_context(project.key))
             return verify_user_token(token, hs256_secret=secret, now_ms=now)
         except IdentityError as error:
             raise Unauthenticated(f"Clarion-User: {error}") from None
@@ -175,7 +176,3 @@ def _text(raw: bytes) -> str:
     if "\0" in text:
         raise InvalidRequest.field("Clarion-User", "must not contain the character U+0000")
     return text
-
-
-def _context(project_key: int) -> str:
-    return f"project/{project_key}/identity"

@@ -16,6 +16,7 @@ from clarion.api.identity import Identity, Visitor
 from clarion.api.pages import as_response
 from clarion.api.public import SDK
 from clarion.api.server.administration import ADMINISTRATION
+from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
 from clarion.api.server.people import PEOPLE
 from clarion.api.server.push import PUSH
@@ -29,6 +30,7 @@ _TABLE = {
     "Sending": SENDING,
     "Definitions": DEFINITIONS,
     "Project and keys": ADMINISTRATION,
+    "Credentials": CREDENTIALS,
     "Push service": PUSH,
     "SDK": SDK,
     "Unsubscribing": UNSUBSCRIBING,

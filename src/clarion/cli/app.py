@@ -28,8 +28,10 @@ app = typer.Typer(
 )
 project_app = typer.Typer(help="Make projects.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_args_is_help=True)
+credentials_app = typer.Typer(help="Look after the credentials of all projects.", no_args_is_help=True)
 app.add_typer(project_app, name="project")
 app.add_typer(keys_app, name="keys")
+app.add_typer(credentials_app, name="credentials")
 app.add_typer(agent.app, name="agent")
 app.add_typer(simulate_app, name="simulate")
 
@@ -233,6 +235,22 @@ def revoke_key(
     """Revoke a key at once, and for good."""
     _ask(Where(server, key, data, project), lambda door: door.revoke_key(id))
     typer.echo(f"Revoked {id}.")
+
+
+@credentials_app.command("reseal")
+def reseal_credentials(data: Folder = None, as_json: AsJson = False) -> None:
+    """Encrypt all stored secrets anew with the first CLARION_SECRET_KEY, so that the others can go."""
+    from clarion.cli import folder  # noqa: PLC0415 - the whole platform
+
+    answer = asyncio.run(folder.reseal(data))
+    if as_json:
+        table.print_json(answer)
+    else:
+        typer.echo(f"Sealed with the first key: {answer['resealed']}.")
+    if answer["lost"]:
+        raise Problem(
+            "Some secrets cannot be opened with any key, and must be uploaded again", "\n".join(answer["lost"])
+        )
 
 
 def _ask(where: Where, question: Callable[[Door], Awaitable[T]]) -> T:

@@ -19,6 +19,7 @@ from clarion.cli import settings
 from clarion.cli.problem import Problem
 from clarion.config import Settings
 from clarion.errors import NotFound
+from clarion.journey import resealing
 from clarion.journey.founding import add_key, found
 from clarion.model import Json, Project
 
@@ -94,6 +95,16 @@ async def create_project(data: Path | None, name: str) -> Json:
         "public_key": founded.public_key,
         "vapid_public_key": founded.project.vapid_public_key,
     }
+
+
+async def reseal(data: Path | None) -> Json:
+    """All that is kept encrypted, under the first secret key."""
+    wanted = settings.load(data=data)
+    _must_exist(wanted)
+    async with Platform(wanted, server=False).opened() as platform:
+        done = await resealing.reseal(platform.store, platform.sealer)
+        await platform.catalog.changed()
+    return {"resealed": done.sealed, "lost": done.lost}
 
 
 def _must_exist(settings: Settings) -> None:

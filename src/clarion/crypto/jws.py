@@ -7,7 +7,11 @@ import json
 from typing import Any, Literal
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from clarion.crypto import base64url
 
 Algorithm = Literal["ES256", "HS256"]
 JwsReason = Literal["malformed", "algorithm", "signature"]
@@ -26,6 +30,21 @@ class NotSigned(ValueError):
 def sign_claims(claims: dict[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
     """A compact JWT, ES256."""
     return _JWS.encode(json.dumps(claims, separators=(",", ":")).encode(), key, "ES256")
+
+
+def sign_grant(claims: dict[str, Any], key: rsa.RSAPrivateKey, key_id: str) -> str:
+    """A compact JWT, RS256, by which Google knows a service account."""
+    return _JWS.encode(json.dumps(claims, separators=(",", ":")).encode(), key, "RS256", {"kid": key_id, "typ": "JWT"})
+
+
+def sign_alike(claims: dict[str, Any], key: ec.EllipticCurvePrivateKey, key_id: str) -> str:
+    """A compact JWT, ES256, that is the same text whoever makes it (RFC 6979: the signature's number is derived)."""
+    parts = ({"alg": "ES256", "kid": key_id}, claims)
+    said = ".".join(base64url.encode(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
+    signature = key.sign(said.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    # RFC 7518 section 3.4: both numbers at full length.
+    numbers = b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(signature))
+    return f"{said}.{base64url.encode(numbers)}"
 
 
 def read_claims(token: str, key: ec.EllipticCurvePublicKey | bytes, algorithm: Algorithm) -> dict[str, Any]:

@@ -23,6 +23,11 @@ def credential_context(project_id: str, kind: DeviceKind, name: str) -> str:
     return f"credential/{project_id}/{kind}/{name}"
 
 
+def identity_context(project: Key) -> str:
+    """What a project's sealed identity secret is bound to."""
+    return f"project/{project}/identity"
+
+
 class Catalog:
     """Cached reads by project. Whoever changes something says `changed`, and all processes forget what they knew."""
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from clarion.journey.candidate import Decided, dropped
+from clarion.journey.payloads import DRAFTS, Draft, Written
 from clarion.journey.words import TextError, Texts, Words, content
 from clarion.model import (
     DAY_MS,
@@ -21,11 +21,9 @@ from clarion.model import (
     Notification,
     Reason,
     Template,
-    Urgency,
     delivery_id,
 )
 from clarion.ports import Ready, Recipient, Target
-from clarion.wire.payload import ENCRYPTION_OVERHEAD, MAX_PLAINTEXT, WebPayload
 
 RECEIPT_LIFE_MS = 30 * DAY_MS
 
@@ -88,10 +86,11 @@ class _Form:
 
 
 class _Letter(NamedTuple):
-    """One notification in one language: its texts, its form, and the rendered texts if they are the same for all."""
+    """One notification in one language on one kind of device; `same`: the rendered texts if they are so for all."""
 
     texts: Texts
     form: _Form
+    draft: Draft
     same: dict[str, bytes] | None
 
 
@@ -111,7 +110,7 @@ class Composer:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._letters: dict[tuple[Key, str | None], _Letter] = {}
+        self._letters: dict[tuple[Key, str | None, DeviceKind], _Letter] = {}
         self._envelopes: dict[Key, _Envelope] = {}
 
     def compose(self, decided: Sequence[Decided]) -> tuple[list[Decided], list[tuple[DeviceKind, Ready]]]:
@@ -138,12 +137,15 @@ class Composer:
         envelope = self._envelopes.get(notification.key) or self._envelope(notification)
         id = delivery_id(envelope.id, target.key)
         locale = target.locale or recipient.locale
-        letter = self._letters.get((notification.key, locale)) or self._letter(notification, locale)
+        letter = self._letters.get((notification.key, locale, target.kind)) or self._letter(
+            notification, locale, target.kind
+        )
         values = letter.same if letter.same is not None else self._personal(letter, notification, recipient, locale)
         values[_ID] = id.hex().encode()
         values[_RECEIPT] = envelope.make_receipt(recipient.key, target.key).encode()
         payload = letter.form.fill(values)
-        _fits(payload, target.kind)
+        if len(payload) > letter.draft.limit:
+            raise _TooLarge(payload, letter, values, notification.message, target.kind)
         return Ready(
             notification.key,
             recipient.key,
@@ -154,6 +156,8 @@ class Composer:
             envelope.expires_at,
             envelope.urgency,
             envelope.collapse_key,
+            0,
+            letter.draft.headers,
         )
 
     def _envelope(self, notification: Notification) -> _Envelope:
@@ -164,16 +168,33 @@ class Composer:
         )
         return envelope
 
-    def _letter(self, notification: Notification, locale: str | None) -> _Letter:
-        message = notification.message
+    def _letter(self, notification: Notification, locale: str | None, kind: DeviceKind) -> _Letter:
+        message, scene = notification.message, self._scene
         words = content(message, self._template(message), locale)
-        texts, blanks = Texts(message, words), _Blanks(_encode((message, words)))
-        form = _Form(blanks.split(self._draft(message, texts.with_blanks(blanks.place), blanks)))
+        told = (message, words, scene.project_facts, scene.receipts_url)
+        texts, blanks = Texts(message, words), _Blanks(_encode(told))
+        draft = self._draft(message, kind, texts.with_blanks(blanks.place), blanks)
+        encoded = _encode(draft.payload)
+        form = _Form(blanks.split(encoded))
         same = None
         if not texts.personal:
             same = _encoded(texts.render(self._context(notification, texts)))
-        letter = self._letters[notification.key, locale] = _Letter(texts, form, same)
+        letter = _Letter(texts, form, draft, same)
+        self._letters[notification.key, locale, kind] = letter
         return letter
+
+    def _draft(self, message: Message, kind: DeviceKind, words: Words, blanks: _Blanks) -> Draft:
+        return DRAFTS[kind](
+            Written(
+                message,
+                words,
+                self._scene.categories[message.category],
+                self._scene.project_facts["name"],
+                id=blanks.place(_ID),
+                receipt=blanks.place(_RECEIPT),
+                receipts_url=self._scene.receipts_url,
+            )
+        )
 
     def _template(self, message: Message) -> Template | None:
         if message.template is None:
@@ -206,35 +227,6 @@ class Composer:
             context["event"] = event_facts(scene.events[notification.event])
         return context
 
-    def _draft(self, message: Message, words: Words, blanks: _Blanks) -> bytes:
-        category = self._scene.categories[message.category]
-        silent = message.sound == "none"
-        payload = WebPayload(
-            id=blanks.place(_ID),
-            receipt=blanks.place(_RECEIPT),
-            receipts_url=self._scene.receipts_url,
-            title=words.title,
-            body=words.body,
-            url=words.url,
-            icon=words.icon,
-            image=words.image,
-            badge=words.badge,
-            tag=message.collapse_key or blanks.place(_ID),
-            vibrate=[] if silent else (message.vibrate or []),
-            silent=silent,
-            sound=message.sound if message.sound not in (None, "none", "default") else UNSET,
-            urgency=message.urgency.value if message.urgency is not Urgency.NORMAL else UNSET,
-            require_interaction=message.require_interaction,
-            actions=words.actions,
-            lock_screen=message.lock_screen.value,
-            data=message.data,
-            category=message.category,
-            class_=category.class_.value,
-        )
-        if message.webpush:
-            return _encode(msgspec.to_builtins(payload) | message.webpush)
-        return _encode(payload)
-
 
 def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
     return {field: _encode(text)[1:-1] for field, text in texts.items()}
@@ -246,13 +238,17 @@ def event_facts(event: Event) -> Json:
 
 
 class _TooLarge(Exception):
-    """The payload is over its kind's limit."""
+    """The payload is over its kind's limit; says by how much, and which parts are the longest."""
 
-
-def _fits(payload: bytes, kind: DeviceKind) -> None:
-    limit = MAX_PLAINTEXT[kind]
-    if len(payload) > limit:
-        raise _TooLarge(
-            f"{len(payload) + ENCRYPTION_OVERHEAD} bytes after encryption, {limit + ENCRYPTION_OVERHEAD} fit: "
-            "shorten body or data"
+    def __init__(
+        self, payload: bytes, letter: _Letter, values: Mapping[str, bytes], message: Message, kind: DeviceKind
+    ) -> None:
+        sizes = letter.texts.sizes(values)
+        sizes |= {part: len(_encode(told)) for part in ("data", kind.value) if (told := getattr(message, part))}
+        longest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:2]
+        parts = " or ".join(f"{part} ({sizes[part]} bytes)" for part in longest)
+        draft = letter.draft
+        size, fit = len(payload) + draft.overhead, draft.limit + draft.overhead
+        super().__init__(
+            f"{kind}: {size} bytes{' after encryption' * bool(draft.overhead)}, {fit} fit: shorten {parts}"
         )

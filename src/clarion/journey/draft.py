@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from clarion.errors import FieldError
-from clarion.journey import words
+from clarion.journey import payloads, words
 from clarion.model import Automation, Category, Json, Message, Template
 
 
@@ -16,7 +16,7 @@ def check_message(
     with_event: bool = False,
 ) -> list[FieldError]:
     """Every wrong field: the category, the template, and texts that render for nobody."""
-    found = []
+    found = payloads.problems(message)
     if message.category not in categories:
         found.append(FieldError("category", f"there is no category {message.category}"))
     template = templates.get(message.template) if message.template is not None else None

@@ -39,6 +39,7 @@ from clarion.model import (
 )
 from clarion.ports import (
     AudienceWork,
+    BadCredentials,
     Bus,
     Chance,
     Clock,
@@ -49,6 +50,7 @@ from clarion.ports import (
     NewWork,
     PairsWork,
     Provider,
+    RetryAfter,
     SpanWork,
     Store,
     queue_of,
@@ -237,6 +239,10 @@ class Pipeline:
         if to.devices is not None:
             await self._named_devices(notification)
         return await dry_run(self._store, notification, law, scene)
+
+    async def check_credential(self, kind: DeviceKind, secret: bytes) -> BadCredentials | RetryAfter | None:
+        """What the service itself says of a credential; None: it takes it."""
+        return await self._providers[kind].check(secret, self._clock.now())
 
     # --- the workers' steps -------------------------------------------------------------------------------------------
 

@@ -106,6 +106,10 @@ class Texts:
         """
         return {field: self._one(field, context) for field in self._dynamic}
 
+    def sizes(self, rendered: Mapping[str, bytes]) -> dict[str, int]:
+        """Bytes by field, of those in `rendered` as they are there."""
+        return {field: len(rendered.get(field) or source.encode()) for field, source in self._sources.items()}
+
     def with_blanks(self, blank: Callable[[str], str]) -> Words:
         """All texts, with `blank(field)` in place of those that are still to be rendered."""
         texts = {field: blank(field) if field in self._dynamic else text for field, text in self._sources.items()}

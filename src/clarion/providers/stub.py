@@ -24,3 +24,6 @@ class StubProvider:
         """Every message is accepted under its own id."""
         self.sent += len(batch)
         return [Accepted(outgoing.ready.id.hex()) for outgoing in batch]
+
+    async def check(self, secret: bytes, now: Millis) -> None:
+        """There is nothing to refuse."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ import msgspec
 from clarion.crypto import base64url
 from clarion.crypto.vapid import Vapid, origin_of
 from clarion.crypto.webpush import WebPushError, encrypt_many
-from clarion.model import MAX_TTL_SECONDS, Channel, DeviceKind, Millis
+from clarion.model import Channel, DeviceKind, Millis
 from clarion.ports import (
     Accepted,
     BadCredentials,
@@ -27,12 +26,12 @@ from clarion.ports import (
     TooLarge,
     Transport,
 )
+from clarion.wire.answers import MOST_WORDS, clean, retry_after
 
 # Encrypting one message takes 0.07 ms or more; a turn of the event loop stays under 3 ms.
 _SLICE = 40
 _APPLE = "web.push.apple.com"
 _WINDOWS = ".notify.windows.com"
-_MOST_WORDS = 300
 _LONGEST_URL = 2_048
 
 
@@ -92,6 +91,9 @@ class WebPushProvider:
         answers = iter(await self._transport.send(requests) if requests else ())
         return [_outcome(next(answers), now) if outcome is None else outcome for outcome in outcomes]
 
+    async def check(self, secret: bytes, now: Millis) -> None:
+        """A key is good by itself: each subscription says which one it wants."""
+
     def _requests(
         self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis
     ) -> list[HttpRequest | ProviderOutcome]:
@@ -142,13 +144,13 @@ def _outcome(response: HttpResponse, now: Millis) -> ProviderOutcome:
     """What an answer means (protocols of Mozilla, Google, Apple and Microsoft differ in the refusals only)."""
     status, detail = response.status, _detail(response)
     if 200 <= status < 300:  # noqa: PLR2004 - success by RFC 9110 section 15.3
-        return Accepted(_clean(response.headers.get("location", ""), _LONGEST_URL) or None)
+        return Accepted(clean(response.headers.get("location", ""), _LONGEST_URL) or None)
     if status == 0:
         # A guarded address was never asked; anything else that broke may have arrived.
         guarded = (response.error or "").startswith("refused")
         return Rejected(detail) if guarded else RetryAfter(detail=detail, unknown=True)
     if status in (408, 429) or status >= 500:  # noqa: PLR2004 - the far side's fault by RFC 9110 section 15.6
-        return RetryAfter(_seconds(response.headers.get("retry-after"), now), detail)
+        return RetryAfter(retry_after(response.headers.get("retry-after"), now), detail)
     return _refusal(status, detail)
 
 
@@ -166,9 +168,9 @@ def _refusal(status: int, detail: str) -> ProviderOutcome:
 
 def _detail(response: HttpResponse) -> str:
     if response.error:
-        return _clean(response.error)
+        return clean(response.error)
     words = response.headers.get("x-wns-error-description") or _words(response.body)
-    return _clean(f"{response.status} {words}")
+    return clean(f"{response.status} {words}")
 
 
 def _words(body: bytes) -> str:
@@ -177,29 +179,4 @@ def _words(body: bytes) -> str:
         told = _decode_refusal(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         told = _Refusal()
-    return told.message or told.reason or body[:_MOST_WORDS].decode("utf-8", "replace")
-
-
-def _clean(text: str, most: int = _MOST_WORDS) -> str:
-    """A stranger's words as every store takes them: no U+0000, no half characters, and not many of them.
-
-    Endpoints are chosen by anybody, so an answer may be made to fail whoever writes it down, and its batch with it.
-    """
-    text = text[:most]
-    if not text.isprintable():
-        text = "".join(each if each.isprintable() else " " for each in text)
-    return text.strip()
-
-
-def _seconds(header: str | None, now: Millis) -> float | None:
-    """Retry-After is a number of seconds or a date (RFC 9110 section 10.2.3); no wait is longer than a TTL can be."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), MAX_TTL_SECONDS)
-    try:
-        at = parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, at - now / 1000), MAX_TTL_SECONDS)
+    return told.message or told.reason or body[:MOST_WORDS].decode("utf-8", "replace")

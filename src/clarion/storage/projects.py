@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
 
 from clarion.errors import Conflict
 from clarion.model import ApiKey, Category, Credential, DeviceKind, Key, Millis, Project, ProjectSettings
@@ -56,8 +56,20 @@ class SqlProjects:
     async def credentials(self, project: Key, kind: DeviceKind) -> list[Credential]:
         return await self._db.read(_credentials, project, kind)
 
-    async def add_credential(self, credential: Credential) -> None:
-        await self._db.write(_add_credential, credential)
+    async def all_credentials(self, project: Key) -> list[Credential]:
+        return await self._db.read(_all_credentials, project)
+
+    async def add_credential(self, credential: Credential) -> bool:
+        return await self._db.write(_add_credential, credential)
+
+    async def replace_credential(self, credential: Credential, was: bytes | None = None) -> bool:
+        return await self._db.write(_replace_credential, credential, was)
+
+    async def delete_credential(self, project: Key, kind: DeviceKind, name: str) -> bool:
+        return await self._db.write(_delete_credential, project, kind, name)
+
+    async def use_web_push_key(self, project: Key, name: str) -> bool:
+        return await self._db.write(_use_web_push_key, project, name)
 
 
 def _create(conn: Connection, id: str, name: str, settings: ProjectSettings, vapid: Credential, now: Millis) -> Project:
@@ -126,19 +138,50 @@ def _valid(owner: Key, id: str) -> ColumnElement[bool]:
 
 
 def _credentials(conn: Connection, owner: Key, kind: DeviceKind) -> list[Credential]:
-    mine = (credential.c.project == owner) & (credential.c.kind == kind.value)
-    found = conn.execute(select(credential).where(mine).order_by(credential.c.created_at, credential.c.name))
-    return [
-        Credential(project=row.project, kind=kind, name=row.name, sealed=row.sealed, created_at=row.created_at)
-        for row in found
-    ]
+    mine = select(credential).where(credential.c.project == owner, credential.c.kind == kind.value)
+    return [_credential(row) for row in conn.execute(mine.order_by(credential.c.created_at, credential.c.name))]
 
 
-def _add_credential(conn: Connection, added: Credential) -> None:
+def _all_credentials(conn: Connection, owner: Key) -> list[Credential]:
+    mine = select(credential).where(credential.c.project == owner)
+    return [_credential(row) for row in conn.execute(mine.order_by(credential.c.name, credential.c.kind))]
+
+
+def _add_credential(conn: Connection, added: Credential) -> bool:
+    same_name = select(credential.c.kind).where(credential.c.project == added.project, credential.c.name == added.name)
+    if conn.execute(same_name).first() is not None:
+        return False
     values = msgspec.structs.asdict(added) | {"kind": added.kind.value}
-    replaced = {"sealed": added.sealed, "created_at": added.created_at}
-    statement = upsert(conn, credential).values(values)
-    conn.execute(statement.on_conflict_do_update(index_elements=["project", "kind", "name"], set_=replaced))
+    statement = upsert(conn, credential).values(values).on_conflict_do_nothing().returning(credential.c.name)
+    return conn.execute(statement).first() is not None
+
+
+def _replace_credential(conn: Connection, changed: Credential, was: bytes | None) -> bool:
+    known = _named(changed.project, changed.kind, changed.name)
+    if was is not None:
+        known &= credential.c.sealed == was
+    return conn.execute(update(credential).where(known).values(sealed=changed.sealed)).rowcount > 0
+
+
+def _delete_credential(conn: Connection, owner: Key, kind: DeviceKind, name: str) -> bool:
+    return conn.execute(delete(credential).where(_named(owner, kind, name))).rowcount > 0
+
+
+def _use_web_push_key(conn: Connection, owner: Key, name: str) -> bool:
+    if conn.execute(select(credential.c.name).where(_named(owner, DeviceKind.WEBPUSH, name))).first() is None:
+        return False
+    conn.execute(update(project).where(project.c.key == owner).values(vapid_public_key=name))
+    return True
+
+
+def _named(owner: Key, kind: DeviceKind, name: str) -> ColumnElement[bool]:
+    return and_(credential.c.project == owner, credential.c.kind == kind.value, credential.c.name == name)
+
+
+def _credential(row: Row[Any]) -> Credential:
+    return Credential(
+        project=row.project, kind=DeviceKind(row.kind), name=row.name, sealed=row.sealed, created_at=row.created_at
+    )
 
 
 def _project(row: Row[Any]) -> Project:

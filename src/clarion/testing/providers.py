@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from clarion.model import CHANNEL_OF_KIND, DeviceKind, Millis
-from clarion.ports import Accepted, Outgoing, ProviderOutcome
+from clarion.ports import Accepted, BadCredentials, Outgoing, ProviderOutcome, RetryAfter
 
 Answer: TypeAlias = ProviderOutcome | Callable[[Outgoing], ProviderOutcome]
 
@@ -21,7 +21,8 @@ class Call(NamedTuple):
 class ScriptedProvider:
     """A `Provider` that takes one answer of its script a message, then answers `otherwise` to all that follow.
 
-    An answer is an outcome, or a function from the message to one. `calls` holds every batch in order.
+    An answer is an outcome, or a function from the message to one. `calls` holds every batch in order,
+    `taken` is what is said of every credential.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class ScriptedProvider:
         self.kind = kind
         self.channel = CHANNEL_OF_KIND[kind]
         self.calls: list[Call] = []
+        self.taken: BadCredentials | RetryAfter | None = None
         self._script: deque[Answer] = deque(script)
         self._otherwise = otherwise or Accepted()
 
@@ -48,6 +50,10 @@ class ScriptedProvider:
     async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
         self.calls.append(Call(list(batch), dict(secrets), now))
         return [self._answer(message) for message in batch]
+
+    async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:  # noqa: ARG002 - `taken`
+        """What `taken` says."""
+        return self.taken
 
     def _answer(self, message: Outgoing) -> ProviderOutcome:
         answer = self._script.popleft() if self._script else self._otherwise

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,12 +25,33 @@ class RefusedAddress(OSError):
     """A name leads to where we do not connect to."""
 
 
+def checked_url(text: str, *, allow_private: bool) -> URL:
+    """The URL, if its parts are such as we connect to; a name in it is checked when it is looked up.
+
+    Raises RefusedAddress, or ValueError when it is no URL.
+    """
+    url = URL(text)
+    if url.scheme != "https" and not (allow_private and url.scheme == "http"):
+        raise RefusedAddress("the URL must begin with https://")
+    host = url.raw_host
+    if not host:
+        raise RefusedAddress("the URL has no host")
+    if url.raw_user is not None or url.raw_password is not None:
+        raise RefusedAddress("the URL must not have a user name or password")
+    # aiohttp asks no resolver for what looks like an address to it.
+    literal = ":" in host or host.replace(".", "").isdigit()
+    reason = why_refused(host, allow_private=allow_private) if literal else None
+    if reason:
+        raise RefusedAddress(f"{host}: {reason}")
+    return url
+
+
 class HttpTransport:
     """`ports.Transport` on aiohttp: https only, to public addresses only, no redirects, no proxies.
 
     A name is looked up once, every address that it has is checked, and the connection goes to one of those. What is
     not sent for these reasons is answered with status 0 and `refused: …`. `allow_private` permits private networks and
-    plain http. `resolver` replaces the system's.
+    plain http. `resolver` and `tls` replace the system's.
     """
 
     def __init__(
@@ -39,11 +61,13 @@ class HttpTransport:
         connections: int = _CONNECTIONS,
         timeout_s: float = TIMEOUT_S,
         resolver: AbstractResolver | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allow_private = allow_private
         self._timeout = timeout_s
         self._places = asyncio.Semaphore(connections)
         self._resolver = resolver
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
@@ -70,7 +94,7 @@ class HttpTransport:
                 return HttpResponse(0, error=f"{type(error).__name__}: {error}", unknown=unknown)
 
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
-        url = self._checked(request.url)
+        url = checked_url(request.url, allow_private=self._allow_private)
         sending = self._open().request(
             request.method, url, headers=request.headers, data=request.body, allow_redirects=False
         )
@@ -81,28 +105,11 @@ class HttpTransport:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return HttpResponse(response.status, headers, body)
 
-    def _checked(self, text: str) -> URL:
-        """The URL, if its parts are such as we connect to. A name in it is checked when it is looked up."""
-        url = URL(text)
-        if url.scheme != "https" and not (self._allow_private and url.scheme == "http"):
-            raise RefusedAddress("the URL must begin with https://")
-        host = url.raw_host
-        if not host:
-            raise RefusedAddress("the URL has no host")
-        if url.raw_user is not None or url.raw_password is not None:
-            raise RefusedAddress("the URL must not have a user name or password")
-        # aiohttp asks no resolver for what looks like an address to it.
-        literal = ":" in host or host.replace(".", "").isdigit()
-        reason = why_refused(host, allow_private=self._allow_private) if literal else None
-        if reason:
-            raise RefusedAddress(f"{host}: {reason}")
-        return url
-
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             resolver = GuardedResolver(self._resolver or aiohttp.ThreadedResolver(), allow_private=self._allow_private)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=resolver),
+                connector=aiohttp.TCPConnector(limit=0, resolver=resolver, ssl=self._tls or True),
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=_HEADERS,

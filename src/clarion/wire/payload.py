@@ -1,4 +1,4 @@
-"""What a device receives after decryption: the JSON that the service worker and the agents show."""
+"""What a device receives: the JSON that the service worker and the agents show, and how long any payload may be."""
 
 from typing import Any
 
@@ -7,11 +7,17 @@ from msgspec import UNSET, UnsetType
 
 from clarion.model import Action, DeviceKind
 
-MAX_PLAINTEXT: dict[DeviceKind, int] = {
-    # RFC 8030 section 7.2 guarantees 4,096 bytes; RFC 8188's header takes 86 of them, padding and tag 17 (RFC 8291).
-    DeviceKind.WEBPUSH: 3993,
-}
 ENCRYPTION_OVERHEAD = 103
+"""RFC 8188's header takes 86 bytes, padding and tag 17 (RFC 8291)."""
+
+MAX_PAYLOAD: dict[DeviceKind, int] = {
+    # RFC 8030 section 7.2 guarantees 4,096 bytes, encrypted.
+    DeviceKind.WEBPUSH: 4_096 - ENCRYPTION_OVERHEAD,
+    DeviceKind.APNS: 4_096,
+    DeviceKind.FCM: 4_096,
+}
+"""Bytes by kind, before encryption. FCM counts data and notification only."""
+MAX_VOIP_PAYLOAD = 5_120
 
 
 class WebPayload(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "class"}):

@@ -74,8 +74,33 @@ class MemoryProjects:
     async def credentials(self, project: Key, kind: DeviceKind) -> list[Credential]:
         return [row for row in self._tables.credentials.values() if (row.project, row.kind) == (project, kind)]
 
-    async def add_credential(self, credential: Credential) -> None:
+    async def all_credentials(self, project: Key) -> list[Credential]:
+        mine = [row for row in self._tables.credentials.values() if row.project == project]
+        return sorted(mine, key=lambda row: (row.name, row.kind))
+
+    async def add_credential(self, credential: Credential) -> bool:
+        if any(row.name == credential.name for row in await self.all_credentials(credential.project)):
+            return False
         self._tables.credentials[credential.project, credential.kind, credential.name] = credential
+        return True
+
+    async def replace_credential(self, credential: Credential, was: bytes | None = None) -> bool:
+        place = (credential.project, credential.kind, credential.name)
+        known = self._tables.credentials.get(place)
+        if known is None or was not in (None, known.sealed):
+            return False
+        self._tables.credentials[place] = msgspec.structs.replace(known, sealed=credential.sealed)
+        return True
+
+    async def delete_credential(self, project: Key, kind: DeviceKind, name: str) -> bool:
+        return self._tables.credentials.pop((project, kind, name), None) is not None
+
+    async def use_web_push_key(self, project: Key, name: str) -> bool:
+        if (project, DeviceKind.WEBPUSH, name) not in self._tables.credentials:
+            return False
+        known = self._tables.projects[project]
+        self._tables.projects[project] = msgspec.structs.replace(known, vapid_public_key=name)
+        return True
 
 
 class MemoryDefinitions:
