@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,7 +10,7 @@ import pytest
 from clarion.crypto.android import AndroidIds
 from clarion.gateway.gcm import connection
 from clarion.gateway.gcm.connection import McsConnection
-from clarion.testing import ManualClock, MemoryStore
+from clarion.testing import ManualClock
 from contract.support_gateway import SECRETS, Meddler, PushService
 from contract.support_gcm import (
     CLOSE,
@@ -25,35 +24,10 @@ from contract.support_gcm import (
     WITHOUT_CAUSE,
     Browser,
     Hung,
-    checked_in,
     framed,
     gcm_service,
     until,
 )
-
-
-@pytest.fixture
-def meddler(clock: ManualClock) -> Meddler:
-    return Meddler(MemoryStore(clock).push)
-
-
-@pytest.fixture
-async def service(meddler: Meddler, clock: ManualClock, tmp_path: Path) -> AsyncIterator[PushService]:
-    async with gcm_service(meddler, clock, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser(service: PushService, tmp_path: Path) -> AsyncIterator[Browser]:
-    """It has checked in."""
-    async with checked_in(service, tmp_path) as browser:
-        yield browser
-
-
-@pytest.fixture
-async def online(browser: Browser) -> Browser:
-    """It has logged in."""
-    return await browser.back()
 
 
 @pytest.mark.parametrize("wrong", ["token", "id", "both"])

@@ -1,6 +1,5 @@
 """Chromium comes to our push service: check-in, registration, and the senders who write to it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,43 +7,17 @@ import pytest
 from clarion.crypto.android import AndroidIds
 from clarion.crypto.p256 import KeyPair
 from clarion.gateway import Limits
-from clarion.testing import ManualClock, MemoryStore
+from clarion.testing import ManualClock
 from clarion.transport.local import LocalTransport
 from contract.support_gateway import ORIGIN, Meddler, PushService, request, vapid
 from contract.support_gcm import (
     GOOGLE,
     WITHOUT_CAUSE,
     Browser,
-    checked_in,
     gcm_service,
     until,
 )
 from contract.test_transport_local import Elsewhere
-
-
-@pytest.fixture
-def meddler(clock: ManualClock) -> Meddler:
-    return Meddler(MemoryStore(clock).push)
-
-
-@pytest.fixture
-async def service(meddler: Meddler, clock: ManualClock, tmp_path: Path) -> AsyncIterator[PushService]:
-    async with gcm_service(meddler, clock, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser(service: PushService, tmp_path: Path) -> AsyncIterator[Browser]:
-    """It has checked in."""
-    async with checked_in(service, tmp_path) as browser:
-        yield browser
-
-
-@pytest.fixture
-async def online(browser: Browser) -> Browser:
-    """It has logged in."""
-    return await browser.back()
-
 
 # --- check-in --------------------------------------------------------------------------------------------------------
 

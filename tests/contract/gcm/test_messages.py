@@ -1,14 +1,13 @@
 """Messages to a Chromium and their acknowledgement, over real TLS: nothing is lost, and nothing is shown twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from clarion.testing import ManualClock, MemoryStore
+from clarion.testing import ManualClock
 from clarion.transport.bus import LocalBus
-from contract.support_gateway import Meddler, PushService, vapid
+from contract.support_gateway import Meddler, vapid
 from contract.support_gcm import (
     CLOSE,
     GOOGLE,
@@ -17,34 +16,9 @@ from contract.support_gcm import (
     SELECTIVE_ACK,
     Browser,
     Hung,
-    checked_in,
     gcm_service,
     until,
 )
-
-
-@pytest.fixture
-def meddler(clock: ManualClock) -> Meddler:
-    return Meddler(MemoryStore(clock).push)
-
-
-@pytest.fixture
-async def service(meddler: Meddler, clock: ManualClock, tmp_path: Path) -> AsyncIterator[PushService]:
-    async with gcm_service(meddler, clock, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser(service: PushService, tmp_path: Path) -> AsyncIterator[Browser]:
-    """It has checked in."""
-    async with checked_in(service, tmp_path) as browser:
-        yield browser
-
-
-@pytest.fixture
-async def online(browser: Browser) -> Browser:
-    """It has logged in."""
-    return await browser.back()
 
 
 async def test_a_message_says_all_that_chromium_asks_for(online: Browser, clock: ManualClock) -> None:
