@@ -1,0 +1,100 @@
+"""What deciding and delivering need to know, loaded a batch at a time."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from clarion.model import DeviceKind, Key, Millis, Permission
+from clarion.ports.work import Effects, Lease
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """An active device as deciding and composing see it."""
+
+    key: Key
+    kind: DeviceKind
+    permission: Permission
+    locale: str | None
+
+
+class Recipient(msgspec.Struct, frozen=True):
+    """One user with what matters for this decision. `attributes` is raw JSON, parsed only when a text needs it.
+
+    `consents` maps (category, channel) to the last word of the ledger; no entry means that nothing was said.
+    """
+
+    key: Key
+    user_id: str
+    locale: str | None
+    timezone: str | None
+    attributes: str | bytes
+    targets: list[Target]
+    consents: dict[tuple[str, str], bool]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at."""
+
+    recipients: list[Recipient]
+    sent_content: dict[tuple[Key, int], Millis]
+
+
+class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which users and what about them: a span of keys, or named keys (sorted, unique)."""
+
+    span: tuple[Key, Key] | None = None
+    users: Sequence[Key] | None = None
+    categories: Sequence[str] = ()
+    content: Sequence[int] = ()  # content hashes whose earlier use matters
+
+
+class Deciding(Protocol):
+    """An open transaction that holds the users of a batch, so that two workers can never both pass a count."""
+
+    facts: Facts
+
+    async def commit(self, lease: Lease, effects: Effects) -> bool:
+        """Write and finish the lease; False (and nothing written) when it was lost."""
+        ...
+
+
+class Address(msgspec.Struct, frozen=True, gc=False):
+    """Where and with which keys a message is sent. `details` is the raw JSON of `Device.details`."""
+
+    device: Key
+    user: Key
+    kind: DeviceKind
+    address: str
+    details: str | bytes
+
+
+class Steps(Protocol):
+    """What the workers' steps read and write."""
+
+    async def facts(self, project: Key, query: FactsQuery) -> Facts:
+        """The facts without a lock: for dry runs and explanations."""
+        ...
+
+    def deciding(self, project: Key, query: FactsQuery) -> AbstractAsyncContextManager[Deciding]:
+        """Lock the users in key order and load the facts; leaving without commit writes nothing."""
+        ...
+
+    async def commit(self, effects: Effects, lease: Lease | None = None) -> bool:
+        """Write all, and finish the lease if given; False (and nothing written) when the lease was lost."""
+        ...
+
+    async def addresses(self, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:
+        """Active devices with permission; who is missing may not be sent to any more."""
+        ...
+
+    async def refused_since(
+        self, project: Key, users: Sequence[Key], since: Millis
+    ) -> dict[tuple[Key, str, str], bool]:
+        """(user, category, channel) → granted, for ledger lines at or after `since`; the last word."""
+        ...
+
+    async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
+        """Up to `limit` spans of `size` user keys each, beyond `after`, covering all users in key order."""
+        ...

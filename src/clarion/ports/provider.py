@@ -1,0 +1,80 @@
+"""Who speaks to one kind of push service, what it is given, and what can come of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from clarion.model import Channel, DeviceKind, Millis
+from clarion.ports.facts import Address
+from clarion.ports.work import Ready
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One message for a provider."""
+
+    ready: Ready
+    address: Address
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The service took it; `provider_id` is its own name for it."""
+
+    provider_id: str | None = None
+
+
+class Gone(msgspec.Struct, frozen=True, gc=False):
+    """Proof that the address is dead. `since`: when it died, if the service says."""
+
+    detail: str = ""
+    since: Millis | None = None
+
+
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
+    """The address is refused in a way that a new registration may mend."""
+
+    detail: str = ""
+
+
+class RetryAfter(msgspec.Struct, frozen=True, gc=False):
+    """Try again; `seconds` if the service says how long to wait. `unknown`: it may have arrived."""
+
+    seconds: float | None = None
+    detail: str = ""
+    unknown: bool = False
+
+
+class TooLarge(msgspec.Struct, frozen=True, gc=False):
+    """The payload is over the service's limit."""
+
+    detail: str = ""
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """This message is refused for good; the address may be fine."""
+
+    detail: str = ""
+
+
+class BadCredentials(msgspec.Struct, frozen=True, gc=False):
+    """Our keys are refused: nothing of this provider can go out until they are mended."""
+
+    detail: str = ""
+
+
+ProviderOutcome: TypeAlias = Accepted | Gone | Quarantined | RetryAfter | TooLarge | Rejected | BadCredentials
+
+
+class Provider(Protocol):
+    """Speaks to one kind of push service. Never sleeps, retries or touches storage; never raises for one message."""
+
+    kind: DeviceKind
+    channel: Channel
+
+    async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
+        """Outcomes in order. `secrets` are the project's unsealed credentials of this kind by name."""
+        ...
+
+    async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
+        """Ask the service whether it takes this credential, with nothing shown anywhere; None: it does."""
+        ...
