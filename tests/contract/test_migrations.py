@@ -91,6 +91,27 @@ async def test_short_commands_that_start_together_on_a_new_folder_all_open_it(tm
     assert len({project.key for project in projects}) == 4
 
 
+async def test_a_command_waits_for_another_that_is_making_the_database(
+    tmp_path: Path, opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / "clarion.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE soon (x)")
+    other.execute("BEGIN IMMEDIATE")
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        other.execute("ROLLBACK")
+
+    monkeypatch.setattr("clarion.storage.sqlite.time.sleep", wait)
+    store = SqliteStore(tmp_path, server=False)
+    opened(store)
+    await store.open()
+    other.close()
+    assert waited
+    assert (await new_project(store, "p")).key
+
+
 @pytest.mark.postgres
 async def test_processes_that_start_together_on_a_new_database_all_open_it(postgres_server, opened) -> None:
     with postgres_server.database() as url:

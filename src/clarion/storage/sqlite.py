@@ -7,6 +7,7 @@ transaction, each behind a savepoint of its own, and commits once: the more call
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ from clarion.storage.work import void_leases
 
 _READERS = 3
 _BUSY_SECONDS = 10.0
+_AGAIN_SECONDS = 0.02
 _JOBS_PER_COMMIT = 1_000
 _CACHE = "cache_size=-16384"  # 16 MB
 _READER = (_CACHE, "query_only=ON")
@@ -183,7 +185,7 @@ class SqliteDatabase:
                 cached_statements=256,
             )
             for pragma in _READER if reader else _WRITER:
-                driver.execute(f"PRAGMA {pragma}")
+                _set(driver, pragma)
             return driver
 
         engine: Engine = create_engine(
@@ -223,6 +225,20 @@ class SqliteDatabase:
             wanted = [job for job in jobs if job is not None and not job.future.cancelled()]
             if wanted:
                 self._loop.call_soon_threadsafe(_settle, _commit(connection, wanted))
+
+
+def _set(driver: sqlite3.Connection, pragma: str) -> None:
+    """Patiently: SQLite waits for a lock with everything but a change of the journal, which it refuses at once."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            driver.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            if not _name(error).startswith(_TAKEN) or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _commit(connection: Connection, jobs: list[_Job]) -> list[_Done]:
