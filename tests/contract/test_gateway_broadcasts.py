@@ -1,5 +1,6 @@
 """Broadcasts: set by an operator, followed by devices, told once on every node."""
 
+import asyncio
 from typing import cast
 
 import pytest
@@ -8,7 +9,7 @@ from clarion.gateway import broadcasts
 from clarion.ports import PushStore
 from clarion.testing import ManualClock, MemoryStore
 from clarion.transport.bus import LocalBus
-from contract.support_gateway import Meddler, PushService, new_gateway, new_settings, push_service
+from contract.support_gateway import PATIENCE_S, Meddler, PushService, new_gateway, new_settings, push_service
 
 ID = "catalog/prices"
 
@@ -34,8 +35,10 @@ async def settled(service: PushService) -> None:
     """The node has read what was set: whoever asks for it is told."""
     device = await service.device()
     await device.hello()
-    while "errors" in (await device.ask({"messageType": "broadcast_subscribe", "broadcasts": {ID: ""}}))["broadcasts"]:
-        pass
+    question = {"messageType": "broadcast_subscribe", "broadcasts": {ID: ""}}
+    async with asyncio.timeout(PATIENCE_S):
+        while "errors" in (await device.ask(question))["broadcasts"]:
+            pass
 
 
 async def test_who_follows_a_broadcast_is_told_of_each_version_and_nobody_else() -> None:

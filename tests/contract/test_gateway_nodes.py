@@ -14,6 +14,7 @@ from clarion.testing import ManualClock, MemoryStore
 from clarion.transport.bus import LocalBus
 from contract.support_gateway import (
     ORIGIN,
+    PATIENCE_S,
     Device,
     Meddler,
     PushService,
@@ -279,3 +280,31 @@ async def test_an_ack_that_cannot_be_written_brings_the_message_again(service: P
     await device.ack(notification)
     await device.back()
     assert await device.silence()
+
+
+async def test_acks_that_get_lost_late_are_not_held_against_the_next_connection(
+    service: PushService, meddler: Meddler
+) -> None:
+    (device, endpoint), (other, _) = await service.subscribed(), await service.subscribed()
+    await service.push(endpoint, b"twice" * 10)
+    notification = await device.hear()
+    lost = asyncio.Event()
+
+    async def fail_late() -> None:
+        await lost.wait()
+        raise RuntimeError("the disk is gone")
+
+    meddler.before["acknowledge"] = fail_late
+    await device.ack(notification)
+    async with asyncio.timeout(PATIENCE_S):
+        while "acknowledge" not in meddler.calls:
+            await other.silence()
+    await device.leave()
+    for _ in range(10):  # the server has seen that it left
+        await other.silence()
+    coming = asyncio.create_task(device.back())
+    for _ in range(10):
+        await other.silence()
+    lost.set()
+    await coming
+    assert await device.hear() == notification

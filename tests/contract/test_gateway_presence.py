@@ -1,5 +1,6 @@
 """Who is connected now, asked at any process, whichever node holds the socket and however that one ends."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -8,7 +9,7 @@ from clarion.gateway import presence
 from clarion.ports import PushStore
 from clarion.testing import ManualClock, MemoryStore
 from clarion.transport.bus import LocalBus
-from contract.support_gateway import Meddler, PushService, new_gateway, new_settings, push_service
+from contract.support_gateway import PATIENCE_S, Meddler, PushService, new_gateway, new_settings, push_service
 
 
 @pytest.fixture
@@ -23,8 +24,9 @@ async def test_of_our_own_devices_we_know_and_of_others_we_do_not() -> None:
         await away.leave()
         forged = endpoint[:-4] + "AAAA"
         asked = [endpoint, endpoint_of_away, "https://fcm.googleapis.com/fcm/send/x", forged, None, "+4915112345678"]
-        while (await service.gateway.presence(asked))[1]:  # its socket is still closing
-            pass
+        async with asyncio.timeout(PATIENCE_S):
+            while (await service.gateway.presence(asked))[1]:  # its socket is still closing
+                await device.silence()
         assert await service.gateway.presence(asked) == [True, False, None, None, None, None]
         assert device.uaid
 
@@ -76,5 +78,6 @@ async def test_a_node_that_lives_is_believed_for_ever(
 async def until_beats(service: PushService, meddler: Meddler, count: int) -> None:
     device: Any = await service.device()
     await device.hello()
-    while meddler.calls.count("beat") < count:
-        await device.silence()
+    async with asyncio.timeout(PATIENCE_S):
+        while meddler.calls.count("beat") < count:
+            await device.silence()

@@ -37,11 +37,10 @@ class _Invalid(ValueError):
 
 
 class MatrixApp:
-    """Delivers to endpoints of our own only: it never makes a request elsewhere. Bounded by the endpoint's limits."""
+    """Delivers to endpoints of our own, which refuse what is none, within their limits. It never makes a request."""
 
-    def __init__(self, endpoint: PushEndpoint, origin: str) -> None:
+    def __init__(self, endpoint: PushEndpoint) -> None:
         self._endpoint = endpoint
-        self._prefix = origin + "/wpush/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,14 +58,12 @@ class MatrixApp:
             keys, message = _read(body)
         except _Invalid as error:
             return _refused(HTTPStatus.BAD_REQUEST, "M_BAD_JSON", str(error))
-        ours = [key for key in keys if key.startswith(self._prefix)]
-        answers = await self._endpoint.accept([_request(key, message) for key in ours], address)
+        answers = await self._endpoint.accept([_request(key, message) for key in keys], address)
         if late := next((answer for answer in answers if answer.status in _LATER), None):
             wait = {"retry-after": late.headers["retry-after"]}
             return _refused(HTTPStatus(late.status), "M_LIMIT_EXCEEDED", "send it again later", wait)
-        rejected = {key for key, answer in zip(ours, answers, strict=True) if answer.status in _REJECTED}
-        gone = [key for key in keys if key in rejected or not key.startswith(self._prefix)]
-        return HttpResponse(HTTPStatus.OK.value, _JSON, msgspec.json.encode({"rejected": gone}))
+        rejected = [key for key, answer in zip(keys, answers, strict=True) if answer.status in _REJECTED]
+        return HttpResponse(HTTPStatus.OK.value, _JSON, msgspec.json.encode({"rejected": rejected}))
 
 
 def _read(body: bytes) -> tuple[Sequence[str], bytes]:

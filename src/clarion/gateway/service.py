@@ -80,7 +80,7 @@ class Gateway:
             "/wpush/": self.endpoint_app,
             "/m/": self.endpoint_app,
             SEND_PATH: self.endpoint_app,
-            matrix.PATH: MatrixApp(self._endpoint, settings.endpoint_origin),
+            matrix.PATH: MatrixApp(self._endpoint),
         }
         self.gcm_app = GcmApp(self._node, ids, settings.gcm_url, settings.http_origin, limits and limits.by_address)
         if settings.gcm:
