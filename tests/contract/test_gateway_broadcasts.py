@@ -79,8 +79,9 @@ async def test_what_changes_while_the_store_is_away_is_told_when_it_is_back(
         meddler.calls.clear()
         meddler.broken = {"broadcasts"}
         await service.gateway.set_broadcast(ID, "v2")
-        while meddler.calls.count("broadcasts") < 2:  # it has looked in vain, and again
-            assert await device.silence()
+        async with asyncio.timeout(PATIENCE_S):
+            while meddler.calls.count("broadcasts") < 2:  # it has looked in vain, and again
+                assert await device.silence()
         meddler.broken = set()
         assert (await device.hear())["broadcasts"] == {ID: "v2"}
 
