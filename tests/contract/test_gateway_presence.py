@@ -25,8 +25,8 @@ async def test_of_our_own_devices_we_know_and_of_others_we_do_not() -> None:
         forged = endpoint[:-4] + "AAAA"
         asked = [endpoint, endpoint_of_away, "https://fcm.googleapis.com/fcm/send/x", forged, None, "+4915112345678"]
         async with asyncio.timeout(PATIENCE_S):
-            while (await service.gateway.presence(asked))[1]:  # its socket is still closing
-                await device.silence()
+            while (await service.gateway.presence(asked))[1]:  # noqa: ASYNC110 - its socket is still closing
+                await asyncio.sleep(0.005)
         assert await service.gateway.presence(asked) == [True, False, None, None, None, None]
         assert device.uaid
 
@@ -81,3 +81,4 @@ async def until_beats(service: PushService, meddler: Meddler, count: int) -> Non
     async with asyncio.timeout(PATIENCE_S):
         while meddler.calls.count("beat") < count:
             await device.silence()
+            await asyncio.sleep(0.005)
