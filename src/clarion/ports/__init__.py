@@ -24,6 +24,7 @@ from clarion.ports.nouns import (
 from clarion.ports.provider import (
     Accepted,
     BadCredentials,
+    Blames,
     Gone,
     Outgoing,
     Provider,
@@ -34,6 +35,7 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
+from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
 from clarion.ports.transport import (
@@ -58,6 +60,7 @@ from clarion.ports.work import (
     Ready,
     SpanWork,
     Work,
+    ends_of,
     queue_of,
 )
 
@@ -68,6 +71,7 @@ __all__ = [
     "BadCredentials",
     "BatchRequest",
     "BatchTransport",
+    "Blames",
     "Bus",
     "Chance",
     "ClientIdentity",
@@ -97,6 +101,7 @@ __all__ = [
     "Outgoing",
     "Page",
     "PairsWork",
+    "Place",
     "Progress",
     "Projects",
     "Provider",
@@ -115,6 +120,9 @@ __all__ = [
     "Senders",
     "SpanWork",
     "Steps",
+    "StopReason",
+    "Stoppage",
+    "Stoppages",
     "Store",
     "Target",
     "TooLarge",
@@ -122,5 +130,6 @@ __all__ = [
     "Transport",
     "Users",
     "Work",
+    "ends_of",
     "queue_of",
 ]

@@ -1,6 +1,7 @@
 """The queue: what must still be done, leased and fenced, and what one step of it wants written."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -63,6 +64,8 @@ class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
     messages: list[Ready]
 
 
+_EXPIRY = attrgetter("expires_at")
+
 Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork
 
 
@@ -77,6 +80,11 @@ def queue_of(job: Job) -> str:
             return "decide"
         case DeliverWork():
             return f"deliver.{job.kind}"
+
+
+def ends_of(job: Job) -> Millis | None:
+    """When the first of its messages expires; None for a job without messages. Beyond that it is not put off."""
+    return min(map(_EXPIRY, job.messages), default=None) if isinstance(job, DeliverWork) else None
 
 
 class NewWork(msgspec.Struct, frozen=True):

@@ -89,7 +89,24 @@ credential = Table(
     _column("name", Text),
     _column("sealed", LargeBinary),
     _column("created_at", BigInteger),
+    _column("rate", Integer, null=True),
+    Column("paced_until", BigInteger, nullable=False, server_default="0"),  # in microseconds: what left is paid until
     PrimaryKeyConstraint("project", "kind", "name"),
+)
+
+stoppage = Table(
+    "stoppage",
+    metadata,
+    _column("project", BigInteger),
+    _column("kind", Text),
+    _column("lane", Text),
+    _column("reason", Text),
+    _column("detail", Text),
+    _column("credential", Text, null=True),
+    _column("since", BigInteger),
+    _column("again_at", BigInteger),
+    _column("failures", Integer),
+    PrimaryKeyConstraint("project", "kind", "lane"),
 )
 
 definition = Table(
@@ -172,6 +189,7 @@ device = Table(
         unique=True,
         **_where("installation IS NOT NULL"),
     ),
+    Index("device_quarantined", "project", "kind", "updated_at", **_where("state = 'quarantined'")),
     sqlite_autoincrement=True,
 )
 
@@ -313,6 +331,7 @@ work = Table(
     _column("attempts", SmallInteger),
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
+    _column("expires_at", BigInteger, null=True),  # of its first message: a job is not put off beyond
     Index("work_due", "queue", "due_at"),
     Index(
         "work_notification",

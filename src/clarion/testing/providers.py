@@ -51,6 +51,10 @@ class ScriptedProvider:
         self.calls.append(Call(list(batch), dict(secrets), now))
         return [self._answer(message) for message in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """All of them."""
+        return list(secrets)
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:  # noqa: ARG002 - `taken`
         """What `taken` says."""
         return self.taken
