@@ -47,6 +47,7 @@ from clarion.ports.transport import (
     Transport,
 )
 from clarion.ports.work import (
+    DELIVERIES,
     AudienceWork,
     DeliverWork,
     Effects,
@@ -58,10 +59,13 @@ from clarion.ports.work import (
     Ready,
     SpanWork,
     Work,
+    family_of,
     queue_of,
+    size_of,
 )
 
 __all__ = [
+    "DELIVERIES",
     "Accepted",
     "Address",
     "AudienceWork",
@@ -122,5 +126,7 @@ __all__ = [
     "Transport",
     "Users",
     "Work",
+    "family_of",
     "queue_of",
+    "size_of",
 ]

@@ -154,6 +154,7 @@ device = Table(
     _column("registered_at", BigInteger),
     _column("created_at", BigInteger),
     _column("updated_at", BigInteger),
+    Column("lane", Text, nullable=False, server_default=text("''")),  # where its messages go, see `model.Registration`
     Index("device_id", "project", "id", unique=True),
     Index("device_person", "person"),
     Index(
