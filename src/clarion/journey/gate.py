@@ -7,7 +7,6 @@ opens again. A pure machine: the time comes in as an argument.
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
 
 import msgspec
 
@@ -43,8 +42,11 @@ class Stop(msgspec.Struct, frozen=True):
     failures: int
 
 
-class Pass(NamedTuple):
-    """Leave for `count` messages; to be handed in again with what came of them."""
+class Pass(msgspec.Struct, frozen=True, gc=False):
+    """Leave for `count` messages; to be handed in again with what came of them.
+
+    `slowed` and `credentials` say what had changed when it left.
+    """
 
     count: int
     probe: bool
@@ -118,7 +120,7 @@ class Gate:
 
     def _refused(self, passed: Pass, outcomes: Sequence[ProviderOutcome], now: Millis) -> Change | None:
         """Our credentials are; unless they are others by now."""
-        if passed.credentials != self._credentials:
+        if self.outdated(passed):
             return None
         detail = next(each.detail for each in outcomes if isinstance(each, BadCredentials))
         if self.stop is not None and not passed.probe and self.stop.reason is StopReason.BAD_CREDENTIALS:
@@ -169,6 +171,10 @@ class Gate:
         if self.window < LARGEST_WINDOW:
             self.window = min(LARGEST_WINDOW, self.window + max(1.0, GROWTH * count / self.window))
 
+    def outdated(self, passed: Pass) -> bool:
+        """Whether it left with credentials that may be others by now."""
+        return passed.credentials != self._credentials
+
     # --- word from others ---------------------------------------------------------------------------------------------
 
     def told(self, stop: Stop | None) -> None:
@@ -178,8 +184,7 @@ class Gate:
         self.stop = stop
 
     def renewed(self) -> None:
-        """There are other credentials: nothing that was said of those before counts."""
-        self.stop = None
+        """There may be other credentials: what is said of those before does not count any more."""
         self._failed = 0
         self._credentials += 1
 

@@ -1,26 +1,38 @@
-"""The gates of one process, and what all processes know together: which lanes are stopped, and how fast a key may send."""
+"""The gates of one process, with what all processes know: which lanes are stopped, how fast a key may send."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import structlog
 
 from clarion.journey.catalog import TOPIC
-from clarion.journey.gate import PROBE_MS, Change, Gate, Pass, Stop
+from clarion.journey.gate import PROBE_MS, Gate, Pass, Stop
 from clarion.model import DeviceKind, Key, Millis
-from clarion.ports import Bus, Clock, Place, ProviderOutcome, Stoppage, StopReason, Store, lane_queue, lane_queues
+from clarion.ports import Bus, Clock, Place, ProviderOutcome, Stoppage, Store, lane_queue
 
 MEMORY_MS = 1_000
 """What other processes found out about a lane is known here so much later at most."""
 PATIENCE_MS = 1_000
 """A batch waits so long in a worker's hand for its turn; what has to wait longer goes back into the queue."""
 MOST_GATES = 10_000
+REFUSED_MS = 60_000
+"""A message whose credentials are refused while others pass is tried again so much later."""
 _FULL_MS = 500
+_OUTDATED_MS = 1_000
 
 log = structlog.get_logger(__name__)
 
 Pause = Callable[[float], Awaitable[None]]
+Wake = Callable[[str], Awaitable[None]]
+
+
+class Next(NamedTuple):
+    """When what is left of a batch may go on, and what the service refused our credentials for."""
+
+    rest_at: Millis
+    refused_at: Millis
 
 
 class _Lane:
@@ -36,10 +48,11 @@ class _Lane:
 class Gates:
     """One for each process. The healthy way through is two calls a batch; all else is rare and may cost a query."""
 
-    def __init__(self, store: Store, clock: Clock, bus: Bus, pause: Pause = asyncio.sleep) -> None:
-        """`pause`: how to let seconds pass, for the short waits of a lane with a rate."""
+    def __init__(self, store: Store, clock: Clock, bus: Bus, wake: Wake, pause: Pause = asyncio.sleep) -> None:
+        """`wake`: tells that a queue has something to do; `pause`: lets seconds pass, for the waits under a rate."""
         self._store = store
         self._clock = clock
+        self._wake = wake
         self._pause = pause
         self._lanes: dict[Place, _Lane] = {}
         self._stopped: dict[Place, Stoppage] = {}
@@ -62,6 +75,7 @@ class Gates:
             lane = self._lane(place)
             until = lane.gate.closed_until(now)
             if until is not None:
+                await self._store.work.postpone(place.queue, until)
                 return until
             passed = lane.gate.take(largest, now)
             if passed is None:
@@ -78,14 +92,18 @@ class Gates:
 
     async def arrived(
         self, place: Place, passed: Pass, outcomes: Sequence[ProviderOutcome], credential: str | None
-    ) -> Millis | None:
-        """What came of a leave. Until when the lane is closed now, if it is."""
+    ) -> Next:
+        """What came of a leave. `credential`: the name of the one that it went out with."""
         lane, now = self._lane(place), self._clock.now()
+        before = lane.gate.stop
         change = lane.gate.back(passed, outcomes, now)
-        lane.room.set()
         if change is not None:
-            await self._changed(place, lane.gate.stop, change, credential)
-        return lane.gate.closed_until(now)
+            await self._changed(place, before, lane.gate.stop, credential)
+        lane.room.set()
+        closed_until = lane.gate.closed_until(now)
+        if closed_until is not None:
+            return Next(closed_until, closed_until)
+        return Next(now, now + (_OUTDATED_MS if lane.gate.outdated(passed) else REFUSED_MS))
 
     def came_to_nothing(self, place: Place, passed: Pass) -> None:
         """Nothing is known of what left."""
@@ -93,18 +111,16 @@ class Gates:
         lane.gate.give_back(passed)
         lane.room.set()
 
-    async def put_off(self, place: Place, until: Millis) -> None:
-        """The lane's other work comes again at that moment, too."""
-        await self._store.work.postpone(lane_queue(place), until)
-
     async def renew(self, project: Key, kind: DeviceKind) -> None:
         """There is another credential of this kind: whatever was stopped is tried again at once."""
         now = self._clock.now()
         ended = await self._store.stoppages.end_kind(project, kind)
         await self._store.devices.end_doubts(project, kind, now)
-        await self._store.work.hasten(lane_queues(project, kind), now)
-        if ended:
-            log.info("provider_back", project=project, kind=kind, lanes=ended, why="credentials changed")
+        latest = max([now + REFUSED_MS, *(each.again_at for each in ended)])
+        await self._store.work.hasten(lane_queue(kind, project, ""), now, latest)
+        for each in ended:
+            log.info("provider_back", **each.place._asdict(), why="the credentials changed")
+            await self._wake(each.place.queue)
 
     # --- one lane -----------------------------------------------------------------------------------------------------
 
@@ -164,21 +180,25 @@ class Gates:
         for lane in self._lanes.values():
             lane.gate.renewed()
 
-    async def _changed(self, place: Place, stop: Stop | None, change: Change, credential: str | None) -> None:
+    async def _changed(self, place: Place, before: Stop | None, stop: Stop | None, credential: str | None) -> None:
+        """Tell the others, and let the lane's work come when it may."""
         self._changes += 1
         if stop is None:
             self._stopped.pop(place, None)
             await self._store.stoppages.end(place)
-            await self._store.work.hasten(lane_queue(place), self._clock.now())
             log.info("provider_back", **place._asdict(), why="a probe passed")
         else:
-            stoppage = _stoppage(place, stop, credential)
-            self._stopped[place] = stoppage
-            await self._store.stoppages.put(stoppage)
-            if change is Change.STOPPED:
+            self._stopped[place] = _stoppage(place, stop, credential)
+            await self._store.stoppages.put(self._stopped[place])
+            if before is None or before.reason is not stop.reason:
                 words = {"reason": stop.reason, "detail": stop.detail, "credential": credential}
                 log.warning("provider_stopped", **place._asdict(), **words)
         self._changes += 1
+        if before is not None:
+            # Who came while the probe was under way was put off until it would have been lost.
+            due_at = stop.again_at if stop is not None else self._clock.now()
+            await self._store.work.hasten(place.queue, due_at, before.again_at)
+            await self._wake(place.queue)
 
 
 def _stop(row: Stoppage | None) -> Stop | None:
@@ -195,6 +215,3 @@ def _stoppage(place: Place, stop: Stop, credential: str | None) -> Stoppage:
         again_at=stop.again_at,
         failures=stop.failures,
     )
-
-
-__all__ = ["Gates", "Pause", "StopReason"]

@@ -49,6 +49,8 @@ from clarion.ports.transport import (
     Transport,
 )
 from clarion.ports.work import (
+    DELIVERIES,
+    LATE_MS,
     AudienceWork,
     DeliverWork,
     Effects,
@@ -61,10 +63,15 @@ from clarion.ports.work import (
     SpanWork,
     Work,
     ends_of,
+    family_of,
+    lane_queue,
     queue_of,
+    size_of,
 )
 
 __all__ = [
+    "DELIVERIES",
+    "LATE_MS",
     "Accepted",
     "Address",
     "AudienceWork",
@@ -131,5 +138,8 @@ __all__ = [
     "Users",
     "Work",
     "ends_of",
+    "family_of",
+    "lane_queue",
     "queue_of",
+    "size_of",
 ]

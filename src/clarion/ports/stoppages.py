@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from clarion.model import DeviceKind, Key, Millis
+from clarion.ports.work import lane_queue
 
 
 class StopReason(StrEnum):
@@ -22,6 +23,11 @@ class Place(NamedTuple):
     project: Key
     kind: DeviceKind
     lane: str
+
+    @property
+    def queue(self) -> str:
+        """Where its work waits."""
+        return lane_queue(self.kind, self.project, self.lane)
 
 
 class Stoppage(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +75,8 @@ class Stoppages(Protocol):
         """The lane is open again; False when it was not stopped."""
         ...
 
-    async def end_kind(self, project: Key, kind: DeviceKind) -> int:
-        """All lanes of a kind are to be tried again at once; how many were stopped."""
+    async def end_kind(self, project: Key, kind: DeviceKind) -> Sequence[Stoppage]:
+        """All lanes of a kind are to be tried again at once; those that were stopped."""
         ...
 
     async def forget(self, before: Millis) -> int:

@@ -90,7 +90,9 @@ credential = Table(
     _column("sealed", LargeBinary),
     _column("created_at", BigInteger),
     _column("rate", Integer, null=True),
-    Column("paced_until", BigInteger, nullable=False, server_default="0"),  # in microseconds: what left is paid until
+    Column(
+        "paced_until", BigInteger, nullable=False, server_default=text("0")
+    ),  # in microseconds: what left is paid until
     PrimaryKeyConstraint("project", "kind", "name"),
 )
 
@@ -171,6 +173,7 @@ device = Table(
     _column("registered_at", BigInteger),
     _column("created_at", BigInteger),
     _column("updated_at", BigInteger),
+    Column("lane", Text, nullable=False, server_default=text("''")),  # where its messages go, see `model.Registration`
     Index("device_id", "project", "id", unique=True),
     Index("device_person", "person"),
     Index(
@@ -331,7 +334,7 @@ work = Table(
     _column("attempts", SmallInteger),
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
-    _column("expires_at", BigInteger, null=True),  # of its first message: a job is not put off beyond
+    _column("ends_at", BigInteger, null=True),  # of its first message: a job is not put off beyond that
     Index("work_due", "queue", "due_at"),
     Index(
         "work_notification",

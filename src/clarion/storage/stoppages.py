@@ -35,8 +35,8 @@ class SqlStoppages:
     async def end(self, place: Place) -> bool:
         return await self._db.write(_end, _at(place)) > 0
 
-    async def end_kind(self, project: Key, kind: DeviceKind) -> int:
-        return await self._db.write(_end, and_(stoppage.c.project == project, stoppage.c.kind == kind.value))
+    async def end_kind(self, project: Key, kind: DeviceKind) -> Sequence[Stoppage]:
+        return await self._db.write(_end_kind, project, kind)
 
     async def forget(self, before: Millis) -> int:
         return await self._db.write(_end, stoppage.c.again_at < before)
@@ -58,6 +58,11 @@ def _put(conn: Connection, new: Stoppage) -> None:
 def _claim_probe(conn: Connection, place: Place, now: Millis, until: Millis) -> bool:
     due = update(stoppage).where(_at(place), stoppage.c.again_at <= now)
     return conn.execute(due.values(again_at=until)).rowcount > 0
+
+
+def _end_kind(conn: Connection, project: Key, kind: DeviceKind) -> list[Stoppage]:
+    mine = and_(stoppage.c.project == project, stoppage.c.kind == kind.value)
+    return [_stoppage(row) for row in conn.execute(delete(stoppage).where(mine).returning(stoppage))]
 
 
 def _end(conn: Connection, condition: ColumnElement[bool]) -> int:

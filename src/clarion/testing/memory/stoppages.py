@@ -35,8 +35,10 @@ class MemoryStoppages:
     async def end(self, place: Place) -> bool:
         return self._rows.pop(place, None) is not None
 
-    async def end_kind(self, project: Key, kind: DeviceKind) -> int:
-        return drop(self._rows, lambda place, _: (place.project, place.kind) == (project, kind))
+    async def end_kind(self, project: Key, kind: DeviceKind) -> Sequence[Stoppage]:
+        ended = [row for row in await self.of_project(project) if row.kind is kind]
+        drop(self._rows, lambda _, row: row in ended)
+        return ended
 
     async def forget(self, before: Millis) -> int:
         return drop(self._rows, lambda _, row: row.again_at < before)
