@@ -6,7 +6,19 @@ import msgspec
 import pytest
 
 from clarion.model import DeviceKind
-from clarion.ports import AudienceWork, DeliverWork, Effects, EventsWork, Job, NewWork, Ready, SpanWork, Store, queue_of
+from clarion.ports import (
+    LATE_MS,
+    AudienceWork,
+    DeliverWork,
+    Effects,
+    EventsWork,
+    Job,
+    NewWork,
+    Ready,
+    SpanWork,
+    Store,
+    queue_of,
+)
 from contract.support import (
     LEASE_MS,
     NOW,
@@ -187,3 +199,24 @@ async def test_backlog_counts_waiting_jobs_by_queue(store: Store) -> None:
         await put_work(store, project, job, NOW + 1000)
     backlog = {queue: count for queue, count in (await store.work.backlog()).items() if count}
     assert backlog == {"trigger": 1, "audience": 1, "decide": 3, f"deliver.webpush.{project.key}.own": 1}
+
+
+async def test_no_job_is_put_off_past_the_moment_when_one_of_its_messages_has_expired(store: Store) -> None:
+    project = await new_project(store)
+    ends = {"soon": NOW + 5_000, "late": NOW + 90_000}
+    for lane, expires_at in (("a", ends["soon"]), ("a", ends["late"])):
+        messages = [msgspec.structs.replace(READY, expires_at=at) for at in (expires_at, NOW + 10**6)]
+        await put_work(store, project, DeliverWork(kind=DeviceKind.FCM, decided_at=NOW, messages=messages, lane=lane))
+    queue = f"deliver.fcm.{project.key}.a"
+    await store.work.postpone(queue, NOW + 60_000)
+    assert await store.work.waiting() == {queue: ends["soon"] + LATE_MS + 1}
+    assert len(await claim(store, queue, NOW + 60_000 - 1)) == 1
+    assert len(await claim(store, queue, NOW + 60_000)) == 1
+
+
+async def test_a_job_whose_messages_have_expired_is_not_put_off(store: Store) -> None:
+    project = await new_project(store)
+    old = msgspec.structs.replace(READY, expires_at=NOW - 10_000)
+    await put_work(store, project, DeliverWork(kind=DeviceKind.FCM, decided_at=NOW, messages=[old], lane="a"))
+    await store.work.postpone(f"deliver.fcm.{project.key}.a", NOW + 60_000)
+    assert len(await claim(store, f"deliver.fcm.{project.key}.a", NOW)) == 1
