@@ -60,6 +60,7 @@ from clarion.ports.work import (
     SpanWork,
     Work,
     family_of,
+    owner_of,
     queue_of,
     size_of,
 )
@@ -127,6 +128,7 @@ __all__ = [
     "Users",
     "Work",
     "family_of",
+    "owner_of",
     "queue_of",
     "size_of",
 ]

@@ -314,7 +314,7 @@ work = Table(
     _column("attempts", SmallInteger),
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
-    Index("work_due", "queue", "due_at"),
+    Index("work_due", "queue", "due_at", "key"),  # a batch is due at one moment: to the oldest without a sort
     Index(
         "work_notification",
         "notification",
