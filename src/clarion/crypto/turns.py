@@ -13,11 +13,22 @@ SLICE: Final = 40
 """Messages that take about 2.5 ms."""
 
 
-async def encrypt_in_turns(batch: Sequence[Plain]) -> list[Sealed]:
-    """`encrypt_many` in slices: no turn of the loop takes more than 3 ms."""
-    sealed: list[Sealed] = []
-    for start in range(0, len(batch), SLICE):
-        if start:
-            await asyncio.sleep(0)
-        sealed += encrypt_many(batch[start : start + SLICE])
-    return sealed
+class Turns:
+    """`encrypt_many` in slices: however many batches there are at once, a turn of the loop takes SLICE messages."""
+
+    def __init__(self) -> None:
+        self._one_by_one = asyncio.Lock()
+        self._taken = 0
+
+    async def encrypt(self, batch: Sequence[Plain]) -> list[Sealed]:
+        """A body or an error for each, in order."""
+        sealed: list[Sealed] = []
+        for start in range(0, len(batch), SLICE):
+            part = batch[start : start + SLICE]
+            async with self._one_by_one:
+                if self._taken + len(part) > SLICE:
+                    await asyncio.sleep(0)
+                    self._taken = 0
+                self._taken += len(part)
+                sealed += encrypt_many(part)
+        return sealed

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from clarion.crypto import base64url
-from clarion.crypto.turns import Encrypt, encrypt_in_turns
+from clarion.crypto.turns import Encrypt, Turns
 from clarion.crypto.vapid import Vapid, origin_of
 from clarion.crypto.webpush import PayloadTooLarge, Sealed
 from clarion.model import Channel, DeviceKind, Millis
@@ -92,14 +92,15 @@ class WebPushProvider:
     kind = DeviceKind.WEBPUSH
     channel = Channel.PUSH
 
-    def __init__(
-        self, transport: Transport, *, subject: str, own_origin: str, encrypt: Encrypt = encrypt_in_turns
-    ) -> None:
-        """`subject`: contact of the sender, `mailto:` or `https:` (RFC 8292 §2.1); `own_origin`: of our endpoint."""
+    def __init__(self, transport: Transport, *, subject: str, own_origin: str, encrypt: Encrypt | None = None) -> None:
+        """`subject`: contact of the sender, `mailto:` or `https:` (RFC 8292 §2.1); `own_origin`: of our endpoint.
+
+        `encrypt`: instead of the loop itself.
+        """
         self._transport = transport
         self._subject = subject
         self._own_origin = own_origin
-        self._encrypt = encrypt
+        self._encrypt = encrypt or Turns().encrypt
         self._vapid = Vapid()
 
     async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
