@@ -9,8 +9,8 @@ from clarion.crypto.webpush import Plain, Sealed, encrypt_many
 Encrypt: TypeAlias = Callable[[Sequence[Plain]], Awaitable[list[Sealed]]]
 """Whoever encrypts a batch: the loop in turns, or others for it. Answers in order, as `encrypt_many`."""
 
-SLICE: Final = 40
-"""Messages that take about 2.5 ms."""
+SLICE: Final = 30
+"""Messages that take about 2 ms."""
 
 
 class Turns:

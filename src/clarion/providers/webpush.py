@@ -32,7 +32,7 @@ from clarion.ports import (
 )
 from clarion.wire.answers import MOST_WORDS, clean, retry_after
 
-_SLICE: Final = 500
+_SLICE: Final = 250
 """Messages in one turn of the loop: without the encryption they take about 2 µs each."""
 _APPLE: Final = "web.push.apple.com"
 _WINDOWS: Final = ".notify.windows.com"
