@@ -38,7 +38,6 @@ from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
 from clarion.ports.transport import (
     BatchRequest,
-    BatchTransport,
     ClientIdentity,
     HttpBatch,
     HttpRequest,
@@ -72,7 +71,6 @@ __all__ = [
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
-    "BatchTransport",
     "Bus",
     "Chance",
     "ClientIdentity",
