@@ -27,6 +27,7 @@ from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
+from clarion.crypto.turns import Encrypt
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.errors import ConfigurationError
 from clarion.gateway import Gateway, Limits
@@ -46,6 +47,7 @@ from clarion.transport.origins import OriginsTransport
 from clarion.transport.senders import Http2Senders
 from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
+from clarion.workers.encryption import EncryptionPool
 from clarion.workers.scheduler import Scheduler
 
 ROLES = ("api", "worker", "scheduler", "gateway")
@@ -141,7 +143,8 @@ class Platform:
             self.gateway.issued,
         )
         self.senders = Http2Senders(authority=settings.provider_ca)
-        self.providers = _providers(settings, self.transport, self.senders)
+        self.encryption = EncryptionPool(settings.encryption_processes)
+        self.providers = _providers(settings, self.transport, self.senders, self.encryption.encrypt)
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.pipeline = Pipeline(
             store=self.store,
@@ -169,6 +172,7 @@ class Platform:
             await self.bus.open()
             yield self
         finally:
+            await self.encryption.close()
             await self.transport.close()
             await self.senders.close()
             await self.bus.close()
@@ -195,13 +199,15 @@ class Platform:
         await self.store.stoppages.forget(now - DOUBT_MS)
 
 
-def _providers(settings: Settings, transport: Transport, senders: Senders) -> dict[DeviceKind, Provider]:
+def _providers(
+    settings: Settings, transport: Transport, senders: Senders, encrypt: Encrypt
+) -> dict[DeviceKind, Provider]:
     """By the kind of device that each serves."""
     hosts = apns.HOSTS if settings.apns_url is None else dict.fromkeys(apns.HOSTS, settings.apns_url.rstrip("/"))
     every: list[Provider] = [
         apns.ApnsProvider(senders, hosts=hosts),
         fcm.FcmProvider(senders, url=(settings.fcm_url or fcm.URL).rstrip("/")),
-        WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin),
+        WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin, encrypt=encrypt),
     ]
     return {provider.kind: provider for provider in every}
 

@@ -14,8 +14,9 @@ from clarion.ports import Bus, Clock, Place, ProviderOutcome, Stoppage, Store, l
 
 MEMORY_MS = 1_000
 """What other processes found out about a lane is known here so much later at most."""
-PATIENCE_MS = 1_000
-"""A batch waits so long in a worker's hand for its turn; what has to wait longer goes back into the queue."""
+ROOM_MS = 5_000
+TURN_MS = 1_000
+"""A batch waits so long in a worker's hand for room or for its turn; what has to wait longer goes back."""
 MOST_GATES = 10_000
 REFUSED_MS = 60_000
 """A message whose credentials are refused while others pass is tried again so much later."""
@@ -79,7 +80,7 @@ class Gates:
                 return until
             passed = lane.gate.take(largest, now)
             if passed is None:
-                if now - begun >= PATIENCE_MS:
+                if now - begun >= ROOM_MS:
                     return now + _FULL_MS
                 await self._room(lane)
             elif passed.probe and not await self._may_probe(place, now):
@@ -137,7 +138,7 @@ class Gates:
     async def _room(self, lane: _Lane) -> None:
         lane.room.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_MS / 1000):
+            async with asyncio.timeout(ROOM_MS / 1000):
                 await lane.room.wait()
 
     async def _may_probe(self, place: Place, now: Millis) -> bool:
@@ -147,11 +148,11 @@ class Gates:
         """Wait for the turn of a chunk, if that is soon."""
         now = self._clock.now()
         turns = [
-            await self._store.projects.pace(place.project, place.kind, name, passed.count, now, PATIENCE_MS)
+            await self._store.projects.pace(place.project, place.kind, name, passed.count, now, TURN_MS)
             for name in rates
         ]
         turn = max(turns)
-        if turn > now + PATIENCE_MS:
+        if turn > now + TURN_MS:
             lane.gate.give_back(passed)
             lane.room.set()
             return turn

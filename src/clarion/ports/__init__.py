@@ -40,7 +40,6 @@ from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
 from clarion.ports.transport import (
     BatchRequest,
-    BatchTransport,
     ClientIdentity,
     HttpBatch,
     HttpRequest,
@@ -65,6 +64,7 @@ from clarion.ports.work import (
     ends_of,
     family_of,
     lane_queue,
+    owner_of,
     queue_of,
     size_of,
 )
@@ -77,7 +77,6 @@ __all__ = [
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
-    "BatchTransport",
     "Blames",
     "Bus",
     "Chance",
@@ -140,6 +139,7 @@ __all__ = [
     "ends_of",
     "family_of",
     "lane_queue",
+    "owner_of",
     "queue_of",
     "size_of",
 ]

@@ -11,10 +11,11 @@ from clarion.ports.work import Ready
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """One message for a provider."""
+    """One message for a provider. `body`: what `prepare` made of it ahead; the payload is not looked at again."""
 
     ready: Ready
     address: Address
+    body: bytes | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +73,10 @@ ProviderOutcome: TypeAlias = Accepted | Gone | Quarantined | RetryAfter | TooLar
 
 
 class Provider(Protocol):
-    """Speaks to one kind of push service. Never sleeps, retries or touches storage; never raises for one message."""
+    """Speaks to one kind of push service. Never sleeps, retries or touches storage; never raises for one message.
+
+    Whatever costs much and needs no clock can be done ahead, by `prepare`, where every second after a moment counts.
+    """
 
     kind: DeviceKind
     channel: Channel
@@ -83,6 +87,10 @@ class Provider(Protocol):
 
     def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
         """The names of the credentials that messages of this lane may go out with: none when there is none for it."""
+        ...
+
+    async def prepare(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes]) -> list[bytes | ProviderOutcome]:
+        """The bodies as they will go over the wire, made ahead of the sending; an outcome where it can never be."""
         ...
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:

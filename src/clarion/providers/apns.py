@@ -19,7 +19,6 @@ from clarion.ports import (
     Address,
     BadCredentials,
     BatchRequest,
-    BatchTransport,
     Blames,
     ClientIdentity,
     Gone,
@@ -33,6 +32,7 @@ from clarion.ports import (
     RetryAfter,
     Senders,
     TooLarge,
+    Transport,
 )
 from clarion.wire.answers import clean, retry_after
 from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
@@ -143,6 +143,14 @@ class ApnsProvider:
         chosen = _credential(among(secrets, ApnsToken, ApnsCertificate), lane.partition("/")[2] or None)
         return [name for name, secret in secrets.items() if chosen in among({name: secret}, ApnsToken, ApnsCertificate)]
 
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
+    ) -> list[bytes | ProviderOutcome]:
+        """There is nothing to do ahead: the payloads."""
+        return [outgoing.ready.payload for outgoing in batch]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Send to a token that no device has: who is told that it is a bad one has been let in, in one environment."""
         refused: BadCredentials | RetryAfter | None = None
@@ -176,7 +184,7 @@ class ApnsProvider:
             self._too_soon.put(way.credential, now // 1000 + KEPT_S)
         return outcomes
 
-    def _sender(self, way: _Way) -> BatchTransport:
+    def _sender(self, way: _Way) -> Transport:
         origin, credential = self._hosts[way.environment], way.credential
         if isinstance(credential, ApnsCertificate):
             identity = ClientIdentity(credential.certificate.encode(), credential.private_key.encode())
@@ -242,7 +250,7 @@ def _credential(credentials: Sequence[ApnsSecret], bundle_id: str | None) -> Apn
 def _request(outgoing: Outgoing) -> BatchRequest:
     ready = outgoing.ready
     headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", _collapse_id(ready)))
-    return BatchRequest(f"/3/device/{outgoing.address.address}", headers, ready.payload)
+    return BatchRequest(f"/3/device/{outgoing.address.address}", headers, outgoing.body or ready.payload)
 
 
 def _uuid(ready: Ready) -> str:

@@ -29,5 +29,13 @@ class StubProvider:
         """All of them."""
         return list(secrets)
 
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002
+    ) -> list[bytes | ProviderOutcome]:
+        """The payloads."""
+        return [outgoing.ready.payload for outgoing in batch]
+
     async def check(self, secret: bytes, now: Millis) -> None:
         """There is nothing to refuse."""
