@@ -46,6 +46,7 @@ from clarion.ports.transport import (
     Transport,
 )
 from clarion.ports.work import (
+    DELIVERIES,
     AudienceWork,
     DeliverWork,
     Effects,
@@ -57,10 +58,14 @@ from clarion.ports.work import (
     Ready,
     SpanWork,
     Work,
+    family_of,
+    owner_of,
     queue_of,
+    size_of,
 )
 
 __all__ = [
+    "DELIVERIES",
     "Accepted",
     "Address",
     "AudienceWork",
@@ -120,5 +125,8 @@ __all__ = [
     "Transport",
     "Users",
     "Work",
+    "family_of",
+    "owner_of",
     "queue_of",
+    "size_of",
 ]
