@@ -54,6 +54,9 @@ ROLES = ("api", "worker", "scheduler", "gateway")
 KEY_FILE = "secret.key"
 DEMO_FILE = "demo.json"
 SWEEP_SECONDS = 30.0
+DOUBTS_SECONDS = 600.0
+DOUBTS_AT_ONCE = 5_000
+DOUBT_MS = 7 * 86_400_000
 CERTIFICATE_SECONDS = 5.0
 OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
@@ -181,7 +184,19 @@ class Platform:
 
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
-        return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
+        return Scheduler(
+            {
+                "push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now())),
+                "doubts": (DOUBTS_SECONDS, self._end_doubts),
+            }
+        )
+
+    async def _end_doubts(self) -> None:
+        """Devices that were quarantined a week ago get another try; stoppages that nobody tried since are over."""
+        now = self.clock.now()
+        while await self.store.devices.retry_doubtful(now - DOUBT_MS, now, DOUBTS_AT_ONCE) == DOUBTS_AT_ONCE:
+            pass
+        await self.store.stoppages.forget(now - DOUBT_MS)
 
 
 def _providers(

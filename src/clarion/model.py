@@ -239,13 +239,17 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
 
 class Credential(Struct, frozen=True, kw_only=True):
-    """A provider's secret of one project, sealed. For Web Push: `name` is the public VAPID key in base64url."""
+    """A provider's secret of one project, sealed. For Web Push: `name` is the public VAPID key in base64url.
+
+    `rate`: messages a second that may go out with it, if that is bounded.
+    """
 
     project: Key
     kind: DeviceKind
     name: str
     sealed: bytes
     created_at: Millis
+    rate: int | None = None
 
 
 class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):

@@ -41,6 +41,8 @@ from clarion.ports import (
     PairsWork,
     PushMessage,
     Ready,
+    Stoppage,
+    StopReason,
     Store,
 )
 from clarion.testing.clock import START
@@ -60,6 +62,12 @@ async def new_project(store: Store, id: str = "shop", vapid: str = "") -> Projec
 
 def credential(project: Key = 0, kind: DeviceKind = DeviceKind.WEBPUSH, name: str = "vapid") -> Credential:
     return Credential(project=project, kind=kind, name=name, sealed=b"sealed " + name.encode(), created_at=NOW)
+
+
+def stoppage(project: Key, lane: str = "production/com.example.shop", **changed: Any) -> Stoppage:
+    told = {"kind": DeviceKind.APNS, "reason": StopReason.BAD_CREDENTIALS, "detail": "403 InvalidProviderToken"}
+    told |= {"credential": "team", "since": NOW, "again_at": NOW + 60_000, "failures": 1}
+    return Stoppage(project=project, lane=lane, **told | changed)
 
 
 def api_key(project: Key, id: str = "key", **fields: Any) -> ApiKey:

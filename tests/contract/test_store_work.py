@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from clarion.model import DeviceKind, Project
 from clarion.ports import (
+    LATE_MS,
     AudienceWork,
+    DeliverWork,
     Effects,
     EventsWork,
     Job,
@@ -23,6 +25,7 @@ from clarion.ports import (
 from contract.support import (
     LEASE_MS,
     NOW,
+    READY,
     claim,
     claim_one,
     deliver_work,
@@ -267,3 +270,24 @@ def test_a_queue_tells_its_kind_and_project_whatever_its_lane_is_called(
 @pytest.mark.parametrize("queue", ["trigger", "audience", "decide"])
 def test_what_all_projects_share_belongs_to_none(queue: str) -> None:
     assert (family_of(queue), owner_of(queue)) == (queue, None)
+
+
+async def test_no_job_is_put_off_past_the_moment_when_one_of_its_messages_has_expired(store: Store) -> None:
+    project = await new_project(store)
+    ends = {"soon": NOW + 5_000, "late": NOW + 90_000}
+    for lane, expires_at in (("a", ends["soon"]), ("a", ends["late"])):
+        messages = [msgspec.structs.replace(READY, expires_at=at) for at in (expires_at, NOW + 10**6)]
+        await put_work(store, project, DeliverWork(kind=DeviceKind.FCM, decided_at=NOW, messages=messages, lane=lane))
+    queue = f"deliver.fcm.{project.key}.a"
+    await store.work.postpone(queue, NOW + 60_000)
+    assert await store.work.waiting() == {queue: ends["soon"] + LATE_MS + 1}
+    assert len(await claim(store, queue, NOW + 60_000 - 1)) == 1
+    assert len(await claim(store, queue, NOW + 60_000)) == 1
+
+
+async def test_a_job_whose_messages_have_expired_is_not_put_off(store: Store) -> None:
+    project = await new_project(store)
+    old = msgspec.structs.replace(READY, expires_at=NOW - 10_000)
+    await put_work(store, project, DeliverWork(kind=DeviceKind.FCM, decided_at=NOW, messages=[old], lane="a"))
+    await store.work.postpone(f"deliver.fcm.{project.key}.a", NOW + 60_000)
+    assert len(await claim(store, f"deliver.fcm.{project.key}.a", NOW)) == 1

@@ -24,6 +24,7 @@ from clarion.ports.nouns import (
 from clarion.ports.provider import (
     Accepted,
     BadCredentials,
+    Blames,
     Gone,
     Outgoing,
     Provider,
@@ -34,6 +35,7 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
+from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
 from clarion.ports.transport import (
@@ -47,6 +49,7 @@ from clarion.ports.transport import (
 )
 from clarion.ports.work import (
     DELIVERIES,
+    LATE_MS,
     AudienceWork,
     DeliverWork,
     Effects,
@@ -58,7 +61,9 @@ from clarion.ports.work import (
     Ready,
     SpanWork,
     Work,
+    ends_of,
     family_of,
+    lane_queue,
     owner_of,
     queue_of,
     size_of,
@@ -66,11 +71,13 @@ from clarion.ports.work import (
 
 __all__ = [
     "DELIVERIES",
+    "LATE_MS",
     "Accepted",
     "Address",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
+    "Blames",
     "Bus",
     "Chance",
     "ClientIdentity",
@@ -100,6 +107,7 @@ __all__ = [
     "Outgoing",
     "Page",
     "PairsWork",
+    "Place",
     "Progress",
     "Projects",
     "Provider",
@@ -118,6 +126,9 @@ __all__ = [
     "Senders",
     "SpanWork",
     "Steps",
+    "StopReason",
+    "Stoppage",
+    "Stoppages",
     "Store",
     "Target",
     "TooLarge",
@@ -125,7 +136,9 @@ __all__ = [
     "Transport",
     "Users",
     "Work",
+    "ends_of",
     "family_of",
+    "lane_queue",
     "owner_of",
     "queue_of",
     "size_of",

@@ -1,6 +1,7 @@
 """The queue: what must still be done, leased and fenced, and what one step of it wants written."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -69,6 +70,10 @@ Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork
 
 DELIVERIES = "deliver."
 """What the names of all queues of deliveries begin with."""
+LATE_MS = 2_000
+"""How late a first attempt may be: with a TTL of 0 a message expires at birth, and that attempt is its only chance."""
+
+_expiry = attrgetter("expires_at")
 
 
 def queue_of(job: Job, project: Key) -> str:
@@ -81,7 +86,12 @@ def queue_of(job: Job, project: Key) -> str:
         case SpanWork() | PairsWork():
             return "decide"
         case DeliverWork():
-            return f"{DELIVERIES}{job.kind}.{project}.{job.lane}"
+            return lane_queue(job.kind, project, job.lane)
+
+
+def lane_queue(kind: DeviceKind, project: Key, lane: str) -> str:
+    """The queue of a lane; with an empty lane, what the queues of all lanes of this kind and project begin with."""
+    return f"{DELIVERIES}{kind}.{project}.{lane}"
 
 
 def family_of(queue: str) -> str:
@@ -97,6 +107,11 @@ def owner_of(queue: str) -> Key | None:
 def size_of(job: Job) -> int:
     """How many messages a job holds; 1 for what is none."""
     return len(job.messages) if isinstance(job, DeliverWork) else 1
+
+
+def ends_of(job: Job) -> Millis | None:
+    """When the first of its messages has expired, whatever happens; None for a job without messages."""
+    return min(map(_expiry, job.messages)) + LATE_MS + 1 if isinstance(job, DeliverWork) and job.messages else None
 
 
 class NewWork(msgspec.Struct, frozen=True):
@@ -161,7 +176,10 @@ class Work(Protocol):
         ...
 
     async def postpone(self, queue: str, until: Millis) -> None:
-        """The jobs of a queue that nobody holds and that are due before `until` become due then."""
+        """The jobs of a queue that nobody holds and that are due before `until` become due then.
+
+        A job with a message that expires before comes at that moment: somebody is to say so (`ends_of`).
+        """
         ...
 
     async def hasten(self, prefix: str, now: Millis, until: Millis) -> None:

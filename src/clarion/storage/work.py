@@ -4,16 +4,16 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, case, delete, func, select, text, update
 
 from clarion.model import Key, Millis
-from clarion.ports import Job, Lease, NewWork, PairsWork, queue_of
+from clarion.ports import Job, Lease, NewWork, PairsWork, ends_of, queue_of
 from clarion.storage.database import Database, Dialect, columns_of
 from clarion.storage.schema import work, work_body
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
-_WORK = columns_of(work, "key", "project", "queue", "due_at", "attempts", "notification")
+_WORK = columns_of(work, "key", "project", "queue", "due_at", "attempts", "notification", "ends_at")
 _BODY = columns_of(work_body)
 _HELD = columns_of(work, "key", "lease", "due_at")
 _RENEW = "UPDATE work SET due_at = batch.due_at FROM batch WHERE work.key = batch.key AND work.lease = batch.lease"
@@ -67,7 +67,7 @@ def add_work(conn: Connection, dialect: Dialect, jobs: Iterable[NewWork]) -> Non
         return
     keys = dialect.keys(conn, "work", len(new))
     rows = [
-        (key, job.project, queue_of(job.job, job.project), job.due_at, job.attempts, job.notification)
+        (key, job.project, queue_of(job.job, job.project), job.due_at, job.attempts, job.notification, ends_of(job.job))
         for key, job in zip(keys, new, strict=True)
     ]
     dialect.insert(conn, "work", _WORK, rows)
@@ -142,7 +142,9 @@ def _waiting(conn: Connection) -> dict[str, Millis]:
 
 def _postpone(conn: Connection, queue: str, until: Millis) -> None:
     free = (work.c.queue == queue) & work.c.lease.is_(None)
-    conn.execute(update(work).where(free, work.c.due_at < until).values(due_at=until))
+    at_its_end = case((work.c.ends_at > work.c.due_at, work.c.ends_at), else_=work.c.due_at)
+    due_at = case((work.c.ends_at < until, at_its_end), else_=until)
+    conn.execute(update(work).where(free, work.c.due_at < until).values(due_at=due_at))
 
 
 def _hasten(conn: Connection, prefix: str, now: Millis, until: Millis) -> None:

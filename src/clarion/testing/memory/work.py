@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.model import Key, Millis
-from clarion.ports import Job, Lease, NewWork, queue_of
+from clarion.ports import Job, Lease, NewWork, ends_of, queue_of
 from clarion.testing.memory.tables import JobRow, Tables
 
 
@@ -43,7 +43,8 @@ class MemoryWork:
     async def postpone(self, queue: str, until: Millis) -> None:
         for row in self._jobs.values():
             if _queue(row) == queue and row.leased_until is None:
-                row.due_at = max(row.due_at, until)
+                ends = ends_of(row.job)
+                row.due_at = max(row.due_at, until if ends is None else min(until, ends))
 
     async def hasten(self, prefix: str, now: Millis, until: Millis) -> None:
         for row in self._jobs.values():
