@@ -91,6 +91,11 @@ DEVICES = [
     ("webpush", None, "{}", ""),
 ]
 _BEFORE = """
+DROP TABLE stoppage;
+DROP INDEX device_quarantined;
+ALTER TABLE work DROP COLUMN ends_at;
+ALTER TABLE credential DROP COLUMN rate;
+ALTER TABLE credential DROP COLUMN paced_until;
 ALTER TABLE device DROP COLUMN lane;
 UPDATE alembic_version SET version_num = '0003';
 DROP INDEX work_due;
