@@ -213,7 +213,7 @@ class EncryptionPool:
                 process = await asyncio.to_thread(self._spawn, theirs)
             ours.setblocking(False)
             await asyncio.get_running_loop().create_unix_connection(lambda: _Child(self, process), sock=ours)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the chunks
             ours.close()
             log.warning("encryption_process_not_started", error=str(error))
             self._starting -= 1
