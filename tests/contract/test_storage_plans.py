@@ -20,6 +20,7 @@ from contract.support import (
     push_message,
     put_work,
     register,
+    stoppage,
 )
 from contract.world import new_world, read_all
 
@@ -31,6 +32,8 @@ SMALL = (
 LISTS = (
     "api_key",
     "credential",
+    "stoppage",  # a row for each lane that nothing leaves by for now
+    "device_quarantined",  # those of all projects, which are few
     "push_node",  # a row for each running gateway
     "definition",
     "notification_span",  # a page of notifications
@@ -92,6 +95,16 @@ async def _everything(store: SqliteStore) -> None:
     await store.work.postpone("decide", NOW + 1)
     await store.work.hasten("dec", NOW, NOW + 2)
     await store.work.backlog()
+    stopped = stoppage(project)
+    await store.stoppages.put(stopped)
+    await store.stoppages.all()
+    await store.stoppages.claim_probe(stopped.place, NOW, NOW + 1)
+    await store.stoppages.end(stopped.place)
+    await store.stoppages.end_kind(project, stopped.kind)
+    await store.stoppages.forget(NOW)
+    await store.projects.pace(project, stopped.kind, "team", 10, NOW, 1_000)
+    await store.devices.end_doubts(project, stopped.kind, NOW)
+    await store.devices.retry_doubtful(NOW, NOW, 10)
     await store.trail.cancel(project, world.notification.key, NOW)
     for cursor in (None, "9.9.9"):
         for state in (None, DeliveryState.ACCEPTED):
