@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -10,6 +11,7 @@ from clarion.crypto.webpush import Receiver
 from clarion.ports import Accepted, HttpRequest, HttpResponse
 from clarion.providers.webpush import WebPushProvider
 from clarion.testing import ManualClock
+from clarion.transport import origins
 from clarion.transport.http import HttpTransport
 from clarion.transport.origins import ASK_AGAIN_S, OriginsTransport
 from contract.http2_server import Asked as Http2Asked
@@ -169,7 +171,8 @@ async def test_a_redirect_is_an_answer(setting: Setting) -> None:
     assert answer.status == 307
 
 
-async def test_where_nobody_listens(setting: Setting) -> None:
+async def test_where_nobody_listens(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origins, "LIMITS", msgspec.structs.replace(origins.LIMITS, patience_s=0.5))
     setting.http2.stop()
     [answer] = await send(setting.transport(), post(f"{setting.h2}/s"))
     assert answer.status == 0
