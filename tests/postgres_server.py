@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from free_ports import free_port
 
 DURABLE = {
     "listen_addresses": "127.0.0.1",
@@ -86,7 +87,7 @@ def running_server(binaries: Path, settings: Mapping[str, str] = FAST) -> Iterat
         shutil.chown(folder, "postgres", "postgres")
     try:
         _call(binaries / "initdb", "-D", data, "-U", "clarion", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        port = _free_port()
+        port = free_port()
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         _call(binaries / "pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", f"-p {port} {options}")
         try:
@@ -106,9 +107,3 @@ def _call(program: Path, *arguments: str | Path) -> None:
         if subprocess.run(command, stdout=words, stderr=words, cwd="/", check=False).returncode:
             words.seek(0)
             raise RuntimeError(f"{program.name} failed: {words.read().decode(errors='replace')}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

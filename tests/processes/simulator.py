@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from processes.server import free_port
+from free_ports import free_port
 
 
 class Simulator:

@@ -18,7 +18,8 @@ import pytest
 from clarion import __version__
 from clarion.cli import main
 from clarion.config import load
-from story.terminal import Ended, Running, Shop, environment, free_port, process
+from free_ports import free_port
+from story.terminal import Ended, Running, Shop, environment, process
 
 pytestmark = pytest.mark.process
 
