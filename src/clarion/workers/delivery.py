@@ -15,6 +15,8 @@ LEASE_MS = 15_000
 RENEW_S = 5.0
 # A worker looks again after this long even if nobody woke it: the bus may lose messages, the database is the truth.
 IDLE_S = 1.0
+# Who is told to end finishes what is under way for so long: a batch that is cut off is sent once more by somebody else.
+FINISHING_S = 5.0
 LONGEST_BACKOFF_MS = 300_000
 
 log = structlog.get_logger(__name__)
@@ -39,17 +41,24 @@ class QueueWorker:
         self._woken = asyncio.Event()
         self._held: dict[int, Lease] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._ending = False
 
     def wake(self) -> None:
         """There is something to do."""
         self._woken.set()
 
+    def end(self) -> None:
+        """Take no more jobs; `run` returns when those that are under way are done."""
+        self._ending = True
+        self._woken.set()
+
     async def run(self) -> None:
-        """Work until cancelled; then unfinished jobs keep their leases until these run out."""
+        """Work until told to end. Cancelled, unfinished jobs keep their leases until these run out."""
         renewing = asyncio.create_task(self._renew())
         try:
-            while True:
+            while not self._ending:
                 await self._turn()
+            await asyncio.gather(*self._running)
         finally:
             renewing.cancel()
             for task in self._running:
@@ -106,11 +115,18 @@ class QueueWorker:
             del self._held[lease.key]
 
     async def _give_back(self, lease: Lease) -> None:
-        try:
-            await self._work.release(lease, self._clock.now() + backoff_ms(lease.attempts))
-        except Exception:
-            # The lease runs out by itself.
-            log.exception("cannot give a job back", queue=self._queue)
+        """Also to a database that is back soon; later the lease has run out by itself."""
+        deadline = self._clock.now() + LEASE_MS
+        while True:
+            try:
+                await self._work.release(lease, self._clock.now() + backoff_ms(lease.attempts))
+            except Exception:
+                log.exception("cannot give a job back", queue=self._queue)
+            else:
+                return
+            if self._ending or self._clock.now() >= deadline:
+                return
+            await asyncio.sleep(IDLE_S)
 
     async def _renew(self) -> None:
         while True:
@@ -150,9 +166,12 @@ class Workers:
                 raise Unavailable(f"the worker of the queue {task.get_name()} has ended")
 
     async def stop(self) -> None:
-        """End at once; what is unfinished comes back."""
+        """Let what is under way be finished, for a few seconds; what is not comes back."""
         if self._tasks:
             self._unsubscribe()
+            for worker in self._workers.values():
+                worker.end()
+            await asyncio.wait(self._tasks, timeout=FINISHING_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
