@@ -71,7 +71,7 @@ class World:
         living = [number for number in range(self.count) if number not in self.gone]
         answers, gone = awkward(living, self.chance) if script else ({}, set())
         await self.phones.answer(answers)
-        async with asyncio.timeout(PATIENCE_S + self.count / 200), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(2 * PATIENCE_S + self.count / 100), asyncio.TaskGroup() as tasks:
             asking = tasks.create_task(self._ask(collapse_key))
             await (meanwhile(self) if meanwhile else self._strike_until_done(asking, tasks))
             while not await self._is_done(asking):  # noqa: ASYNC110 - another process
