@@ -27,6 +27,7 @@ from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
+from clarion.crypto.turns import Encrypt
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.errors import ConfigurationError
 from clarion.gateway import Gateway, Limits
@@ -46,6 +47,7 @@ from clarion.transport.origins import OriginsTransport
 from clarion.transport.senders import Http2Senders
 from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
+from clarion.workers.encryption import EncryptionPool
 from clarion.workers.scheduler import Scheduler
 
 ROLES = ("api", "worker", "scheduler", "gateway")
@@ -56,7 +58,6 @@ CERTIFICATE_SECONDS = 5.0
 OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
-DELIVERIES_AT_ONCE = 4
 COLLECT_AFTER = 20_000
 # Of the push endpoint. A sender may be a whole shop; nobody wants to hear of one thing ten times a second.
 SENDER_PER_S_AND_BURST = (1_000, 10_000)
@@ -139,7 +140,8 @@ class Platform:
             self.gateway.issued,
         )
         self.senders = Http2Senders(authority=settings.provider_ca)
-        self.providers = _providers(settings, self.transport, self.senders)
+        self.encryption = EncryptionPool(settings.encryption_processes)
+        self.providers = _providers(settings, self.transport, self.senders, self.encryption.encrypt)
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.pipeline = Pipeline(
             store=self.store,
@@ -151,6 +153,7 @@ class Platform:
             receipts=self.receipts,
             anonymous=self.anonymous,
             receipts_url=f"{settings.http_origin}/v1/receipts",
+            own_origin=settings.endpoint_origin,
         )
 
     @property
@@ -166,29 +169,30 @@ class Platform:
             await self.bus.open()
             yield self
         finally:
+            await self.encryption.close()
             await self.transport.close()
             await self.senders.close()
             await self.bus.close()
             await self.store.close()
 
     def workers(self) -> Workers:
-        """One queue a stage, and one a kind of push service."""
-        deliveries = {f"deliver.{kind}": DELIVERIES_AT_ONCE for kind in self.providers}
-        queues = [*CONCURRENCY.items(), *deliveries.items()]
-        return Workers(queues, self.pipeline.step, self.store.work, self.clock, self.bus)
+        """One queue a stage, and one for each lane of deliveries."""
+        return Workers(CONCURRENCY, self.pipeline.step, self.store.work, self.clock, self.bus)
 
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
         return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
 
 
-def _providers(settings: Settings, transport: Transport, senders: Senders) -> dict[DeviceKind, Provider]:
-    """By the kind of device that each serves; every one has a queue of its own."""
+def _providers(
+    settings: Settings, transport: Transport, senders: Senders, encrypt: Encrypt
+) -> dict[DeviceKind, Provider]:
+    """By the kind of device that each serves."""
     hosts = apns.HOSTS if settings.apns_url is None else dict.fromkeys(apns.HOSTS, settings.apns_url.rstrip("/"))
     every: list[Provider] = [
         apns.ApnsProvider(senders, hosts=hosts),
         fcm.FcmProvider(senders, url=(settings.fcm_url or fcm.URL).rstrip("/")),
-        WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin),
+        WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin, encrypt=encrypt),
     ]
     return {provider.kind: provider for provider in every}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Steps:
 
 
 def workers(steps: Steps, work: Work, clock: ManualClock) -> Workers:
-    started = Workers([("decide", 1)], steps, work, clock, LocalBus())
+    started = Workers({"decide": 1}, steps, work, clock, LocalBus())
     started.start("wake")
     return started
 
@@ -84,9 +85,11 @@ class AwayForAMoment:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self.claim, self.renew, self.next_due, self.backlog = work.claim, work.renew, work.next_due, work.backlog
         self.refused = 0
         self.given_back = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._work, name)
 
     async def release(self, lease: Lease, due_at: Millis) -> None:
         if not self.refused:
@@ -108,6 +111,5 @@ async def test_a_job_that_failed_with_the_database_is_given_back_when_that_is_th
     await soon(work.given_back.wait())
     await running.stop()
     assert work.refused == 1
-    due = await store.work.next_due(["decide"])
-    assert due is not None
+    due = (await store.work.waiting())["decide"]
     assert due < clock.now() + LEASE_MS, "it does not wait until the lease has run out"

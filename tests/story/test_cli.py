@@ -281,6 +281,8 @@ def test_of_several_projects_one_must_be_named(clarion: Clarion, tmp_path: Path)
         ("CORS_ORIGINS", "https://shop.example, https://shop.example/"),
         ("TLS_CERT", "none.pem"),
         ("PUSH_MESSAGE_LIMIT", "0"),
+        ("ENCRYPTION_PROCESSES", "65"),
+        ("ENCRYPTION_PROCESSES", "null"),
         ("PUSH_PING_INTERVAL", "-5"),
         ("PUSH_PING_TIMEOUT", "soon"),
         ("RATE_LIMITS", "maybe"),

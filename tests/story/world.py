@@ -110,8 +110,8 @@ class World:
         return done
 
     async def _due(self) -> list:
-        queues = ("trigger", "audience", "decide", *(f"deliver.{kind}" for kind in self.providers))
         now = self.clock.now()
+        queues = [queue for queue, due in (await self.store.work.waiting()).items() if due <= now]
         return [lease for queue in queues for lease in await self.store.work.claim(queue, 10, now, 15_000)]
 
     async def decisions(self, notification: Notification) -> list[DecisionRecord]:

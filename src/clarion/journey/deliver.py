@@ -8,7 +8,6 @@ from clarion.model import (
     CHANNEL_OF_KIND,
     Decision,
     DeliveryState,
-    DeviceKind,
     DeviceState,
     DeviceVerdict,
     Key,
@@ -93,8 +92,7 @@ def settle(
     outcomes: Sequence[ProviderOutcome],
     *,
     project: Key,
-    kind: DeviceKind,
-    decided_at: Millis,
+    job: DeliverWork,
     sent_at: Millis,
     now: Millis,
 ) -> Effects:
@@ -127,7 +125,7 @@ def settle(
         work=[
             NewWork(
                 project=project,
-                job=DeliverWork(kind=kind, decided_at=decided_at, messages=messages),
+                job=msgspec.structs.replace(job, messages=messages),
                 due_at=due,
                 notification=_one(messages),
             )

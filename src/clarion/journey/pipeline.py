@@ -58,6 +58,8 @@ from clarion.ports import (
 
 WAKE = "work"
 """Bus topic: the payload is the name of a queue that has something to do."""
+ALL_QUEUES = ""
+"""In place of a name: any queue may have."""
 
 
 class Pipeline:
@@ -75,7 +77,9 @@ class Pipeline:
         receipts: ReceiptTokens,
         anonymous: AnonymousTokens,
         receipts_url: str,
+        own_origin: str = "",
     ) -> None:
+        """`own_origin`: of the endpoints of our own push service."""
         self._store = store
         self._catalog = catalog
         self._bus = bus
@@ -85,6 +89,7 @@ class Pipeline:
         self._receipts = receipts
         self._anonymous = anonymous
         self._receipts_url = receipts_url
+        self._own_origin = own_origin
 
     # --- permission and registration: a person says yes (or no), a device gets an address -----------------------------
 
@@ -106,7 +111,7 @@ class Pipeline:
     async def _complete(self, project: Project, device: Registration) -> Registration:
         permission.check(device)
         secrets = await self._catalog.secrets(project, DeviceKind.WEBPUSH)
-        return registration.complete(device, secrets, project.vapid_public_key)
+        return registration.complete(device, secrets, project.vapid_public_key, self._own_origin)
 
     async def merge(self, project: Project, anonymous: User, user_id: str) -> None:
         """The anonymous person turns out to be `user_id`. A refusal that either gave stays."""
@@ -222,8 +227,7 @@ class Pipeline:
         if notification is None:
             raise NotFound(f"there is no notification {id}")
         if await self._store.trail.cancel(project.key, notification.key, self._clock.now()):
-            for queue in ("audience", "decide", *(f"deliver.{kind}" for kind in self._providers)):
-                await self._wake(queue)
+            await self._wake(ALL_QUEUES)
         return (await self._store.trail.notification(project.key, id)) or notification
 
     async def dry_run(
@@ -323,8 +327,7 @@ class Pipeline:
             sifted,
             outcomes,
             project=project.key,
-            kind=job.kind,
-            decided_at=job.decided_at,
+            job=job,
             sent_at=sent_at,
             now=self._clock.now(),
         )
@@ -403,7 +406,7 @@ class Pipeline:
 
     async def _wake_for(self, work: Sequence[NewWork]) -> None:
         now = self._clock.now()
-        for queue in {queue_of(one.job) for one in work if one.due_at <= now}:
+        for queue in {queue_of(one.job, one.project) for one in work if one.due_at <= now}:
             await self._wake(queue)
 
     async def _wake(self, queue: str) -> None:

@@ -38,7 +38,6 @@ from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
 from clarion.ports.transport import (
     BatchRequest,
-    BatchTransport,
     ClientIdentity,
     HttpBatch,
     HttpRequest,
@@ -47,6 +46,7 @@ from clarion.ports.transport import (
     Transport,
 )
 from clarion.ports.work import (
+    DELIVERIES,
     AudienceWork,
     DeliverWork,
     Effects,
@@ -58,16 +58,19 @@ from clarion.ports.work import (
     Ready,
     SpanWork,
     Work,
+    family_of,
+    owner_of,
     queue_of,
+    size_of,
 )
 
 __all__ = [
+    "DELIVERIES",
     "Accepted",
     "Address",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
-    "BatchTransport",
     "Bus",
     "Chance",
     "ClientIdentity",
@@ -122,5 +125,8 @@ __all__ = [
     "Transport",
     "Users",
     "Work",
+    "family_of",
+    "owner_of",
     "queue_of",
+    "size_of",
 ]

@@ -96,6 +96,7 @@ def _values(registration: Registration) -> dict[str, Any]:
         "model": registration.model,
         "installation": registration.installation,
         "details": to_json(registration.details),
+        "lane": registration.lane,
     }
 
 
@@ -131,6 +132,7 @@ def _device(row: Row[Any]) -> Device:
         model=row.model,
         installation=row.installation,
         details=msgspec.json.decode(row.details, type=dict[str, str]),
+        lane=row.lane,
         registered_at=row.registered_at,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -154,6 +154,7 @@ device = Table(
     _column("registered_at", BigInteger),
     _column("created_at", BigInteger),
     _column("updated_at", BigInteger),
+    Column("lane", Text, nullable=False, server_default=text("''")),  # where its messages go, see `model.Registration`
     Index("device_id", "project", "id", unique=True),
     Index("device_person", "person"),
     Index(
@@ -313,7 +314,7 @@ work = Table(
     _column("attempts", SmallInteger),
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
-    Index("work_due", "queue", "due_at"),
+    Index("work_due", "queue", "due_at", "key"),  # a batch is due at one moment: to the oldest without a sort
     Index(
         "work_notification",
         "notification",
