@@ -54,7 +54,7 @@ class Server:
         self.trust = trust
         self.started_in: list[float] = []
         self._command = [command, "--role", role] if role else [command]
-        self._settings = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
+        self._settings: dict[str, str] = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,6 +75,10 @@ class Server:
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """More settings, from the next start on."""
+        self._settings |= settings
 
     def create_project(self, name: str) -> Keys:
         """By the command, beside a running server or before it."""
