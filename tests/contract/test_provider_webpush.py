@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import http_ece
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
@@ -225,3 +226,27 @@ async def test_the_message_at_the_push_service_is_remembered_whole() -> None:
     transport = RecordingTransport(HttpResponse(201, {"location": location}))
     provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
     assert await provider.send([outgoing()], SECRETS, NOW) == [Accepted(location)]
+
+
+async def test_what_was_prepared_goes_over_the_wire_byte_by_byte() -> None:
+    transport, receiver = RecordingTransport(), Receiver.generate()
+    provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
+    message = outgoing(receiver, payload=b"ready before the moment")
+    [body] = await provider.prepare([message], SECRETS)
+    assert isinstance(body, bytes)
+    assert receiver.decrypt(body) == b"ready before the moment"
+    other = msgspec.structs.replace(message, body=body, ready=msgspec.structs.replace(message.ready, payload=b""))
+    await provider.send([other, message], SECRETS, NOW)
+    prepared, sealed_now = transport.requests
+    assert prepared.body == body != sealed_now.body
+
+
+async def test_preparing_tells_what_can_never_be_sent() -> None:
+    provider = WebPushProvider(RecordingTransport(), subject=SUBJECT, own_origin=OWN)
+    good, too_large, useless = outgoing(), outgoing(payload=b"x" * 4_000), outgoing(details=b"{}")
+    made = await provider.prepare([useless, good, too_large], SECRETS)
+    assert [type(each) for each in made] == [Quarantined, bytes, TooLarge]
+    assert [type(each) for each in await provider.send([useless, good, too_large], SECRETS, NOW)] == [
+        Quarantined, Accepted, TooLarge
+    ]  # fmt: skip
+    assert [type(each) for each in await provider.prepare([good], {})] == [Quarantined]

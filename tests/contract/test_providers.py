@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 import clarion.providers
@@ -153,3 +154,13 @@ async def test_a_message_that_cannot_be_sent_does_not_hold_back_the_batch(provid
 async def test_without_a_credential_nothing_is_accepted_and_nothing_is_raised(provider: Provider) -> None:
     [outcome] = await provider.send([message_for(provider.kind)], {}, ManualClock().now())
     assert isinstance(outcome, Accepted) == isinstance(provider, StubProvider)
+
+
+async def test_what_was_prepared_is_sent_as_it_is(provider: Provider) -> None:
+    batch, secrets = [message_for(provider.kind)] * 3, secrets_for(provider.kind)
+    bodies = await provider.prepare(batch, secrets)
+    ahead = [msgspec.structs.replace(each, body=body) for each, body in zip(batch, bodies, strict=True)]
+    # Nobody looks at the payload any more.
+    ahead = [msgspec.structs.replace(each, ready=msgspec.structs.replace(each.ready, payload=b"{]")) for each in ahead]
+    outcomes = await provider.send(ahead, secrets, ManualClock().now())
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 3

@@ -11,10 +11,11 @@ from clarion.ports.work import Ready
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """One message for a provider."""
+    """One message for a provider. `body`: what `prepare` made of it ahead; the payload is not looked at again."""
 
     ready: Ready
     address: Address
+    body: bytes | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -66,13 +67,20 @@ ProviderOutcome: TypeAlias = Accepted | Gone | Quarantined | RetryAfter | TooLar
 
 
 class Provider(Protocol):
-    """Speaks to one kind of push service. Never sleeps, retries or touches storage; never raises for one message."""
+    """Speaks to one kind of push service. Never sleeps, retries or touches storage; never raises for one message.
+
+    Whatever costs much and needs no clock can be done ahead, by `prepare`, where every second after a moment counts.
+    """
 
     kind: DeviceKind
     channel: Channel
 
     async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
         """Outcomes in order. `secrets` are the project's unsealed credentials of this kind by name."""
+        ...
+
+    async def prepare(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes]) -> list[bytes | ProviderOutcome]:
+        """The bodies as they will go over the wire, made ahead of the sending; an outcome where it can never be."""
         ...
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:

@@ -137,6 +137,14 @@ class ApnsProvider:
             outcomes.update(zip(numbers, answered, strict=True))
         return [outcomes[number] for number in range(len(batch))]
 
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
+    ) -> list[bytes | ProviderOutcome]:
+        """There is nothing to do ahead: the payloads."""
+        return [outgoing.ready.payload for outgoing in batch]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Send to a token that no device has: who is told that it is a bad one has been let in, in one environment."""
         refused: BadCredentials | RetryAfter | None = None
@@ -236,7 +244,7 @@ def _credential(credentials: Sequence[ApnsSecret], bundle_id: str | None) -> Apn
 def _request(outgoing: Outgoing) -> BatchRequest:
     ready = outgoing.ready
     headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", _collapse_id(ready)))
-    return BatchRequest(f"/3/device/{outgoing.address.address}", headers, ready.payload)
+    return BatchRequest(f"/3/device/{outgoing.address.address}", headers, outgoing.body or ready.payload)
 
 
 def _uuid(ready: Ready) -> str:

@@ -159,6 +159,14 @@ class FcmProvider:
             for number, made in enumerate(outcomes)
         ]
 
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
+    ) -> list[bytes | ProviderOutcome]:
+        """There is nothing to do ahead: the payloads."""
+        return [outgoing.ready.payload for outgoing in batch]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Get an access token, and have a message validated that goes nowhere: its target is all that may be wrong."""
         [account] = among({"": secret}, ServiceAccount)
@@ -249,7 +257,7 @@ def _body(outgoing: Outgoing, now: Millis) -> bytes | ProviderOutcome:
     if kind not in ("token", "fid"):
         return Quarantined("address_kind must be token or fid")
     left_s = min(max(0, -(-(ready.expires_at - now) // 1000)), _MOST_TTL_S)
-    message = _decode_parts(ready.payload)
+    message = _decode_parts(outgoing.body or ready.payload)
     android = _decode_parts(message.get("android", b"{}"))
     android.setdefault("ttl", msgspec.Raw(b'"%ds"' % left_s))
     return _encode({"message": {kind: address.address, **message, "android": android}})

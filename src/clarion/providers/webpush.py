@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.crypto import base64url
 from clarion.crypto.vapid import Vapid, origin_of
-from clarion.crypto.webpush import WebPushError, encrypt_many
+from clarion.crypto.webpush import PayloadTooLarge, WebPushError, encrypt_many
 from clarion.model import Channel, DeviceKind, Millis
 from clarion.ports import (
     Accepted,
@@ -91,6 +91,19 @@ class WebPushProvider:
         answers = iter(await self._transport.send(requests) if requests else ())
         return [_outcome(next(answers), now) if outcome is None else outcome for outcome in outcomes]
 
+    async def prepare(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes]) -> list[bytes | ProviderOutcome]:
+        """The encrypted bodies: nearly all that a message costs."""
+        made: list[bytes | ProviderOutcome] = []
+        for start in range(0, len(batch), _SLICE):
+            part = batch[start : start + _SLICE]
+            keys = [_keys(outgoing.address.details) for outgoing in part]
+            made += [
+                body if isinstance(body, bytes) and key.vapid_public_key in secrets else _unsendable(body)
+                for key, body in zip(keys, _bodies(part, keys), strict=True)
+            ]
+            await asyncio.sleep(0)
+        return made
+
     async def check(self, secret: bytes, now: Millis) -> None:
         """A key is good by itself: each subscription says which one it wants."""
 
@@ -98,22 +111,17 @@ class WebPushProvider:
         self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis
     ) -> list[HttpRequest | ProviderOutcome]:
         keys = [_keys(outgoing.address.details) for outgoing in batch]
-        bodies = encrypt_many(
-            (outgoing.ready.payload, key.p256dh, key.auth) for outgoing, key in zip(batch, keys, strict=True)
-        )
         return [
-            Quarantined(str(body))
-            if isinstance(body, WebPushError)
-            else self._request(outgoing, body, secrets.get(key.vapid_public_key), now)
-            for outgoing, key, body in zip(batch, keys, bodies, strict=True)
+            self._request(outgoing, body, secrets.get(key.vapid_public_key), now)
+            for outgoing, key, body in zip(batch, keys, _bodies(batch, keys), strict=True)
         ]
 
     def _request(
-        self, outgoing: Outgoing, body: bytes, private: bytes | None, now: Millis
+        self, outgoing: Outgoing, body: bytes | WebPushError, private: bytes | None, now: Millis
     ) -> HttpRequest | ProviderOutcome:
         endpoint = outgoing.address.address
-        if private is None:
-            return Quarantined("subscribed with a VAPID key that this project does not have any more")
+        if private is None or isinstance(body, WebPushError):
+            return _unsendable(body)
         try:
             origin = origin_of(endpoint)
         except ValueError as error:
@@ -138,6 +146,20 @@ class WebPushProvider:
         if ttl == 0 and host.endswith(_WINDOWS):
             headers["x-wns-cache-policy"] = "no-cache"
         return headers
+
+
+def _bodies(batch: Sequence[Outgoing], keys: Sequence[_Keys]) -> list[bytes | WebPushError]:
+    """Made ahead, else encrypted now."""
+    pairs = list(zip(batch, keys, strict=True))
+    made = iter(encrypt_many((each.ready.payload, key.p256dh, key.auth) for each, key in pairs if each.body is None))
+    return [next(made) if outgoing.body is None else outgoing.body for outgoing in batch]
+
+
+def _unsendable(body: bytes | WebPushError) -> ProviderOutcome:
+    """Why there is no body, or nobody to sign for it."""
+    if isinstance(body, bytes):
+        return Quarantined("subscribed with a VAPID key that this project does not have any more")
+    return TooLarge(str(body)) if isinstance(body, PayloadTooLarge) else Quarantined(str(body))
 
 
 def _outcome(response: HttpResponse, now: Millis) -> ProviderOutcome:

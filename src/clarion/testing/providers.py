@@ -51,6 +51,14 @@ class ScriptedProvider:
         self.calls.append(Call(list(batch), dict(secrets), now))
         return [self._answer(message) for message in batch]
 
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
+    ) -> list[bytes | ProviderOutcome]:
+        """The payloads."""
+        return [message.ready.payload for message in batch]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:  # noqa: ARG002 - `taken`
         """What `taken` says."""
         return self.taken
