@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import audience, deliver, judgement, learn, permission, registration, trigger
+from clarion.journey import audience, judgement, learn, permission, registration, trigger
 from clarion.journey.candidate import candidates, facts_query
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law
+from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.story import MOST, Chapter, Records, tell
@@ -85,6 +86,7 @@ class Pipeline:
         self._receipts = receipts
         self._anonymous = anonymous
         self._receipts_url = receipts_url
+        self._delivering = Delivering(store, catalog, clock, providers, self._commit)
 
     # --- permission and registration: a person says yes (or no), a device gets an address -----------------------------
 
@@ -256,7 +258,7 @@ class Pipeline:
             case SpanWork() | PairsWork():
                 await self._decide(lease, lease.job)
             case DeliverWork():
-                await self._deliver(lease, lease.job)
+                await self._delivering.step(lease, lease.job)
 
     async def _trigger(self, lease: Lease, job: EventsWork) -> None:
         automations = await self._catalog.automations(lease.project)
@@ -304,31 +306,6 @@ class Pipeline:
             committed = await deciding.commit(lease, effects)
         if committed:
             await self._wake_for(effects.work)
-
-    async def _deliver(self, lease: Lease, job: DeliverWork) -> None:
-        project = await self._catalog.project(lease.project)
-        messages = job.messages
-        notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
-        addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
-        strangers = deliver.strangers(messages, addresses)
-        successors = await self._store.users.successors(project.key, strangers) if strangers else {}
-        users = sorted({successors.get(one.user, one.user) for one in messages})
-        words = await self._store.steps.refused_since(project.key, users, job.decided_at)
-        sent_at = self._clock.now()
-        sifted = deliver.sift(messages, notifications, addresses, words, successors, sent_at)
-        provider = self._providers[job.kind]
-        secrets = await self._catalog.secrets(project, job.kind)
-        outcomes = await provider.send(sifted.outgoing, secrets, sent_at) if sifted.outgoing else []
-        effects = deliver.settle(
-            sifted,
-            outcomes,
-            project=project.key,
-            kind=job.kind,
-            decided_at=job.decided_at,
-            sent_at=sent_at,
-            now=self._clock.now(),
-        )
-        await self._commit(lease, effects)
 
     # --- learn: what came back ----------------------------------------------------------------------------------------
 
