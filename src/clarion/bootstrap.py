@@ -46,6 +46,7 @@ from clarion.transport.origins import OriginsTransport
 from clarion.transport.senders import Http2Senders
 from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
+from clarion.workers.recording import BehindTheSending
 from clarion.workers.scheduler import Scheduler
 
 ROLES = ("api", "worker", "scheduler", "gateway")
@@ -141,6 +142,7 @@ class Platform:
         self.senders = Http2Senders(authority=settings.provider_ca)
         self.providers = _providers(settings, self.transport, self.senders)
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.recorder = BehindTheSending(self.store.work, self.clock)
         self.pipeline = Pipeline(
             store=self.store,
             catalog=self.catalog,
@@ -151,6 +153,7 @@ class Platform:
             receipts=self.receipts,
             anonymous=self.anonymous,
             receipts_url=f"{settings.http_origin}/v1/receipts",
+            recorder=self.recorder,
         )
 
     @property
@@ -248,6 +251,8 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
                 making.start()
                 stack.push_async_callback(making.stop)
         if "worker" in roles:
+            platform.recorder.start()
+            stack.push_async_callback(platform.recorder.stop)
             workers = platform.workers()
             workers.start(WAKE)
             platform.checks["workers"] = workers.check

@@ -162,7 +162,9 @@ class Composer:
 
     def _envelope(self, notification: Notification) -> _Envelope:
         message, expires_at = notification.message, notification.expires_at
-        make = self._scene.receipts_for(self._scene.project, notification.key, expires_at + RECEIPT_LIFE_MS)
+        make = self._scene.receipts_for(
+            self._scene.project, notification.key, notification.expires_at_last + RECEIPT_LIFE_MS
+        )
         envelope = self._envelopes[notification.key] = _Envelope(
             notification.id, make, message.category, expires_at, message.urgency.value, message.collapse_key
         )

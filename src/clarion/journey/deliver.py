@@ -76,16 +76,21 @@ def sift(
             stopped.append((ready, Reason.DEVICE_GONE))
         elif words and words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
             stopped.append((ready, Reason.OPTED_OUT))
-        elif _expired(ready, now):
+        elif _is_over(ready, now):
             stopped.append((ready, Reason.EXPIRED))
         else:
             outgoing.append(Outgoing(ready, address))
     return Sifted(outgoing, stopped)
 
 
-def _expired(ready: Ready, now: Millis) -> bool:
+def _is_over(ready: Ready, now: Millis) -> bool:
+    return is_over(ready.expires_at, ready.attempts, now)
+
+
+def is_over(expires_at: Millis, attempts: int, now: Millis) -> bool:
+    """Whether a message's time to live is over, or its one chance when that is 0."""
     # With a TTL of 0 the message expires at birth; its only chance is the first attempt.
-    return now >= ready.expires_at and (ready.attempts > 0 or now - ready.expires_at > FIRST_RETRY_S * 1000)
+    return now >= expires_at and (attempts > 0 or now - expires_at > FIRST_RETRY_S * 1000)
 
 
 def settle(
@@ -104,18 +109,15 @@ def settle(
     again: dict[Millis, list[Ready]] = {}
     for outgoing, outcome in zip(sifted.outgoing, outcomes, strict=True):
         ready = outgoing.ready
-        state, reason, provider_id = _meaning(outcome)
+        state, reason, provider_id = meaning(outcome)
         if isinstance(outcome, RetryAfter):
-            due = now + _wait_ms(ready, outcome)
-            if due < ready.expires_at:
-                # Rounded up to the second, so that what failed together comes again together.
-                again.setdefault(-(-due // 1000) * 1000, []).append(
-                    msgspec.structs.replace(ready, attempts=ready.attempts + 1)
-                )
+            due = again_at(ready, outcome, now)
+            if due is not None:
+                again.setdefault(due, []).append(msgspec.structs.replace(ready, attempts=ready.attempts + 1))
             else:
                 state, reason = DeliveryState.EXPIRED, Reason.EXPIRED
-        elif (verdict := _verdict(outgoing.address, outcome, sent_at)) is not None:
-            verdicts.append(verdict)
+        elif (told := verdict(outgoing.address, outcome, sent_at)) is not None:
+            verdicts.append(told)
         settled.append(
             Outcome(ready.notification, ready.user, ready.device, state, reason, provider_id, ready.attempts + 1)
         )
@@ -136,7 +138,17 @@ def settle(
     )
 
 
-def _meaning(outcome: ProviderOutcome) -> tuple[DeliveryState, Reason | None, str | None]:
+def again_at(ready: Ready, outcome: RetryAfter, now: Millis) -> Millis | None:
+    """When it is tried again, rounded up to the second, so that what failed together comes again together.
+
+    None: its time to live is over by then.
+    """
+    due = now + _wait_ms(ready, outcome)
+    return -(-due // 1000) * 1000 if due < ready.expires_at else None
+
+
+def meaning(outcome: ProviderOutcome) -> tuple[DeliveryState, Reason | None, str | None]:
+    """The state, reason and name that a delivery has after an attempt."""
     match outcome:
         case Accepted(provider_id):
             return DeliveryState.ACCEPTED, None, provider_id
@@ -152,7 +164,8 @@ def _meaning(outcome: ProviderOutcome) -> tuple[DeliveryState, Reason | None, st
             return DeliveryState.FAILED, Reason.BAD_CREDENTIALS, None
 
 
-def _verdict(address: Address, outcome: ProviderOutcome, sent_at: Millis) -> DeviceVerdict | None:
+def verdict(address: Address, outcome: ProviderOutcome, sent_at: Millis) -> DeviceVerdict | None:
+    """What an answer says about the address itself."""
     match outcome:
         case Gone(detail, since):
             return DeviceVerdict(address.device, DeviceState.RETIRED, detail, since if since is not None else sent_at)

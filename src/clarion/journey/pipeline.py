@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
-from clarion.errors import InvalidRequest, NotFound
+from clarion.errors import Conflict, InvalidRequest, NotFound
 from clarion.journey import audience, judgement, learn, permission, registration, trigger
-from clarion.journey.candidate import candidates, facts_query
+from clarion.journey.candidate import candidates, facts_query, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
@@ -21,8 +21,10 @@ from clarion.journey.decide import Law
 from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
+from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.story import MOST, Chapter, Records, tell
 from clarion.model import (
+    ARMED_LIFE_MS,
     Audience,
     Consent,
     Device,
@@ -39,9 +41,11 @@ from clarion.model import (
     User,
 )
 from clarion.ports import (
+    ArmedWork,
     AudienceWork,
     BadCredentials,
     Bus,
+    CatchUpWork,
     Chance,
     Clock,
     DeliverWork,
@@ -51,6 +55,7 @@ from clarion.ports import (
     NewWork,
     PairsWork,
     Provider,
+    Recorder,
     RetryAfter,
     SpanWork,
     Store,
@@ -76,7 +81,9 @@ class Pipeline:
         receipts: ReceiptTokens,
         anonymous: AnonymousTokens,
         receipts_url: str,
+        recorder: Recorder | None = None,
     ) -> None:
+        """`recorder`: who writes down what was fired; without one it is written before the next batch."""
         self._store = store
         self._catalog = catalog
         self._bus = bus
@@ -87,6 +94,7 @@ class Pipeline:
         self._anonymous = anonymous
         self._receipts_url = receipts_url
         self._delivering = Delivering(store, catalog, clock, providers, self._commit)
+        self._firing = Firing(store, catalog, clock, providers, self._commit, recorder or AtOnce())
 
     # --- permission and registration: a person says yes (or no), a device gets an address -----------------------------
 
@@ -165,9 +173,18 @@ class Pipeline:
         return new
 
     async def notify(
-        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None, id: str | None = None
+        self,
+        project: Project,
+        message: Message,
+        to: Audience,
+        *,
+        send_at: Millis | None = None,
+        arm: bool = False,
+        id: str | None = None,
     ) -> Notification:
         """Accepted and on disk when it returns; under an `id` that is known, nothing happens a second time.
+
+        `arm`: it is prepared as far as it can be, and sent when it is fired.
 
         Raises:
             InvalidRequest: names the fields.
@@ -183,6 +200,7 @@ class Pipeline:
             to=to,
             created_at=now,
             send_at=send_at if send_at is not None and send_at > now else None,
+            armed_until=now + ARMED_LIFE_MS if arm else None,
         )
         work = await self._first_work(notification, now)
         await self._store.steps.commit(Effects(notifications=[notification], work=work))
@@ -220,13 +238,36 @@ class Pipeline:
 
     async def cancel(self, project: Project, id: str) -> Notification:
         """What was not handed to a provider yet is dropped as `cancelled`. Raises NotFound."""
-        notification = await self._store.trail.notification(project.key, id)
-        if notification is None:
-            raise NotFound(f"there is no notification {id}")
+        notification = await self._named(project, id)
         if await self._store.trail.cancel(project.key, notification.key, self._clock.now()):
             for queue in ("audience", "decide", *(f"deliver.{kind}" for kind in self._providers)):
                 await self._wake(queue)
         return (await self._store.trail.notification(project.key, id)) or notification
+
+    async def fire(self, project: Project, id: str) -> Notification:
+        """What was armed is on its way when this returns; calling it again changes nothing.
+
+        Raises:
+            NotFound: there is no such notification.
+            Conflict: it is not armed, not any more, or cancelled.
+        """
+        notification = await self._named(project, id)
+        for queue in await self._store.trail.fire(project.key, notification.key, self._clock.now()):
+            await self._wake(queue)
+        notification = await self._named(project, id)
+        if notification.cancelled_at is not None:
+            raise Conflict(f"the notification {id} is cancelled")
+        if notification.armed_until is None:
+            raise Conflict(f'the notification {id} is not armed: "arm" was not set')
+        if notification.fired_at is None:
+            raise Conflict(f"the notification {id} is not armed any more: it was not fired within seven days")
+        return notification
+
+    async def _named(self, project: Project, id: str) -> Notification:
+        notification = await self._store.trail.notification(project.key, id)
+        if notification is None:
+            raise NotFound(f"there is no notification {id}")
+        return notification
 
     async def dry_run(
         self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None
@@ -257,8 +298,14 @@ class Pipeline:
                 await self._audience(lease, lease.job)
             case SpanWork() | PairsWork():
                 await self._decide(lease, lease.job)
+            case DeliverWork(arm=True):
+                await self._firing.arm(lease, lease.job)
             case DeliverWork():
                 await self._delivering.step(lease, lease.job)
+            case ArmedWork():
+                await self._firing.step(lease, lease.job)
+            case CatchUpWork():
+                await self._firing.catch_up(lease, lease.job)
 
     async def _trigger(self, lease: Lease, job: EventsWork) -> None:
         automations = await self._catalog.automations(lease.project)
@@ -298,8 +345,9 @@ class Pipeline:
         law, scene = await self._law(project, now), await self._scene(project, list(notifications.values()), now)
         only = await self._only(notifications)
         async with self._store.steps.deciding(project.key, facts_query(job, notifications)) as deciding:
-            batch = candidates(job, notifications, deciding.facts, only)
-            judged = await judgement.judge(batch, deciding.facts, law, scene)
+            facts = without_own_content(deciding.facts, notifications)
+            judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)
+            judged = judgement.without(judged, facts.begun)
             held = isinstance(job, PairsWork) and job.held
             further = await carried_over(self._store, project.key, job, deciding.facts, now)
             effects = judgement.effects(judged, project.key, now, held_before=held, further=further)
@@ -320,10 +368,7 @@ class Pipeline:
             raise NotFound(f"there is no user {user_id}")
         key = None
         if notification_id is not None:
-            notification = await self._store.trail.notification(project.key, notification_id)
-            if notification is None:
-                raise NotFound(f"there is no notification {notification_id}")
-            key = notification.key
+            key = (await self._named(project, notification_id)).key
         return tell(await self._records(project.key, user.key, key))
 
     async def _records(self, project: Key, user: Key, notification: Key | None) -> Records:

@@ -3,7 +3,7 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -35,7 +35,7 @@ from clarion.ports.provider import (
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
 from clarion.ports.store import Store
-from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
+from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
 from clarion.ports.transport import (
     BatchRequest,
     BatchTransport,
@@ -47,7 +47,9 @@ from clarion.ports.transport import (
     Transport,
 )
 from clarion.ports.work import (
+    ArmedWork,
     AudienceWork,
+    CatchUpWork,
     DeliverWork,
     Effects,
     EventsWork,
@@ -56,6 +58,7 @@ from clarion.ports.work import (
     NewWork,
     PairsWork,
     Ready,
+    Sent,
     SpanWork,
     Work,
     queue_of,
@@ -64,12 +67,15 @@ from clarion.ports.work import (
 __all__ = [
     "Accepted",
     "Address",
+    "ArmedWork",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
     "BatchTransport",
     "Bus",
+    "CatchUpWork",
     "Chance",
+    "Changes",
     "ClientIdentity",
     "Clock",
     "Consents",
@@ -109,10 +115,12 @@ __all__ = [
     "Ready",
     "ReceiptRecord",
     "Recipient",
+    "Recorder",
     "Rejected",
     "RetryAfter",
     "SavedAnswer",
     "Senders",
+    "Sent",
     "SpanWork",
     "Steps",
     "Store",

@@ -56,14 +56,48 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
-    """Composed messages of one kind, in one batch. Consents newer than `decided_at` are asked for again."""
+    """Composed messages of one kind, in one batch. Consents newer than `decided_at` are asked for again.
+
+    `arm`: they are prepared only, and wait as `ArmedWork` for the fire of their notification.
+    """
 
     kind: DeviceKind
     decided_at: Millis
     messages: list[Ready]
+    arm: bool = False
 
 
-Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork
+class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
+    """Messages of one notification that can be handed to a provider as they are: due when it is fired.
+
+    Columns: the n-th message is the n-th of each list, so that a thousand of them are read at once. `bodies` are what
+    `Provider.prepare` made, `details` the devices' own, a single one where all have the same. `attempts` counts those
+    since the fire. Stored, it is due at once when its notification is fired or cancelled by then.
+    """
+
+    kind: DeviceKind
+    notification: Key
+    armed_at: Millis
+    category: str
+    urgency: str
+    collapse_key: str | None
+    headers: dict[str, str] | None
+    users: list[Key]
+    devices: list[Key]
+    ids: list[bytes]
+    addresses: list[str]
+    details: list[str]
+    bodies: list[bytes]
+    attempts: int = 0
+
+
+class CatchUpWork(msgspec.Struct, frozen=True, tag="catch_up"):
+    """A notification was fired: whoever changed while it was armed is decided anew."""
+
+    notification: Key
+
+
+Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork | ArmedWork | CatchUpWork
 
 
 def queue_of(job: Job) -> str:
@@ -71,11 +105,11 @@ def queue_of(job: Job) -> str:
     match job:
         case EventsWork():
             return "trigger"
-        case AudienceWork():
+        case AudienceWork() | CatchUpWork():
             return "audience"
         case SpanWork() | PairsWork():
             return "decide"
-        case DeliverWork():
+        case DeliverWork() | ArmedWork():
             return f"deliver.{job.kind}"
 
 
@@ -101,11 +135,23 @@ class Lease(msgspec.Struct, frozen=True):
     until: Millis
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """Messages of one notification that a service took at their first attempt, after the last look at `at`. Columns."""
+
+    notification: Key
+    kind: DeviceKind
+    users: Sequence[Key]
+    devices: Sequence[Key]
+    provider_ids: Sequence[str | None] | None
+    at: Millis
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
     A notification whose (project, id) is known is left as it is, and so is all work here that names its key.
-    `revised` are decisions that replace an earlier hold. `sent_content` are (user, content hash) reservations.
+    `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
+    are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
     """
 
     notifications: Sequence[Notification] = ()
@@ -113,6 +159,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     revised: Sequence[Decision] = ()
     deliveries: Sequence[Delivery] = ()
     outcomes: Sequence[Outcome] = ()
+    sent: Sequence[Sent] = ()
     device_verdicts: Sequence[DeviceVerdict] = ()
     sent_content: Sequence[tuple[Key, int]] = ()
     work: Sequence[NewWork] = ()

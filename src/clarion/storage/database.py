@@ -35,6 +35,12 @@ class Dialect(Protocol):
         """Add rows in order; one whose key is taken is left out. How many were added."""
         ...
 
+    def insert_alike(
+        self, conn: Connection, table: str, shared: Mapping[str, object], columns: Columns, rows: Sequence[Row]
+    ) -> None:
+        """Like `insert`, of rows that differ in a few columns only."""
+        ...
+
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
         """Run an INSERT, UPDATE or DELETE that reads the rows as a relation `batch`; how many rows it touched."""
         ...

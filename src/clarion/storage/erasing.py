@@ -3,7 +3,8 @@
 import msgspec
 from sqlalchemy import Connection, delete, or_, select, update
 
-from clarion.model import Key, Message
+from clarion.model import Key, Message, Millis
+from clarion.storage.departing import depart
 from clarion.storage.requests import Request, decode_request, encode_request
 from clarion.storage.schema import (
     consent,
@@ -17,10 +18,16 @@ from clarion.storage.schema import (
     receipt,
     sent_content,
 )
+from clarion.storage.schema import project as project_table
 
 
-def erase(conn: Connection, project: Key, key: Key, user_id: str) -> bool:
+def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -> bool:
     """Delete everything of the person; False when somebody else did."""
+    if conn.execute(select(person.c.key).where(person.c.project == project, person.c.key == key)).scalar() is None:
+        return False
+    # Deliveries that are being written down are found below, those to come find the person gone.
+    conn.execute(select(project_table.c.key).where(project_table.c.key == project).with_for_update())
+    depart(conn, project, key, None, now)
     _strike(conn, project, key, user_id)
     told = select(decision.c.notification).where(decision.c.project == project, decision.c.person == key)
     for table in (receipt, delivery):

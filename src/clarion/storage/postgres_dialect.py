@@ -1,6 +1,6 @@
 """PostgreSQL's way with many rows: COPY in, arrays as the relation of a statement."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -56,6 +56,19 @@ class PostgresDialect:
         names = ", ".join(columns)
         sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM batch ON CONFLICT DO NOTHING"  # noqa: S608 - our words
         return self.apply(conn, sql, columns, rows)
+
+    def insert_alike(
+        self, conn: Connection, table: str, shared: Mapping[str, object], columns: Columns, rows: Sequence[Row]
+    ) -> None:
+        if rows:
+            names, told = ", ".join(columns), ", ".join(shared)
+            marks = ", ".join(["?"] * len(shared))
+            arrays = ", ".join(f"CAST(? AS {type_}[])" for type_ in columns.values())
+            sql = (
+                f"INSERT INTO {table} ({told}, {names}) "  # noqa: S608 - our own words
+                f"SELECT {marks}, {names} FROM unnest({arrays}) AS batch ({names}) ON CONFLICT DO NOTHING"
+            )
+            driver_of(conn).execute(_marked(sql), [*shared.values(), *_arrays(columns, rows)])
 
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
         if not rows:

@@ -5,7 +5,7 @@ milliseconds a row. So rows go in as the values of one statement and come out as
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -46,6 +46,11 @@ class SqliteDialect:
         sql = _inserting(table, tuple(names[index] for index in other), tuple(names[index] for index in same))
         varying = list(zip(*(by_column[index] for index in other), strict=True))
         return _run(conn, sql, varying, [rows[0][index] for index in same])
+
+    def insert_alike(
+        self, conn: Connection, table: str, shared: Mapping[str, object], columns: Columns, rows: Sequence[Row]
+    ) -> None:
+        _run(conn, _inserting(table, tuple(columns), tuple(shared)), rows, list(shared.values()))
 
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
         return _run(conn, _with_batch(columns, sql), rows)

@@ -18,7 +18,7 @@ class MemoryWork:
         self._jobs = tables.jobs
 
     async def claim(self, queue: str, limit: int, now: Millis, lease_ms: int) -> list[Lease]:
-        due = [row for row in self._jobs.values() if queue_of(row.job) == queue and _waits_until(row) <= now]
+        due = [row for row in self._jobs.values() if queue_of(row.job) == queue and waits_until(row) <= now]
         due.sort(key=lambda row: (row.due_at, row.key))
         return [_leased(row, now + lease_ms) for row in due[:limit]]
 
@@ -34,7 +34,7 @@ class MemoryWork:
             row.token += 1
 
     async def next_due(self, queues: Sequence[str]) -> Millis | None:
-        return min((_waits_until(row) for row in self._jobs.values() if queue_of(row.job) in queues), default=None)
+        return min((waits_until(row) for row in self._jobs.values() if queue_of(row.job) in queues), default=None)
 
     async def backlog(self) -> dict[str, int]:
         return dict(Counter(queue_of(row.job) for row in self._jobs.values()))
@@ -57,7 +57,7 @@ class MemoryWork:
         return row if row is not None and row.token == lease.token else None
 
 
-def _waits_until(row: JobRow) -> Millis:
+def waits_until(row: JobRow) -> Millis:
     """When the job may be claimed: a leased one when its lease runs out, so that a crash delays it and no more."""
     return row.due_at if row.leased_until is None else row.leased_until
 

@@ -1,0 +1,285 @@
+"""Arming: a batch is made ready ahead, waits as columns, and at the fire only who changed since is taken out."""
+
+from collections.abc import Mapping, Sequence
+from itertools import compress
+
+import msgspec
+
+from clarion.journey import deliver
+from clarion.model import Decision, Delivery, DeliveryState, DeviceVerdict, Key, Millis, Notification, Outcome, Reason
+from clarion.ports import (
+    Accepted,
+    Address,
+    ArmedWork,
+    BadCredentials,
+    Changes,
+    DeliverWork,
+    Effects,
+    NewWork,
+    Outgoing,
+    PairsWork,
+    ProviderOutcome,
+    Ready,
+    RetryAfter,
+    Sent,
+)
+
+OVERLAP_MS = 30_000
+"""A change may be written so long after the time that it bears: transactions last, clocks of two machines differ."""
+PAIRS_A_JOB = 1_000
+_PREPARED_AGAIN_MS = 60_000
+
+
+# --- ahead of the fire -----------------------------------------------------------------------------------------------
+
+
+def addressed(job: DeliverWork, addresses: Mapping[Key, Address]) -> list[Outgoing]:
+    """Messages whose device is still there and still theirs. The others changed since, and are decided at the fire."""
+    found = ((ready, addresses.get(ready.device)) for ready in job.messages)
+    return [Outgoing(ready, address) for ready, address in found if address is not None and address.user == ready.user]
+
+
+def armed(
+    job: DeliverWork,
+    batch: Sequence[Outgoing],
+    bodies: Sequence[bytes | ProviderOutcome],
+    notifications: Mapping[Key, Notification],
+    project: Key,
+    now: Millis,
+) -> Effects:
+    """The prepared messages as work that waits for the fire; what can never be sent has failed now."""
+    prepared: dict[Key, list[tuple[Outgoing, bytes]]] = {}
+    again: list[Ready] = []
+    failed: list[tuple[Outgoing, ProviderOutcome]] = []
+    for outgoing, body in zip(batch, bodies, strict=True):
+        if isinstance(body, bytes):
+            prepared.setdefault(outgoing.ready.notification, []).append((outgoing, body))
+        elif isinstance(body, BadCredentials | RetryAfter):
+            again.append(outgoing.ready)
+        else:
+            failed.append((outgoing, body))
+    work = [_armed_work(job, notifications[key], messages, project) for key, messages in prepared.items()]
+    if again:
+        later = msgspec.structs.replace(job, messages=again)
+        work.append(NewWork(project=project, job=later, due_at=now + _PREPARED_AGAIN_MS, notification=_one(again)))
+    return Effects(
+        deliveries=[_delivery(outgoing) for outgoing, _ in failed],
+        outcomes=[_outcome(outgoing, outcome, 0) for outgoing, outcome in failed],
+        device_verdicts=_verdicts(failed, now),
+        work=work,
+    )
+
+
+def _armed_work(
+    job: DeliverWork, notification: Notification, messages: Sequence[tuple[Outgoing, bytes]], project: Key
+) -> NewWork:
+    first = messages[0][0].ready
+    details = [_text(outgoing.address.details) for outgoing, _ in messages]
+    return NewWork(
+        project=project,
+        notification=notification.key,
+        due_at=notification.armed_until or 0,
+        job=ArmedWork(
+            kind=job.kind,
+            notification=notification.key,
+            armed_at=job.decided_at,
+            category=first.category,
+            urgency=first.urgency,
+            collapse_key=first.collapse_key,
+            headers=first.headers,
+            users=[outgoing.ready.user for outgoing, _ in messages],
+            devices=[outgoing.ready.device for outgoing, _ in messages],
+            ids=[outgoing.ready.id for outgoing, _ in messages],
+            addresses=[outgoing.address.address for outgoing, _ in messages],
+            details=details[:1] if details.count(details[0]) == len(details) else details,
+            bodies=[body for _, body in messages],
+        ),
+    )
+
+
+def _text(details: str | bytes) -> str:
+    return details if isinstance(details, str) else details.decode()
+
+
+# --- at the fire -----------------------------------------------------------------------------------------------------
+
+
+class Parted(msgspec.Struct, frozen=True):
+    """An armed batch without those who changed; `again` are (notification, user) that nobody else decides anew."""
+
+    kept: ArmedWork
+    left: ArmedWork | None
+    again: list[tuple[Key, Key]]
+
+
+def part(job: ArmedWork, notification: Notification, changes: Changes) -> Parted:
+    """Take out whose devices, consents or very existence changed.
+
+    Who changed well before the fire is decided anew by the catch-up, where that walks over everybody.
+    """
+    users, devices = changes.users, changes.devices
+    if users.keys().isdisjoint(job.users) and devices.keys().isdisjoint(job.devices):
+        return Parted(job, None, [])
+    stays = [user not in users and device not in devices for user, device in zip(job.users, job.devices, strict=True)]
+    left = taken(job, [not each for each in stays])
+    # A device that went to somebody else tells nothing of whose it was: its former owner is in no list of changes.
+    covered_before = (notification.fired_at or 0) - OVERLAP_MS if notification.to.everyone and not job.attempts else 0
+    people = {user for user in left.users if users.get(user, covered_before) >= covered_before}
+    present = {changes.successors.get(user, user) for user in people}
+    again = sorted((notification.key, user) for user in present if user is not None)
+    return Parted(taken(job, stays), left, again)
+
+
+def taken(job: ArmedWork, which: Sequence[bool]) -> ArmedWork:
+    """These messages of a batch."""
+    return msgspec.structs.replace(
+        job,
+        users=list(compress(job.users, which)),
+        devices=list(compress(job.devices, which)),
+        ids=list(compress(job.ids, which)),
+        addresses=list(compress(job.addresses, which)),
+        details=job.details if len(job.details) == 1 else list(compress(job.details, which)),
+        bodies=list(compress(job.bodies, which)),
+    )
+
+
+def outgoing(job: ArmedWork, expires_at: Millis) -> list[Outgoing]:
+    """The messages as a provider takes them; the body is made, so there is no payload any more."""
+    count, kind, notification, category = len(job.users), job.kind, job.notification, job.category
+    urgency, collapse_key, attempts, headers = job.urgency, job.collapse_key, job.attempts, job.headers
+    details = job.details * count if len(job.details) == 1 else job.details
+    return [
+        Outgoing(
+            Ready(notification, user, device, id, b"", category, expires_at, urgency, collapse_key, attempts, headers),
+            Address(device, user, kind, address, detail),
+            body,
+        )
+        for user, device, id, address, detail, body in zip(
+            job.users, job.devices, job.ids, job.addresses, details, job.bodies, strict=True
+        )
+    ]
+
+
+def settle(
+    job: ArmedWork,
+    parted: Parted,
+    batch: Sequence[Outgoing],
+    outcomes: Sequence[ProviderOutcome],
+    *,
+    project: Key,
+    sent_at: Millis,
+    now: Millis,
+) -> Effects:
+    """What one attempt changes. Mostly all is accepted, and the deliveries begin, and end, as columns."""
+    kept, again = parted.kept, decided_anew(project, parted.again, now)
+    if all(type(outcome) is Accepted for outcome in outcomes) and not job.attempts:
+        return Effects(sent=[_sent(kept, outcomes, sent_at)] if outcomes else [], work=again)
+    rest = list(zip(batch, outcomes, strict=True))
+    settled = [_outcome(each, outcome, job.attempts + 1) for each, outcome in rest]
+    if parted.left is not None and job.attempts:
+        # Tried before, and on its way no more: whatever is decided now begins anew.
+        settled += [_failed(parted.left, number) for number in range(len(parted.left.users))]
+    later = _later(rest, now)
+    due = {number for numbers in later.values() for number in numbers}
+    settled = [
+        _expired(each) if each.state is DeliveryState.QUEUED and number not in due else each
+        for number, each in enumerate(settled)
+    ]
+    return Effects(
+        deliveries=[] if job.attempts else [_delivery(each) for each in batch],
+        outcomes=settled,
+        device_verdicts=_verdicts(rest, sent_at),
+        work=again
+        + [
+            NewWork(
+                project=project,
+                job=msgspec.structs.replace(_picked(kept, numbers), attempts=job.attempts + 1),
+                due_at=at,
+                notification=job.notification,
+            )
+            for at, numbers in later.items()
+        ],
+    )
+
+
+def _sent(kept: ArmedWork, outcomes: Sequence[ProviderOutcome], at: Millis) -> Sent:
+    ids = [outcome.provider_id for outcome in outcomes if isinstance(outcome, Accepted)]
+    named = any(id is not None for id in ids)
+    return Sent(kept.notification, kept.kind, kept.users, kept.devices, ids if named else None, at)
+
+
+def _later(rest: Sequence[tuple[Outgoing, ProviderOutcome]], now: Millis) -> dict[Millis, list[int]]:
+    """When which message is tried again; none that would come too late."""
+    later: dict[Millis, list[int]] = {}
+    for number, (each, outcome) in enumerate(rest):
+        if isinstance(outcome, RetryAfter) and (due := deliver.again_at(each.ready, outcome, now)) is not None:
+            later.setdefault(due, []).append(number)
+    return later
+
+
+def _picked(job: ArmedWork, numbers: Sequence[int]) -> ArmedWork:
+    wanted = set(numbers)
+    return taken(job, [number in wanted for number in range(len(job.users))])
+
+
+# --- what never goes out ---------------------------------------------------------------------------------------------
+
+
+def called_off(job: ArmedWork, reason: Reason, because: str, now: Millis) -> Effects:
+    """Nothing of a batch goes out: cancelled, or never fired in time. Decided to send, and taken back."""
+    gates = f'[["{because}","drop","{reason}"]]'
+    if job.attempts:
+        return Effects(outcomes=[_stopped(job, number, reason) for number in range(len(job.users))])
+    users = dict.fromkeys(job.users)
+    return Effects(revised=[Decision(job.notification, user, reason, None, gates, now) for user in users])
+
+
+def too_late(job: ArmedWork) -> Effects:
+    """It was fired, but its time to live was over before it could leave."""
+    numbers = range(len(job.users))
+    return Effects(
+        deliveries=[]
+        if job.attempts
+        else [Delivery(job.notification, job.users[number], job.devices[number], job.kind) for number in numbers],
+        outcomes=[_stopped(job, number, Reason.EXPIRED) for number in numbers],
+    )
+
+
+def decided_anew(project: Key, pairs: Sequence[tuple[Key, Key]], now: Millis) -> list[NewWork]:
+    """Work for people who changed since they were decided; sorted by user."""
+    return [
+        NewWork(project=project, job=PairsWork(pairs=chunk, held=True), due_at=now, notification=chunk[0][0])
+        for chunk in (list(pairs[at : at + PAIRS_A_JOB]) for at in range(0, len(pairs), PAIRS_A_JOB))
+    ]
+
+
+def _delivery(each: Outgoing) -> Delivery:
+    return Delivery(each.ready.notification, each.ready.user, each.ready.device, each.address.kind)
+
+
+def _outcome(each: Outgoing, outcome: ProviderOutcome, attempts: int) -> Outcome:
+    ready = each.ready
+    return Outcome(ready.notification, ready.user, ready.device, *deliver.meaning(outcome), attempts)
+
+
+def _expired(each: Outcome) -> Outcome:
+    return msgspec.structs.replace(each, state=DeliveryState.EXPIRED, reason=Reason.EXPIRED)
+
+
+def _failed(job: ArmedWork, number: int) -> Outcome:
+    return _stopped(job, number, Reason.DEVICE_GONE)
+
+
+def _stopped(job: ArmedWork, number: int, reason: Reason) -> Outcome:
+    state = DeliveryState.EXPIRED if reason is Reason.EXPIRED else DeliveryState.FAILED
+    return Outcome(job.notification, job.users[number], job.devices[number], state, reason, None, job.attempts)
+
+
+def _verdicts(rest: Sequence[tuple[Outgoing, ProviderOutcome]], at: Millis) -> list[DeviceVerdict]:
+    found = (deliver.verdict(each.address, outcome, at) for each, outcome in rest)
+    return [verdict for verdict in found if verdict is not None]
+
+
+def _one(messages: Sequence[Ready]) -> Key | None:
+    keys = {message.notification for message in messages}
+    return keys.pop() if len(keys) == 1 else None
