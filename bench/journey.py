@@ -45,7 +45,7 @@ from postgres_server import DURABLE, find_binaries, running_server
 
 USERS = 100_000
 SECRET = [b"a secret for the bench, 32 bytes and more"]
-QUEUES = [("trigger", 1), ("audience", 1), ("decide", 2), ("deliver.webpush", 2)]
+QUEUES = {"trigger": 1, "audience": 1, "decide": 2}
 DETAILS = json.dumps({"p256dh": "B" * 87, "auth": "a" * 22, "vapid_public_key": "B" * 87})
 
 

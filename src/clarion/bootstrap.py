@@ -57,7 +57,6 @@ CERTIFICATE_SECONDS = 5.0
 OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
-DELIVERIES_AT_ONCE = 4
 COLLECT_AFTER = 20_000
 # Of the push endpoint. A sender may be a whole shop; nobody wants to hear of one thing ten times a second.
 SENDER_PER_S_AND_BURST = (1_000, 10_000)
@@ -154,6 +153,7 @@ class Platform:
             anonymous=self.anonymous,
             receipts_url=f"{settings.http_origin}/v1/receipts",
             recorder=self.recorder,
+            own_origin=settings.endpoint_origin,
         )
 
     @property
@@ -175,10 +175,8 @@ class Platform:
             await self.store.close()
 
     def workers(self) -> Workers:
-        """One queue a stage, and one a kind of push service."""
-        deliveries = {f"deliver.{kind}": DELIVERIES_AT_ONCE for kind in self.providers}
-        queues = [*CONCURRENCY.items(), *deliveries.items()]
-        return Workers(queues, self.pipeline.step, self.store.work, self.clock, self.bus)
+        """One queue a stage, and one for each lane of deliveries."""
+        return Workers(CONCURRENCY, self.pipeline.step, self.store.work, self.clock, self.bus)
 
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
@@ -186,7 +184,7 @@ class Platform:
 
 
 def _providers(settings: Settings, transport: Transport, senders: Senders) -> dict[DeviceKind, Provider]:
-    """By the kind of device that each serves; every one has a queue of its own."""
+    """By the kind of device that each serves."""
     hosts = apns.HOSTS if settings.apns_url is None else dict.fromkeys(apns.HOSTS, settings.apns_url.rstrip("/"))
     every: list[Provider] = [
         apns.ApnsProvider(senders, hosts=hosts),

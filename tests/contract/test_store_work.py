@@ -38,7 +38,7 @@ JOBS: list[Job] = [
     SpanWork(notification=7, first=1, last=2**40),
     pairs_work((7, 1), (7, 2)),
     msgspec.structs.replace(pairs_work((7, 1)), held=True),
-    DeliverWork(kind=DeviceKind.WEBPUSH, decided_at=NOW, messages=[READY, READY]),
+    DeliverWork(kind=DeviceKind.WEBPUSH, decided_at=NOW, messages=[READY, READY], lane="own"),
 ]
 
 
@@ -47,7 +47,7 @@ async def test_a_job_comes_back_as_it_was_put(store: Store, job: Job) -> None:
     project = await new_project(store)
     notification = await new_notification(store, project)
     await put_work(store, project, job, notification=notification.key, attempts=3)
-    lease = await claim_one(store, queue_of(job))
+    lease = await claim_one(store, queue_of(job, project.key))
     assert lease.job == job
     assert (lease.project, lease.notification, lease.attempts) == (project.key, notification.key, 3)
     assert lease.until == NOW + LEASE_MS
@@ -58,8 +58,8 @@ async def test_a_queue_holds_only_its_own(store: Store) -> None:
     for job in JOBS:
         await put_work(store, project, job)
     assert len(await claim(store, "decide")) == 3
-    assert len(await claim(store, "deliver.webpush")) == 1
-    assert await claim(store, "deliver.apns") == []
+    assert len(await claim(store, f"deliver.webpush.{project.key}.own")) == 1
+    assert await claim(store, f"deliver.webpush.{project.key}.") == []
 
 
 async def test_jobs_are_claimed_when_due_and_oldest_first(store: Store) -> None:
@@ -159,18 +159,17 @@ async def test_a_lease_that_ran_out_still_finishes_if_nobody_took_the_job(store:
     project = await new_project(store)
     await put_work(store, project, pairs_work((1, 1)))
     lease = await claim_one(store)
-    assert await store.work.next_due(["decide"]) == lease.until
+    assert await store.work.waiting() == {"decide": lease.until}
     assert await store.steps.commit(Effects(), lease)
 
 
-async def test_next_due_is_the_earliest_of_the_queues(store: Store) -> None:
+async def test_every_queue_with_a_job_is_waiting_until_its_earliest_is_due(store: Store) -> None:
     project = await new_project(store)
-    assert await store.work.next_due(["decide", "trigger"]) is None
-    await put_work(store, project, pairs_work((1, 1)), NOW + 5)
-    await put_work(store, project, EventsWork(events=[1]), NOW + 3)
-    await put_work(store, project, AudienceWork(notification=1), NOW + 1)
-    assert await store.work.next_due(["decide", "trigger"]) == NOW + 3
-    assert await store.work.next_due(["decide"]) == NOW + 5
+    assert await store.work.waiting() == {}
+    lane = f"deliver.webpush.{project.key}.own"
+    for job, due in ((JOBS[0], 3), (JOBS[1], 1), (JOBS[5], 9), (JOBS[5], 7), (JOBS[3], 5), (JOBS[2], 6)):
+        await put_work(store, project, job, NOW + due)
+    assert await store.work.waiting() == {"audience": NOW + 1, "decide": NOW + 5, lane: NOW + 7, "trigger": NOW + 3}
 
 
 async def test_a_leased_job_is_due_when_its_lease_runs_out(store: Store) -> None:
@@ -178,7 +177,7 @@ async def test_a_leased_job_is_due_when_its_lease_runs_out(store: Store) -> None
     project = await new_project(store)
     await put_work(store, project, pairs_work((1, 1)))
     lease = await claim_one(store)
-    assert await store.work.next_due(["decide"]) == lease.until
+    assert await store.work.waiting() == {"decide": lease.until}
 
 
 async def test_backlog_counts_waiting_jobs_by_queue(store: Store) -> None:
@@ -187,4 +186,4 @@ async def test_backlog_counts_waiting_jobs_by_queue(store: Store) -> None:
     for job in JOBS:
         await put_work(store, project, job, NOW + 1000)
     backlog = {queue: count for queue, count in (await store.work.backlog()).items() if count}
-    assert backlog == {"trigger": 1, "audience": 1, "decide": 3, "deliver.webpush": 1}
+    assert backlog == {"trigger": 1, "audience": 1, "decide": 3, f"deliver.webpush.{project.key}.own": 1}

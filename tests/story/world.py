@@ -112,8 +112,8 @@ class World:
 
     async def due(self, at: int | None = None) -> list:
         """Leases of everything that is due, now or at another time."""
-        queues = ("trigger", "audience", "decide", *(f"deliver.{kind}" for kind in self.providers))
         now = at or self.clock.now()
+        queues = [queue for queue, due in (await self.store.work.waiting()).items() if due <= now]
         return [lease for queue in queues for lease in await self.store.work.claim(queue, 10, now, 15_000)]
 
     async def decisions(self, notification: Notification) -> list[DecisionRecord]:

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from clarion.ports import family_of
+
 
 class Metrics:
     """Counts in plain integers, so that a hot route pays next to nothing; turned into Prometheus' form when asked."""
 
     def __init__(self) -> None:
         self._answers: dict[tuple[str, int], int] = {}
-        self._backlog: Mapping[str, int] = {}
+        self._backlog: dict[str, int] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -21,8 +23,11 @@ class Metrics:
         self._answers[key] = self._answers.get(key, 0) + 1
 
     def text(self, backlog: Mapping[str, int]) -> bytes:
-        """Ours, and what the other parts of this process registered."""
-        self._backlog = backlog
+        """Ours, and what the other parts of this process registered. Lanes are told together: labels stay few."""
+        self._backlog = {}
+        for queue, jobs in backlog.items():
+            family = family_of(queue)
+            self._backlog[family] = self._backlog.get(family, 0) + jobs
         return generate_latest(self._registry) + generate_latest(REGISTRY)
 
     def collect(self) -> Iterator[Metric]:

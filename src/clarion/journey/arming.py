@@ -1,17 +1,17 @@
 """Arming: a batch is made ready ahead, waits as columns, and at the fire only who changed since is taken out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import compress
 
 import msgspec
 
 from clarion.journey import deliver
+from clarion.journey.deliver import Attempt
 from clarion.model import Decision, Delivery, DeliveryState, DeviceVerdict, Key, Millis, Notification, Outcome, Reason
 from clarion.ports import (
     Accepted,
     Address,
     ArmedWork,
-    BadCredentials,
     Changes,
     DeliverWork,
     Effects,
@@ -50,22 +50,24 @@ def armed(
     """The prepared messages as work that waits for the fire; what can never be sent has failed now."""
     prepared: dict[Key, list[tuple[Outgoing, bytes]]] = {}
     again: list[Ready] = []
-    failed: list[tuple[Outgoing, ProviderOutcome]] = []
+    failed: list[Outcome] = []
+    verdicts: list[DeviceVerdict] = []
     for outgoing, body in zip(batch, bodies, strict=True):
         if isinstance(body, bytes):
             prepared.setdefault(outgoing.ready.notification, []).append((outgoing, body))
-        elif isinstance(body, BadCredentials | RetryAfter):
+        elif (told := deliver.attempted(outgoing.ready, body, now).outcome) is None or isinstance(body, RetryAfter):
             again.append(outgoing.ready)
         else:
-            failed.append((outgoing, body))
+            failed.append(told)
+            verdicts += deliver.verdict(outgoing.address, body, now)
     work = [_armed_work(job, notifications[key], messages, project) for key, messages in prepared.items()]
     if again:
         later = msgspec.structs.replace(job, messages=again)
         work.append(NewWork(project=project, job=later, due_at=now + _PREPARED_AGAIN_MS, notification=_one(again)))
     return Effects(
-        deliveries=[_delivery(outgoing) for outgoing, _ in failed],
-        outcomes=[_outcome(outgoing, outcome, 0) for outgoing, outcome in failed],
-        device_verdicts=_verdicts(failed, now),
+        deliveries=[Delivery(each.notification, each.user, each.device, job.kind) for each in failed],
+        outcomes=failed,
+        device_verdicts=verdicts,
         work=work,
     )
 
@@ -83,6 +85,7 @@ def _armed_work(
             kind=job.kind,
             notification=notification.key,
             armed_at=job.decided_at,
+            lane=job.lane,
             category=first.category,
             urgency=first.urgency,
             collapse_key=first.collapse_key,
@@ -161,65 +164,75 @@ def outgoing(job: ArmedWork, expires_at: Millis) -> list[Outgoing]:
 
 
 def settle(
-    job: ArmedWork,
-    parted: Parted,
-    batch: Sequence[Outgoing],
-    outcomes: Sequence[ProviderOutcome],
-    *,
-    project: Key,
-    sent_at: Millis,
-    now: Millis,
+    job: ArmedWork, parted: Parted, attempt: Attempt | None, *, project: Key, sent_at: Millis, now: Millis
 ) -> Effects:
-    """What one attempt changes. Mostly all is accepted, and the deliveries begin, and end, as columns."""
+    """What one attempt changes. Mostly all is accepted, and the deliveries begin, and end, as columns.
+
+    `attempt` None: nobody was left to send to.
+    """
     kept, again = parted.kept, decided_anew(project, parted.again, now)
-    if all(type(outcome) is Accepted for outcome in outcomes) and not job.attempts:
-        return Effects(sent=[_sent(kept, outcomes, sent_at)] if outcomes else [], work=again)
-    rest = list(zip(batch, outcomes, strict=True))
-    settled = [_outcome(each, outcome, job.attempts + 1) for each, outcome in rest]
-    if parted.left is not None and job.attempts:
-        # Tried before, and on its way no more: whatever is decided now begins anew.
-        settled += [_failed(parted.left, number) for number in range(len(parted.left.users))]
-    later = _later(rest, now)
-    due = {number for numbers in later.values() for number in numbers}
-    settled = [
-        _expired(each) if each.state is DeliveryState.QUEUED and number not in due else each
-        for number, each in enumerate(settled)
-    ]
+    # Tried before, and on its way no more: whatever is decided now begins anew.
+    lost = parted.left if job.attempts else None
+    stopped = [] if lost is None else [_stopped(lost, number, Reason.DEVICE_GONE) for number in range(len(lost.users))]
+    if attempt is None:
+        return Effects(outcomes=stopped, work=again)
+    if not job.attempts and not attempt.held and all(type(outcome) is Accepted for outcome in attempt.outcomes):
+        return Effects(sent=[_sent(kept, attempt, sent_at)], work=again)
+    settled, verdicts, later = _attempted(attempt, sent_at, now)
     return Effects(
-        deliveries=[] if job.attempts else [_delivery(each) for each in batch],
-        outcomes=settled,
-        device_verdicts=_verdicts(rest, sent_at),
+        deliveries=[]
+        if job.attempts
+        else [Delivery(each.notification, each.user, each.device, job.kind) for each in settled],
+        outcomes=settled + stopped,
+        device_verdicts=verdicts,
         work=again
         + [
             NewWork(
                 project=project,
-                job=msgspec.structs.replace(_picked(kept, numbers), attempts=job.attempts + 1),
-                due_at=at,
+                job=msgspec.structs.replace(_of_devices(kept, devices), attempts=job.attempts + counts, waits=False),
+                due_at=due,
                 notification=job.notification,
             )
-            for at, numbers in later.items()
+            for (due, counts), devices in later.items()
         ],
     )
 
 
-def _sent(kept: ArmedWork, outcomes: Sequence[ProviderOutcome], at: Millis) -> Sent:
-    ids = [outcome.provider_id for outcome in outcomes if isinstance(outcome, Accepted)]
-    named = any(id is not None for id in ids)
-    return Sent(kept.notification, kept.kind, kept.users, kept.devices, ids if named else None, at)
+def _sent(kept: ArmedWork, attempt: Attempt, at: Millis) -> Sent:
+    ids = [outcome.provider_id for outcome in attempt.outcomes if isinstance(outcome, Accepted)]
+    if not any(ids):
+        return Sent(kept.notification, kept.kind, kept.users, kept.devices, None, at)
+    # A gate that probes sends in an order of its own.
+    users = [each.ready.user for each in attempt.sent]
+    return Sent(kept.notification, kept.kind, users, [each.ready.device for each in attempt.sent], ids, at)
 
 
-def _later(rest: Sequence[tuple[Outgoing, ProviderOutcome]], now: Millis) -> dict[Millis, list[int]]:
-    """When which message is tried again; none that would come too late."""
-    later: dict[Millis, list[int]] = {}
-    for number, (each, outcome) in enumerate(rest):
-        if isinstance(outcome, RetryAfter) and (due := deliver.again_at(each.ready, outcome, now)) is not None:
-            later.setdefault(due, []).append(number)
-    return later
+def _attempted(
+    attempt: Attempt, sent_at: Millis, now: Millis
+) -> tuple[list[Outcome], list[DeviceVerdict], dict[tuple[Millis, int], set[Key]]]:
+    """What is said of deliveries and devices; and which devices are tried again when, with what it counts."""
+    settled: list[Outcome] = []
+    verdicts: list[DeviceVerdict] = []
+    later: dict[tuple[Millis, int], set[Key]] = {}
+    refused: list[Ready] = []
+    for each, outcome in zip(attempt.sent, attempt.outcomes, strict=True):
+        after = deliver.attempted(each.ready, outcome, now)
+        if after.outcome is None:
+            refused.append(each.ready)
+            continue
+        settled.append(after.outcome)
+        if after.again_at is not None:
+            later.setdefault((after.again_at, 1), set()).add(each.ready.device)
+        verdicts += deliver.verdict(each.address, outcome, sent_at)
+    for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
+        if held:
+            due = deliver.comes_again(held, until, now)
+            later.setdefault((due, 0), set()).update(ready.device for ready in held)
+    return settled, verdicts, later
 
 
-def _picked(job: ArmedWork, numbers: Sequence[int]) -> ArmedWork:
-    wanted = set(numbers)
-    return taken(job, [number in wanted for number in range(len(job.users))])
+def _of_devices(job: ArmedWork, devices: Collection[Key]) -> ArmedWork:
+    return taken(job, [device in devices for device in job.devices])
 
 
 # --- what never goes out ---------------------------------------------------------------------------------------------
@@ -253,31 +266,9 @@ def decided_anew(project: Key, pairs: Sequence[tuple[Key, Key]], now: Millis) ->
     ]
 
 
-def _delivery(each: Outgoing) -> Delivery:
-    return Delivery(each.ready.notification, each.ready.user, each.ready.device, each.address.kind)
-
-
-def _outcome(each: Outgoing, outcome: ProviderOutcome, attempts: int) -> Outcome:
-    ready = each.ready
-    return Outcome(ready.notification, ready.user, ready.device, *deliver.meaning(outcome), attempts)
-
-
-def _expired(each: Outcome) -> Outcome:
-    return msgspec.structs.replace(each, state=DeliveryState.EXPIRED, reason=Reason.EXPIRED)
-
-
-def _failed(job: ArmedWork, number: int) -> Outcome:
-    return _stopped(job, number, Reason.DEVICE_GONE)
-
-
 def _stopped(job: ArmedWork, number: int, reason: Reason) -> Outcome:
     state = DeliveryState.EXPIRED if reason is Reason.EXPIRED else DeliveryState.FAILED
     return Outcome(job.notification, job.users[number], job.devices[number], state, reason, None, job.attempts)
-
-
-def _verdicts(rest: Sequence[tuple[Outgoing, ProviderOutcome]], at: Millis) -> list[DeviceVerdict]:
-    found = (deliver.verdict(each.address, outcome, at) for each, outcome in rest)
-    return [verdict for verdict in found if verdict is not None]
 
 
 def _one(messages: Sequence[Ready]) -> Key | None:

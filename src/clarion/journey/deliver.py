@@ -1,6 +1,7 @@
 """Deliver: what may still leave, and what each outcome means: done, retry, retire, quarantine."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -8,7 +9,6 @@ from clarion.model import (
     CHANNEL_OF_KIND,
     Decision,
     DeliveryState,
-    DeviceKind,
     DeviceState,
     DeviceVerdict,
     Key,
@@ -18,6 +18,7 @@ from clarion.model import (
     Reason,
 )
 from clarion.ports import (
+    LATE_MS,
     Accepted,
     Address,
     BadCredentials,
@@ -89,38 +90,53 @@ def _is_over(ready: Ready, now: Millis) -> bool:
 
 def is_over(expires_at: Millis, attempts: int, now: Millis) -> bool:
     """Whether a message's time to live is over, or its one chance when that is 0."""
-    # With a TTL of 0 the message expires at birth; its only chance is the first attempt.
-    return now >= expires_at and (attempts > 0 or now - expires_at > FIRST_RETRY_S * 1000)
+    return now >= expires_at and (attempts > 0 or now - expires_at > LATE_MS)
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What became of a batch at its gate: what was sent, with its outcomes in order, and what was not.
+
+    The rest comes again at `held_until`, what was refused for our credentials at `refused_until`.
+    """
+
+    sent: Sequence[Outgoing]
+    outcomes: Sequence[ProviderOutcome]
+    held: Sequence[Ready]
+    held_until: Millis
+    refused_until: Millis
+
+
+def comes_again(messages: Sequence[Ready], until: Millis, now: Millis) -> Millis:
+    """When messages that may not leave before `until` are looked at: earlier where one expires, so that it is said."""
+    end = min(ready.expires_at for ready in messages) + LATE_MS + 1
+    return until if end <= now else min(until, end)
 
 
 def settle(
-    sifted: Sifted,
-    outcomes: Sequence[ProviderOutcome],
-    *,
-    project: Key,
-    kind: DeviceKind,
-    decided_at: Millis,
-    sent_at: Millis,
-    now: Millis,
+    sifted: Sifted, attempt: Attempt, *, project: Key, job: DeliverWork, sent_at: Millis, now: Millis
 ) -> Effects:
-    """What one attempt changes: deliveries move, devices retire or rest, the rest of the batch comes again."""
+    """What one attempt changes: deliveries move, devices retire or rest, the rest of the batch comes again.
+
+    What our credentials were refused for is held like what was not sent at all: it was no attempt, nothing is said
+    of the delivery or the device.
+    """
     settled: list[Outcome] = []
     verdicts: list[DeviceVerdict] = []
     again: dict[Millis, list[Ready]] = {}
-    for outgoing, outcome in zip(sifted.outgoing, outcomes, strict=True):
+    refused: list[Ready] = []
+    for outgoing, outcome in zip(attempt.sent, attempt.outcomes, strict=True):
         ready = outgoing.ready
-        state, reason, provider_id = meaning(outcome)
-        if isinstance(outcome, RetryAfter):
-            due = again_at(ready, outcome, now)
-            if due is not None:
-                again.setdefault(due, []).append(msgspec.structs.replace(ready, attempts=ready.attempts + 1))
-            else:
-                state, reason = DeliveryState.EXPIRED, Reason.EXPIRED
-        elif (told := verdict(outgoing.address, outcome, sent_at)) is not None:
-            verdicts.append(told)
-        settled.append(
-            Outcome(ready.notification, ready.user, ready.device, state, reason, provider_id, ready.attempts + 1)
-        )
+        after = attempted(ready, outcome, now)
+        if after.outcome is None:
+            refused.append(ready)
+            continue
+        settled.append(after.outcome)
+        if after.again_at is not None:
+            again.setdefault(after.again_at, []).append(msgspec.structs.replace(ready, attempts=ready.attempts + 1))
+        verdicts += verdict(outgoing.address, outcome, sent_at)
+    for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
+        if held:
+            again.setdefault(comes_again(held, until, now), []).extend(held)
     settled += [_stopped(ready, reason) for ready, reason in sifted.stopped]
     return Effects(
         outcomes=settled,
@@ -129,7 +145,7 @@ def settle(
         work=[
             NewWork(
                 project=project,
-                job=DeliverWork(kind=kind, decided_at=decided_at, messages=messages),
+                job=msgspec.structs.replace(job, messages=messages),
                 due_at=due,
                 notification=_one(messages),
             )
@@ -138,41 +154,49 @@ def settle(
     )
 
 
-def again_at(ready: Ready, outcome: RetryAfter, now: Millis) -> Millis | None:
-    """When it is tried again, rounded up to the second, so that what failed together comes again together.
+_REASONS: Final[dict[type[ProviderOutcome], Reason]] = {
+    Gone: Reason.DEVICE_GONE,
+    Quarantined: Reason.DEVICE_GONE,
+    TooLarge: Reason.TOO_LARGE,
+    Rejected: Reason.REJECTED,
+}
 
-    None: its time to live is over by then.
-    """
+
+class After(NamedTuple):
+    """What an attempt came to. Of a message whose credentials were refused nothing is said; others may come again."""
+
+    outcome: Outcome | None
+    again_at: Millis | None
+
+
+def attempted(ready: Ready, outcome: ProviderOutcome, now: Millis) -> After:
+    """The meaning of one answer for the delivery. Moments are rounded up: what failed together comes again together."""
+    if isinstance(outcome, Accepted):
+        return After(_outcome(ready, DeliveryState.ACCEPTED, None, outcome.provider_id), None)
+    if isinstance(outcome, BadCredentials):
+        return After(None, None)
+    if not isinstance(outcome, RetryAfter):
+        return After(_outcome(ready, DeliveryState.FAILED, _REASONS[type(outcome)]), None)
     due = now + _wait_ms(ready, outcome)
-    return -(-due // 1000) * 1000 if due < ready.expires_at else None
+    if due < ready.expires_at:
+        return After(_outcome(ready, DeliveryState.QUEUED, None), -(-due // 1000) * 1000)
+    return After(_outcome(ready, DeliveryState.EXPIRED, Reason.EXPIRED), None)
 
 
-def meaning(outcome: ProviderOutcome) -> tuple[DeliveryState, Reason | None, str | None]:
-    """The state, reason and name that a delivery has after an attempt."""
-    match outcome:
-        case Accepted(provider_id):
-            return DeliveryState.ACCEPTED, None, provider_id
-        case RetryAfter():
-            return DeliveryState.QUEUED, None, None
-        case Gone() | Quarantined():
-            return DeliveryState.FAILED, Reason.DEVICE_GONE, None
-        case TooLarge():
-            return DeliveryState.FAILED, Reason.TOO_LARGE, None
-        case Rejected():
-            return DeliveryState.FAILED, Reason.REJECTED, None
-        case BadCredentials():
-            return DeliveryState.FAILED, Reason.BAD_CREDENTIALS, None
+def _outcome(ready: Ready, state: DeliveryState, reason: Reason | None, provider_id: str | None = None) -> Outcome:
+    return Outcome(ready.notification, ready.user, ready.device, state, reason, provider_id, ready.attempts + 1)
 
 
-def verdict(address: Address, outcome: ProviderOutcome, sent_at: Millis) -> DeviceVerdict | None:
-    """What an answer says about the address itself."""
+def verdict(address: Address, outcome: ProviderOutcome, sent_at: Millis) -> list[DeviceVerdict]:
+    """What an answer says about the address itself, if anything."""
     match outcome:
         case Gone(detail, since):
-            return DeviceVerdict(address.device, DeviceState.RETIRED, detail, since if since is not None else sent_at)
+            died_at = since if since is not None else sent_at
+            return [DeviceVerdict(address.device, DeviceState.RETIRED, detail, died_at)]
         case Quarantined(detail):
-            return DeviceVerdict(address.device, DeviceState.QUARANTINED, detail, sent_at)
+            return [DeviceVerdict(address.device, DeviceState.QUARANTINED, detail, sent_at)]
         case _:
-            return None
+            return []
 
 
 def _wait_ms(ready: Ready, outcome: RetryAfter) -> int:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from clarion.journey import arming, deliver
 from clarion.journey.catalog import Catalog
 from clarion.journey.changes import Fired, FiredOnes
-from clarion.journey.delivering import Commit
+from clarion.journey.delivering import Commit, Delivering
 from clarion.model import DeviceKind, Key, Millis, Notification, Reason
 from clarion.ports import (
     ArmedWork,
@@ -44,6 +44,7 @@ class Firing:
         catalog: Catalog,
         clock: Clock,
         providers: Mapping[DeviceKind, Provider],
+        delivering: Delivering,
         commit: Commit,
         recorder: Recorder,
     ) -> None:
@@ -51,6 +52,7 @@ class Firing:
         self._catalog = catalog
         self._clock = clock
         self._providers = providers
+        self._delivering = delivering
         self._commit = commit
         self._recorder = recorder
         self._fired = FiredOnes(store, clock)
@@ -76,16 +78,22 @@ class Firing:
             await self._commit(lease, arming.too_late(job))
         else:
             with self._recorder.sending():
-                effects = await self._send(lease.project, job, found)
-            await self._recorder.record(lease, effects, self._commit)
+                effects = await self._send(lease, job, found)
+            if effects is not None:
+                await self._recorder.record(lease, effects, self._commit)
 
-    async def _send(self, project: Key, job: ArmedWork, fired: Fired) -> Effects:
+    async def _send(self, lease: Lease, job: ArmedWork, fired: Fired) -> Effects | None:
+        """None: nothing could leave now, and the job waits for its turn."""
         parted = arming.part(job, fired.notification, fired.changes)
         batch = arming.outgoing(parted.kept, fired.notification.expires_at)
-        secrets = await self._catalog.secrets(await self._catalog.project(project), job.kind)
-        sent_at = self._clock.now()
-        outcomes = await self._providers[job.kind].send(batch, secrets, sent_at) if batch else []
-        return arming.settle(job, parted, batch, outcomes, project=project, sent_at=sent_at, now=self._clock.now())
+        project, sent_at = await self._catalog.project(lease.project), self._clock.now()
+        attempt = await self._delivering.attempt(project, job, batch) if batch else None
+        now = self._clock.now()
+        if attempt is not None and not attempt.sent and not parted.left:
+            due = deliver.comes_again(attempt.held, attempt.held_until, now)
+            await self._store.work.release(lease, due, counts=False)
+            return None
+        return arming.settle(job, parted, attempt, project=project.key, sent_at=sent_at, now=now)
 
     async def catch_up(self, lease: Lease, job: CatchUpWork) -> None:
         """Whoever changed while it was armed is decided anew, by what is known now."""

@@ -11,7 +11,7 @@ from clarion.journey.compose import Composer, Scene
 from clarion.journey.decide import Law, decide
 from clarion.journey.rules import content_hash
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
-from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready
+from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Target
 
 # Recipients per turn of the event loop: a turn stays under 3 ms.
 SLICE = 200
@@ -23,7 +23,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """What became of a batch of candidates, and the messages of those that are sent."""
 
     decided: list[Decided]
-    ready: list[tuple[DeviceKind, Ready]]
+    ready: list[tuple[Target, Ready]]
 
 
 async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene) -> Judgement:
@@ -73,8 +73,8 @@ def effects(
         revised=decisions if held_before else (),
         # What is armed has no delivery before its fire: the decision alone says that it will be sent.
         deliveries=[
-            Delivery(ready.notification, ready.user, ready.device, kind)
-            for kind, ready in judgement.ready
+            Delivery(ready.notification, ready.user, ready.device, target.kind)
+            for target, ready in judgement.ready
             if ready.notification not in armed
         ],
         sent_content=_sent_content(judgement.decided),
@@ -86,22 +86,22 @@ def without(judgement: Judgement, begun: Collection[tuple[Key, Key]]) -> Judgeme
     """The same decisions, without messages to devices that have theirs already: (notification, device)."""
     if not begun:
         return judgement
-    ready = [(kind, ready) for kind, ready in judgement.ready if (ready.notification, ready.device) not in begun]
+    ready = [pair for pair in judgement.ready if (pair[1].notification, pair[1].device) not in begun]
     return Judgement(judgement.decided, ready)
 
 
 def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, now: Millis) -> list[NewWork]:
-    by_way: dict[tuple[DeviceKind, bool], list[Ready]] = {}
-    for kind, ready in judgement.ready:
-        by_way.setdefault((kind, ready.notification in armed), []).append(ready)
+    by_way: dict[tuple[DeviceKind, str, bool], list[Ready]] = {}
+    for target, ready in judgement.ready:
+        by_way.setdefault((target.kind, target.lane, ready.notification in armed), []).append(ready)
     return [
         NewWork(
             project=project,
-            job=DeliverWork(kind=kind, decided_at=now, messages=chunk, arm=arm),
+            job=DeliverWork(kind=kind, decided_at=now, messages=chunk, lane=lane, arm=arm),
             due_at=now,
             notification=_one({ready.notification for ready in chunk}),
         )
-        for (kind, arm), messages in by_way.items()
+        for (kind, lane, arm), messages in by_way.items()
         for chunk in (messages[at : at + MESSAGES_A_JOB] for at in range(0, len(messages), MESSAGES_A_JOB))
     ]
 

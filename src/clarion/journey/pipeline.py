@@ -22,6 +22,7 @@ from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.firing import AtOnce, Firing
+from clarion.journey.gates import Gates
 from clarion.journey.story import MOST, Chapter, Records, tell
 from clarion.model import (
     ARMED_LIFE_MS,
@@ -64,6 +65,8 @@ from clarion.ports import (
 
 WAKE = "work"
 """Bus topic: the payload is the name of a queue that has something to do."""
+ALL_QUEUES = ""
+"""In place of a name: any queue may have."""
 
 
 class Pipeline:
@@ -82,8 +85,12 @@ class Pipeline:
         anonymous: AnonymousTokens,
         receipts_url: str,
         recorder: Recorder | None = None,
+        own_origin: str = "",
     ) -> None:
-        """`recorder`: who writes down what was fired; without one it is written before the next batch."""
+        """`recorder`: who writes down what was fired; without one it is written before the next batch.
+
+        `own_origin`: of the endpoints of our own push service.
+        """
         self._store = store
         self._catalog = catalog
         self._bus = bus
@@ -93,8 +100,10 @@ class Pipeline:
         self._receipts = receipts
         self._anonymous = anonymous
         self._receipts_url = receipts_url
-        self._delivering = Delivering(store, catalog, clock, providers, self._commit)
-        self._firing = Firing(store, catalog, clock, providers, self._commit, recorder or AtOnce())
+        self._own_origin = own_origin
+        self._gates = Gates(store, clock, bus, self._wake)
+        self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
+        self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
     # --- permission and registration: a person says yes (or no), a device gets an address -----------------------------
 
@@ -116,7 +125,7 @@ class Pipeline:
     async def _complete(self, project: Project, device: Registration) -> Registration:
         permission.check(device)
         secrets = await self._catalog.secrets(project, DeviceKind.WEBPUSH)
-        return registration.complete(device, secrets, project.vapid_public_key)
+        return registration.complete(device, secrets, project.vapid_public_key, self._own_origin)
 
     async def merge(self, project: Project, anonymous: User, user_id: str) -> None:
         """The anonymous person turns out to be `user_id`. A refusal that either gave stays."""
@@ -240,8 +249,7 @@ class Pipeline:
         """What was not handed to a provider yet is dropped as `cancelled`. Raises NotFound."""
         notification = await self._named(project, id)
         if await self._store.trail.cancel(project.key, notification.key, self._clock.now()):
-            for queue in ("audience", "decide", *(f"deliver.{kind}" for kind in self._providers)):
-                await self._wake(queue)
+            await self._wake(ALL_QUEUES)
         return (await self._store.trail.notification(project.key, id)) or notification
 
     async def fire(self, project: Project, id: str) -> Notification:
@@ -286,6 +294,11 @@ class Pipeline:
     async def check_credential(self, kind: DeviceKind, secret: bytes) -> BadCredentials | RetryAfter | None:
         """What the service itself says of a credential; None: it takes it."""
         return await self._providers[kind].check(secret, self._clock.now())
+
+    async def credential_changed(self, project: Project, kind: DeviceKind) -> None:
+        """One of this kind is new or another one: everybody forgets the old ones, and what waits for it is tried."""
+        await self._catalog.changed()
+        await self._gates.renew(project.key, kind)
 
     # --- the workers' steps -------------------------------------------------------------------------------------------
 
@@ -425,7 +438,7 @@ class Pipeline:
 
     async def _wake_for(self, work: Sequence[NewWork]) -> None:
         now = self._clock.now()
-        for queue in {queue_of(one.job) for one in work if one.due_at <= now}:
+        for queue in {queue_of(one.job, one.project) for one in work if one.due_at <= now}:
             await self._wake(queue)
 
     async def _wake(self, queue: str) -> None:

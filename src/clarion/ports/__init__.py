@@ -24,6 +24,7 @@ from clarion.ports.nouns import (
 from clarion.ports.provider import (
     Accepted,
     BadCredentials,
+    Blames,
     Gone,
     Outgoing,
     Provider,
@@ -34,6 +35,7 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
+from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
 from clarion.ports.transport import (
@@ -47,6 +49,8 @@ from clarion.ports.transport import (
     Transport,
 )
 from clarion.ports.work import (
+    DELIVERIES,
+    LATE_MS,
     ArmedWork,
     AudienceWork,
     CatchUpWork,
@@ -61,10 +65,16 @@ from clarion.ports.work import (
     Sent,
     SpanWork,
     Work,
+    ends_of,
+    family_of,
+    lane_queue,
     queue_of,
+    size_of,
 )
 
 __all__ = [
+    "DELIVERIES",
+    "LATE_MS",
     "Accepted",
     "Address",
     "ArmedWork",
@@ -72,6 +82,7 @@ __all__ = [
     "BadCredentials",
     "BatchRequest",
     "BatchTransport",
+    "Blames",
     "Bus",
     "CatchUpWork",
     "Chance",
@@ -103,6 +114,7 @@ __all__ = [
     "Outgoing",
     "Page",
     "PairsWork",
+    "Place",
     "Progress",
     "Projects",
     "Provider",
@@ -123,6 +135,9 @@ __all__ = [
     "Sent",
     "SpanWork",
     "Steps",
+    "StopReason",
+    "Stoppage",
+    "Stoppages",
     "Store",
     "Target",
     "TooLarge",
@@ -130,5 +145,9 @@ __all__ = [
     "Transport",
     "Users",
     "Work",
+    "ends_of",
+    "family_of",
+    "lane_queue",
     "queue_of",
+    "size_of",
 ]

@@ -1,7 +1,7 @@
 """Who speaks to one kind of push service, what it is given, and what can come of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -37,12 +37,18 @@ class Quarantined(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+Blames: TypeAlias = Literal["service", "load", "device"]
+"""Why not now: the service fails or does not answer; it works and asks all of us to slow down; or only this address is
+asked too much of, which says nothing about the others."""
+
+
 class RetryAfter(msgspec.Struct, frozen=True, gc=False):
     """Try again; `seconds` if the service says how long to wait. `unknown`: it may have arrived."""
 
     seconds: float | None = None
     detail: str = ""
     unknown: bool = False
+    blames: Blames = "service"
 
 
 class TooLarge(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +64,7 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadCredentials(msgspec.Struct, frozen=True, gc=False):
-    """Our keys are refused: nothing of this provider can go out until they are mended."""
+    """Our keys are refused, or there are none: nothing of this lane can go out until they are mended."""
 
     detail: str = ""
 
@@ -81,6 +87,10 @@ class Provider(Protocol):
 
     async def prepare(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes]) -> list[bytes | ProviderOutcome]:
         """The bodies as they will go over the wire, made ahead of the sending; an outcome where it can never be."""
+        ...
+
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
+        """The names of the credentials that messages of this lane may go out with: none when there is none for it."""
         ...
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:

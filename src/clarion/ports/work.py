@@ -1,6 +1,7 @@
 """The queue: what must still be done, leased and fenced, and what one step of it wants written."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -56,7 +57,7 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
-    """Composed messages of one kind, in one batch. Consents newer than `decided_at` are asked for again.
+    """Composed messages of one lane, in one batch. Consents newer than `decided_at` are asked for again.
 
     `arm`: they are prepared only, and wait as `ArmedWork` for the fire of their notification.
     """
@@ -64,6 +65,7 @@ class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
     kind: DeviceKind
     decided_at: Millis
     messages: list[Ready]
+    lane: str = ""
     arm: bool = False
 
 
@@ -72,7 +74,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
 
     Columns: the n-th message is the n-th of each list, so that a thousand of them are read at once. `bodies` are what
     `Provider.prepare` made, `details` the devices' own, a single one where all have the same. `attempts` counts those
-    since the fire. Stored, it is due at once when its notification is fired or cancelled by then.
+    since the fire. Stored while it waits for that, it is due at once if its notification is fired or cancelled by then.
     """
 
     kind: DeviceKind
@@ -88,7 +90,9 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     addresses: list[str]
     details: list[str]
     bodies: list[bytes]
+    lane: str = ""
     attempts: int = 0
+    waits: bool = True  # for the fire; else for its turn after it
 
 
 class CatchUpWork(msgspec.Struct, frozen=True, tag="catch_up"):
@@ -100,8 +104,16 @@ class CatchUpWork(msgspec.Struct, frozen=True, tag="catch_up"):
 Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork | ArmedWork | CatchUpWork
 
 
-def queue_of(job: Job) -> str:
-    """The queue a job waits in. Each kind of device has its own, so that a slow provider holds back only its own."""
+DELIVERIES = "deliver."
+"""What the names of all queues of deliveries begin with."""
+LATE_MS = 2_000
+"""How late a first attempt may be: with a TTL of 0 a message expires at birth, and that attempt is its only chance."""
+
+_expiry = attrgetter("expires_at")
+
+
+def queue_of(job: Job, project: Key) -> str:
+    """The queue a job waits in. Deliveries have one for each lane, so that a slow service holds back only its own."""
     match job:
         case EventsWork():
             return "trigger"
@@ -110,7 +122,36 @@ def queue_of(job: Job) -> str:
         case SpanWork() | PairsWork():
             return "decide"
         case DeliverWork() | ArmedWork():
-            return f"deliver.{job.kind}"
+            return lane_queue(job.kind, project, job.lane)
+
+
+def lane_queue(kind: DeviceKind, project: Key, lane: str) -> str:
+    """The queue of a lane; with an empty lane, what the queues of all lanes of this kind and project begin with."""
+    return f"{DELIVERIES}{kind}.{project}.{lane}"
+
+
+def family_of(queue: str) -> str:
+    """The queue without project and lane, `deliver.<kind>`: a bounded number of names, for metrics and logs."""
+    return ".".join(queue.split(".", 2)[:2])
+
+
+def size_of(job: Job) -> int:
+    """How many messages a job holds; 1 for what is none."""
+    match job:
+        case DeliverWork():
+            return len(job.messages)
+        case ArmedWork():
+            return len(job.users)
+        case _:
+            return 1
+
+
+def ends_of(job: Job) -> Millis | None:
+    """When the first of its messages has expired, whatever happens; None for a job without messages.
+
+    What is armed is told by its notification alone.
+    """
+    return min(map(_expiry, job.messages)) + LATE_MS + 1 if isinstance(job, DeliverWork) and job.messages else None
 
 
 class NewWork(msgspec.Struct, frozen=True):
@@ -176,14 +217,31 @@ class Work(Protocol):
         """Hold leases longer while a slow batch is still being sent."""
         ...
 
-    async def release(self, lease: Lease, due_at: Millis) -> None:
-        """Give a job back undone, to be tried at `due_at`; counts an attempt."""
+    async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
+        """Give a job back undone, to be tried at `due_at`; `counts`: whether that was an attempt."""
         ...
 
-    async def next_due(self, queues: Sequence[str]) -> Millis | None:
-        """When the earliest waiting job is due, so that a worker knows how long it may sleep."""
+    async def waiting(self) -> dict[str, Millis]:
+        """Every queue that holds a job, with when its earliest is due (a leased one: when its lease runs out).
+
+        One cheap read, however many jobs wait: workers ask it once a second.
+        """
+        ...
+
+    async def postpone(self, queue: str, until: Millis) -> None:
+        """The jobs of a queue that nobody holds and that are due before `until` become due then.
+
+        A job with a message that expires before comes at that moment: somebody is to say so (`ends_of`).
+        """
+        ...
+
+    async def hasten(self, prefix: str, now: Millis, until: Millis) -> None:
+        """The reverse, for all queues whose names begin so: jobs that nobody holds, due up to `until`, are due now.
+
+        What is due later waits for something else than its push service and is left as it is.
+        """
         ...
 
     async def backlog(self) -> dict[str, int]:
-        """Jobs waiting by queue, for metrics and the bound past which callers get 429."""
+        """Jobs waiting by queue, for the bound past which callers get 429."""
         ...

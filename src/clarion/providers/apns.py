@@ -20,6 +20,7 @@ from clarion.ports import (
     BadCredentials,
     BatchRequest,
     BatchTransport,
+    Blames,
     ClientIdentity,
     Gone,
     HttpBatch,
@@ -145,6 +146,11 @@ class ApnsProvider:
         """There is nothing to do ahead: the payloads."""
         return [outgoing.ready.payload for outgoing in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
+        """The one for the app that the lane names (`environment/bundle_id`)."""
+        chosen = _credential(among(secrets, ApnsToken, ApnsCertificate), lane.partition("/")[2] or None)
+        return [name for name, secret in secrets.items() if chosen in among({name: secret}, ApnsToken, ApnsCertificate)]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Send to a token that no device has: who is told that it is a bad one has been let in, in one environment."""
         refused: BadCredentials | RetryAfter | None = None
@@ -218,7 +224,7 @@ def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | Provid
         return Quarantined("the device token is not hexadecimal")
     credential = _credential(credentials, details.bundle_id)
     if credential is None:
-        return Rejected(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
+        return BadCredentials(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
     chosen = ready.headers or {}
     push_type = chosen.get(PUSH_TYPE, "alert")
     bundle = details.bundle_id or credential.bundle_id
@@ -235,7 +241,7 @@ def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | Provid
 def _credential(credentials: Sequence[ApnsSecret], bundle_id: str | None) -> ApnsSecret | None:
     """The one of this app, else a signing key, which is for all apps of its team."""
     if bundle_id is None:
-        return credentials[0]
+        return next(iter(credentials), None)
     own = (each for each in credentials if each.bundle_id == bundle_id)
     keys = (each for each in credentials if isinstance(each, ApnsToken))
     return next(own, None) or next(keys, None)
@@ -273,12 +279,20 @@ def _outcome(response: HttpResponse, ready: Ready, way: _Way, now: Millis) -> Pr
     detail = clean(f"{status} {refusal.reason}")
     meaning = _MEANING.get(refusal.reason) or _meaning(status)
     if meaning is RetryAfter:
-        return RetryAfter(retry_after(response.headers.get("retry-after"), now), detail)
+        wait = retry_after(response.headers.get("retry-after"), now)
+        return RetryAfter(wait, detail, blames=_blamed(status, refusal.reason))
     if refusal.reason == "Unregistered":
         return Gone(detail, refusal.timestamp)
     if refusal.reason == "TopicDisallowed" and not way.named:
         return BadCredentials(f"{detail}: {way.topic}")
     return meaning(detail=detail)
+
+
+def _blamed(status: int, reason: str) -> Blames:
+    """TooManyRequests is about one device token ("Handling notification responses from APNs"), and 429 about us."""
+    if reason == "TooManyRequests":
+        return "device"
+    return "load" if status == 429 else "service"  # noqa: PLR2004 - RFC 6585 §4
 
 
 def _read_refusal(body: bytes) -> _Refusal:

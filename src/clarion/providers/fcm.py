@@ -167,6 +167,10 @@ class FcmProvider:
         """There is nothing to do ahead: the payloads."""
         return [outgoing.ready.payload for outgoing in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """The first service account, as long as there is one."""
+        return [name for name, secret in secrets.items() if among({name: secret}, ServiceAccount)][:1]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Get an access token, and have a message validated that goes nowhere: its target is all that may be wrong."""
         [account] = among({"": secret}, ServiceAccount)
@@ -230,7 +234,8 @@ def _granted(answer: HttpResponse, now: Millis) -> _Access | BadCredentials | Re
     if answer.status in (0, 429) or answer.status >= 500:  # noqa: PLR2004 - the far side's
         # No message was sent yet, so nothing can have arrived.
         wait = retry_after(answer.headers.get("retry-after"), now)
-        return RetryAfter(wait, clean(f"no access token: {answer.error or answer.status}"))
+        detail = clean(f"no access token: {answer.error or answer.status}")
+        return RetryAfter(wait, detail, blames="load" if answer.status == 429 else "service")  # noqa: PLR2004
     try:
         granted = msgspec.json.decode(answer.body, type=_Granted)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -279,7 +284,8 @@ def _outcome(response: _Answer, ready: Ready, now: Millis) -> ProviderOutcome:
         return _invalid(error, detail)
     meaning = _MEANING.get(code, Rejected)
     if meaning is RetryAfter:
-        return RetryAfter(_wait(code, response, ready, now), detail)
+        wait = _wait(code, response, ready, now)
+        return RetryAfter(wait, detail, blames="load" if code == "QUOTA_EXCEEDED" else "service")
     return meaning(detail=detail)
 
 

@@ -33,5 +33,9 @@ class StubProvider:
         """The payloads."""
         return [outgoing.ready.payload for outgoing in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """All of them."""
+        return list(secrets)
+
     async def check(self, secret: bytes, now: Millis) -> None:
         """There is nothing to refuse."""

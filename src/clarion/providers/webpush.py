@@ -104,6 +104,10 @@ class WebPushProvider:
             await asyncio.sleep(0)
         return made
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - of a subscription, not a lane
+        """All keys: each subscription of a lane is served with its own."""
+        return list(secrets)
+
     async def check(self, secret: bytes, now: Millis) -> None:
         """A key is good by itself: each subscription says which one it wants."""
 
@@ -171,8 +175,11 @@ def _outcome(response: HttpResponse, now: Millis) -> ProviderOutcome:
         # A guarded address was never asked; anything else that broke may have arrived.
         guarded = (response.error or "").startswith("refused")
         return Rejected(detail) if guarded else RetryAfter(detail=detail, unknown=True)
-    if status in (408, 429) or status >= 500:  # noqa: PLR2004 - the far side's fault by RFC 9110 section 15.6
-        return RetryAfter(retry_after(response.headers.get("retry-after"), now), detail)
+    wait = retry_after(response.headers.get("retry-after"), now)
+    if status == 429:  # noqa: PLR2004 - Too Many Requests (RFC 6585 §4)
+        return RetryAfter(wait, detail, blames="load")
+    if status == 408 or status >= 500:  # noqa: PLR2004 - the far side's fault by RFC 9110 section 15.6
+        return RetryAfter(wait, detail)
     return _refusal(status, detail)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, select, update
 
 from clarion.model import DeliveryState, Key, Millis
-from clarion.ports import ArmedWork, CatchUpWork, Changes, Job, NewWork, Sent
+from clarion.ports import DELIVERIES, ArmedWork, CatchUpWork, Changes, Job, NewWork, Sent
 from clarion.storage.database import Columns, Dialect, columns_of
 from clarion.storage.departing import gone_since
 from clarion.storage.schema import delivery, notification, project, work
@@ -27,7 +27,7 @@ def fire(conn: Connection, dialect: Dialect, owner: Key, key: Key, now: Millis) 
     )
     if conn.execute(update(notification).where(mine, ready).values(fired_at=now)).rowcount == 0:
         return []
-    waiting = (work.c.notification == key) & (work.c.project == owner) & work.c.queue.like("deliver.%")
+    waiting = (work.c.notification == key) & (work.c.project == owner) & work.c.queue.startswith(DELIVERIES)
     queues = set(conn.execute(select(work.c.queue).where(waiting).distinct()).scalars())
     conn.execute(update(work).where(waiting, work.c.lease.is_(None), work.c.due_at > now).values(due_at=now))
     catch_up = NewWork(project=owner, job=CatchUpWork(notification=key), due_at=now, notification=key)
@@ -55,7 +55,7 @@ def hastened(conn: Connection, jobs: Sequence[NewWork], now: Millis) -> Sequence
 
 
 def _waits_for_its_fire(job: Job) -> TypeGuard[ArmedWork]:
-    return isinstance(job, ArmedWork) and job.attempts == 0
+    return isinstance(job, ArmedWork) and job.waits
 
 
 def changes(conn: Connection, dialect: Dialect, owner: Key, since: Millis) -> Changes:

@@ -4,6 +4,7 @@ import msgspec
 from sqlalchemy import Connection, delete, or_, select, update
 
 from clarion.model import Key, Message, Millis
+from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
 from clarion.storage.requests import Request, decode_request, encode_request
 from clarion.storage.schema import (
@@ -34,7 +35,7 @@ def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -
         mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
         conn.execute(delete(table).where(mine))
     for table in (decision, sent_content, device, consent, event):
-        conn.execute(delete(table).where(table.c.project == project, table.c.person == key))
+        conn.execute(delete(table).where(by_other_index(table.c.project) == project, table.c.person == key))
     aliases = or_(merged.c.person == key, merged.c.former == key)
     conn.execute(delete(merged).where(merged.c.project == project, aliases))
     return conn.execute(delete(person).where(person.c.project == project, person.c.key == key)).rowcount > 0

@@ -60,6 +60,10 @@ class ScriptedProvider:
         """The payloads, or what `unpreparable` says of an address."""
         return [self.unpreparable.get(message.address.address, message.ready.payload) for message in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """All of them."""
+        return list(secrets)
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:  # noqa: ARG002 - `taken`
         """What `taken` says."""
         return self.taken

@@ -52,7 +52,7 @@ class EffectsWriter:
 
     def put(self, new: NewWork, now: Millis = 0) -> None:
         """Store a job; an armed one is due now if its notification was fired or cancelled before."""
-        if isinstance(new.job, ArmedWork) and new.job.attempts == 0:
+        if isinstance(new.job, ArmedWork) and new.job.waits:
             about = self._tables.notifications.get(new.job.notification)
             if about is not None and (about.fired_at, about.cancelled_at) != (None, None):
                 new = msgspec.structs.replace(new, due_at=now)

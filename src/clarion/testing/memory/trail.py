@@ -7,6 +7,7 @@ import msgspec
 
 from clarion.model import DeliveryState, Key, Millis, Notification, Reason, Receipt
 from clarion.ports import (
+    DELIVERIES,
     CatchUpWork,
     DecisionRecord,
     DeliveryRecord,
@@ -61,9 +62,9 @@ class MemoryTrail:
         self._effects.put(NewWork(project=project, job=CatchUpWork(notification=key), due_at=now, notification=key))
         queues = {"audience"}
         for job in self._tables.jobs.values():
-            if job.notification == key and queue_of(job.job).startswith("deliver."):
+            if job.notification == key and queue_of(job.job, project).startswith(DELIVERIES):
                 job.due_at = min(job.due_at, now) if job.leased_until is None else job.due_at
-                queues.add(queue_of(job.job))
+                queues.add(queue_of(job.job, project))
         return sorted(queues)
 
     async def progress(self, project: Key, key: Key) -> Progress:
