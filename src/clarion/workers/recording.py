@@ -19,6 +19,8 @@ MOST_MESSAGES: Final = 1_000_000
 """That may wait to be written, at 16 bytes each; whoever sends more waits."""
 LONGEST_S: Final = 10.0
 """So long it waits at most while others are still being sent."""
+QUIET_S: Final = 0.1
+"""Sending is over when nothing was sent for so long: between two batches the next one is fetched."""
 _AT_ONCE: Final = 16
 _AGAIN_S: Final = 1.0
 
@@ -46,10 +48,16 @@ class BehindTheSending:
         self._waiting: deque[_Entry] = deque()
         self._size = 0
         self._sending = 0
+        self._sent_at = 0.0
         self._moved = asyncio.Event()
         self._room = asyncio.Condition()
         self._ending = False
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Messages that were sent and are not written down yet."""
+        return self._size
 
     def start(self) -> None:
         """Begin to write."""
@@ -74,7 +82,7 @@ class BehindTheSending:
             yield
         finally:
             self._sending -= 1
-            self._moved.set()
+            self._sent_at = asyncio.get_running_loop().time()
 
     async def record(self, lease: Lease, effects: Effects, commit: Commit) -> None:
         """See `ports.Recorder`."""
@@ -111,12 +119,13 @@ class BehindTheSending:
     def _is_time(self) -> bool:
         if not self._waiting:
             return False
-        late = asyncio.get_running_loop().time() - self._waiting[0].since >= LONGEST_S
-        return not self._sending or self._ending or late or self._size >= self._most
+        now = asyncio.get_running_loop().time()
+        quiet = not self._sending and now - self._sent_at >= QUIET_S
+        return quiet or self._ending or now - self._waiting[0].since >= LONGEST_S or self._size >= self._most
 
     async def _pause(self) -> None:
         try:
-            async with asyncio.timeout(1.0 if self._waiting else None):
+            async with asyncio.timeout(QUIET_S if self._waiting else None):
                 await self._moved.wait()
         except TimeoutError:
             pass
