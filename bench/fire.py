@@ -20,6 +20,7 @@ from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
 import typer
+import uvloop
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rich.console import Console
@@ -235,10 +236,13 @@ class Measured:
         }
 
     async def _until(self, done: Any, word: str) -> None:
+        looks = 0
         while not done():
             await asyncio.sleep(0.02)
-            waiting = self.recorder.waiting
-            print(word, self.provider.answered - (waiting if word == "recorded" else 0), flush=True)
+            looks += 1
+            if looks % 25 == 0:
+                waiting = self.recorder.waiting if word == "recorded" else 0
+                print(word, self.provider.answered - waiting, flush=True)
 
 
 def in_process(console: Console, case: Case, messages: int, port: int, authority: Path) -> dict[str, float]:
@@ -287,15 +291,15 @@ def main(
     """Seconds and CPU from the fire of an armed notification to the last message, and to the last outcome."""
     if run:
         case = next(case for case in CASES if case.kind == run)
-        print(json.dumps(asyncio.run(Measured(folder, case, port, authority).run(messages))))
+        print(json.dumps(uvloop.run(Measured(folder, case, port, authority).run(messages))))
         return
     console, figures, counts = Console(stderr=True), dict[str, float](), dict[str, int]()
-    with server() as (port, authority):
-        prepare(authority.parent)
+    with server() as (at, trusted):
+        prepare(trusted.parent)
         for case in CASES:
             counts[case.prefix] = max(5_000, int(MESSAGES * scale * case.share))
-            found = in_process(console, case, counts[case.prefix], port, authority)
-            figures |= {case.prefix + name: value for name, value in found.items()}
+            measured = in_process(console, case, counts[case.prefix], at, trusted)
+            figures |= {case.prefix + name: value for name, value in measured.items()}
     if as_json:
         print(json.dumps(figures))
         return

@@ -146,23 +146,6 @@ def taken(job: ArmedWork, which: Sequence[bool]) -> ArmedWork:
     )
 
 
-def outgoing(job: ArmedWork, expires_at: Millis) -> list[Outgoing]:
-    """The messages as a provider takes them; the body is made, so there is no payload any more."""
-    count, kind, notification, category = len(job.users), job.kind, job.notification, job.category
-    urgency, collapse_key, attempts, headers = job.urgency, job.collapse_key, job.attempts, job.headers
-    details = job.details * count if len(job.details) == 1 else job.details
-    return [
-        Outgoing(
-            Ready(notification, user, device, id, b"", category, expires_at, urgency, collapse_key, attempts, headers),
-            Address(device, user, kind, address, detail),
-            body,
-        )
-        for user, device, id, address, detail, body in zip(
-            job.users, job.devices, job.ids, job.addresses, details, job.bodies, strict=True
-        )
-    ]
-
-
 def settle(
     job: ArmedWork, parted: Parted, attempt: Attempt | None, *, project: Key, sent_at: Millis, now: Millis
 ) -> Effects:

@@ -76,7 +76,7 @@ class Delivering:
         """Send in chunks, as the gate lets them through: a healthy batch is one."""
         place, begun = Place(project.key, job.kind, job.lane), self._clock.now()
         provider = self._providers[job.kind]
-        sent: list[Outgoing] = []
+        sent: Sequence[Outgoing] = ()
         outcomes: list[ProviderOutcome] = []
         after = Next(begun, begun)
         while outgoing and self._clock.now() - begun < IN_HAND_MS:
@@ -94,7 +94,7 @@ class Delivering:
                 self._gates.came_to_nothing(place, passed)
                 raise
             after = await self._gates.arrived(place, passed, answered, next(iter(names), None))
-            sent += chunk
+            sent = [*sent, *chunk] if sent else chunk
             outcomes += answered
         return Attempt(sent, outcomes, [each.ready for each in outgoing], after.rest_at, after.refused_at)
 

@@ -16,6 +16,7 @@ from clarion.ports import (
     Effects,
     Lease,
     NewWork,
+    Prepared,
     Provider,
     Recorder,
     Store,
@@ -85,7 +86,7 @@ class Firing:
     async def _send(self, lease: Lease, job: ArmedWork, fired: Fired) -> Effects | None:
         """None: nothing could leave now, and the job waits for its turn."""
         parted = arming.part(job, fired.notification, fired.changes)
-        batch = arming.outgoing(parted.kept, fired.notification.expires_at)
+        batch = Prepared(parted.kept, fired.notification.expires_at)
         project, sent_at = await self._catalog.project(lease.project), self._clock.now()
         attempt = await self._delivering.attempt(project, job, batch) if batch else None
         now = self._clock.now()

@@ -94,6 +94,18 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     attempts: int = 0
     waits: bool = True  # for the fire; else for its turn after it
 
+    def part(self, at: slice) -> "ArmedWork":
+        """Some of the messages."""
+        return msgspec.structs.replace(
+            self,
+            users=self.users[at],
+            devices=self.devices[at],
+            ids=self.ids[at],
+            addresses=self.addresses[at],
+            details=self.details if len(self.details) == 1 else self.details[at],
+            bodies=self.bodies[at],
+        )
+
 
 class CatchUpWork(msgspec.Struct, frozen=True, tag="catch_up"):
     """A notification was fired: whoever changed while it was armed is decided anew."""

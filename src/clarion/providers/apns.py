@@ -26,6 +26,7 @@ from clarion.ports import (
     HttpBatch,
     HttpResponse,
     Outgoing,
+    Prepared,
     ProviderOutcome,
     Quarantined,
     Ready,
@@ -49,6 +50,9 @@ _LONGEST_COLLAPSE_ID: Final = 64
 _PRIORITY: Final[dict[str, str]] = {Urgency.VERY_LOW: "1", Urgency.LOW: "5", Urgency.NORMAL: "10", Urgency.HIGH: "10"}
 _LONGEST_TOPIC: Final = 255
 _NOBODY: Final = "00" * 32
+_NOT_HEX: Final = "the device token is not hexadecimal"
+_ACCEPTED: Final = Accepted()
+"""Without a name: Apple's is the `apns-id` that we chose, the delivery's id as a UUID."""
 
 _MEANING: Final[dict[str, type[Gone | Quarantined | TooLarge | BadCredentials | RetryAfter]]] = {
     "Unregistered": Gone,
@@ -123,6 +127,10 @@ class ApnsProvider:
         credentials: list[ApnsSecret] = among(secrets, ApnsToken, ApnsCertificate)
         if not credentials:
             return [BadCredentials("the project has no APNs credential (POST /v1/credentials)")] * len(batch)
+        if isinstance(batch, Prepared) and batch and len(batch.work.details) == 1:
+            way = _way(batch.first(), credentials)
+            if isinstance(way, _Way):
+                return await self._one_way(way, batch, _prepared_requests(batch), now)
         outcomes: dict[int, ProviderOutcome] = {}
         ways: dict[_Way, list[int]] = {}
         for number, outgoing in enumerate(batch):
@@ -132,7 +140,7 @@ class ApnsProvider:
             else:
                 outcomes[number] = way
         answers = await asyncio.gather(
-            *(self._one_way(way, [batch[number] for number in numbers], now) for way, numbers in ways.items())
+            *(self._some(way, [batch[number] for number in numbers], now) for way, numbers in ways.items())
         )
         for numbers, answered in zip(ways.values(), answers, strict=True):
             outcomes.update(zip(numbers, answered, strict=True))
@@ -143,8 +151,11 @@ class ApnsProvider:
         batch: Sequence[Outgoing],
         secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
     ) -> list[bytes | ProviderOutcome]:
-        """There is nothing to do ahead: the payloads."""
-        return [outgoing.ready.payload for outgoing in batch]
+        """The payloads; whose token is none is told ahead."""
+        return [
+            outgoing.ready.payload if _is_token(outgoing.address.address) else Quarantined(_NOT_HEX)
+            for outgoing in batch
+        ]
 
     def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
         """The one for the app that the lane names (`environment/bundle_id`)."""
@@ -163,7 +174,12 @@ class ApnsProvider:
             refused = refused or outcome
         return refused
 
-    async def _one_way(self, way: _Way, batch: Sequence[Outgoing], now: Millis) -> list[ProviderOutcome]:
+    async def _some(self, way: _Way, batch: Sequence[Outgoing], now: Millis) -> list[ProviderOutcome]:
+        return await self._one_way(way, batch, [_request(outgoing) for outgoing in batch], now)
+
+    async def _one_way(
+        self, way: _Way, batch: Sequence[Outgoing], requests: Sequence[BatchRequest], now: Millis
+    ) -> list[ProviderOutcome]:
         headers = [
             ("apns-topic", way.topic),
             (PUSH_TYPE, way.push_type),
@@ -176,9 +192,9 @@ class ApnsProvider:
             sender = self._sender(way)
         except (InvalidRequest, ValueError) as error:
             return [BadCredentials(clean(str(error)))] * len(batch)
-        answers = await sender.send_batch(
-            HttpBatch(self._hosts[way.environment], tuple(headers), [_request(outgoing) for outgoing in batch])
-        )
+        answers = await sender.send_batch(HttpBatch(self._hosts[way.environment], tuple(headers), requests))
+        if isinstance(batch, Prepared) and all(answer.status == 200 for answer in answers):  # noqa: PLR2004 - OK
+            return [_ACCEPTED] * len(answers)
         outcomes = [_outcome(answer, outgoing.ready, way, now) for answer, outgoing in zip(answers, batch, strict=True)]
         if isinstance(way.credential, ApnsToken) and any(map(_is_too_soon, outcomes)):
             self._too_soon.put(way.credential, now // 1000 + KEPT_S)
@@ -220,8 +236,8 @@ def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | Provid
         details = _Details()
     if details.environment not in HOSTS:
         return Quarantined(f"environment must be one of {', '.join(HOSTS)}")
-    if not (address.address.isascii() and address.address.isalnum()):
-        return Quarantined("the device token is not hexadecimal")
+    if not _is_token(address.address):
+        return Quarantined(_NOT_HEX)
     credential = _credential(credentials, details.bundle_id)
     if credential is None:
         return BadCredentials(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
@@ -245,6 +261,22 @@ def _credential(credentials: Sequence[ApnsSecret], bundle_id: str | None) -> Apn
     own = (each for each in credentials if each.bundle_id == bundle_id)
     keys = (each for each in credentials if isinstance(each, ApnsToken))
     return next(own, None) or next(keys, None)
+
+
+def _is_token(address: str) -> bool:
+    return address.isascii() and address.isalnum()
+
+
+def _prepared_requests(batch: Prepared) -> list[BatchRequest]:
+    """From columns to requests, with nothing in between: this runs once for each of millions who wait."""
+    work, requests = batch.work, []
+    key = None if work.collapse_key is None else _collapse_id(batch.first().ready)
+    for id, address, body in zip(work.ids, work.addresses, work.bodies, strict=True):
+        text = id.hex()
+        uuid = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        headers = (("apns-id", uuid), ("apns-collapse-id", key or text))
+        requests.append(BatchRequest("/3/device/" + address, headers, body))
+    return requests
 
 
 def _request(outgoing: Outgoing) -> BatchRequest:

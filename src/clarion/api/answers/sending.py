@@ -1,13 +1,14 @@
 """Events, notifications, decisions and deliveries."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
-from clarion.model import DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
+from clarion.model import DeliveryState, DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
 from clarion.ports import DecisionRecord, DeliveryRecord
 
 SHOWN_AUDIENCE = 1_000
@@ -175,15 +176,18 @@ class DeliveryAnswer(Answer, frozen=True, kw_only=True):
     @classmethod
     def of(cls, record: DeliveryRecord) -> "DeliveryAnswer":
         """As the API shows it."""
+        id = delivery_id(record.notification_id, record.device)
+        accepted = record.state >= DeliveryState.ACCEPTED
+        named = record.provider_id or (str(UUID(bytes=id)) if accepted and record.kind is DeviceKind.APNS else None)
         return cls(
-            id=delivery_id(record.notification_id, record.device).hex(),
+            id=id.hex(),
             notification_id=record.notification_id,
             user_id=record.user_id,
             device_id=record.device_id,
             kind=record.kind,
             state=record.state.name.lower(),
             reason=record.reason,
-            provider_id=record.provider_id,
+            provider_id=named,
             attempts=record.attempts,
             created_at=told(record.created_at),
             updated_at=told(record.updated_at),
