@@ -240,11 +240,9 @@ async def test_what_is_armed_is_sent_at_its_fire(api: ApiWorld) -> None:
 async def test_only_what_is_armed_is_fired(api: ApiWorld) -> None:
     missing = await api.server.post(f"/v1/notifications/{'0' * 32}/fire")
     assert (missing.status, missing.json["code"]) == (404, "not_found")
-    ids = []
-    for arm in (False, True, True):
-        ids.append(
-            (await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, **HELLO, "arm": arm})).json["id"]
-        )
+    body = {"to": {"users": ["u1"]}, **HELLO}
+    made = [await api.server.post("/v1/notifications", {**body, "arm": arm}) for arm in (False, True, True)]
+    ids = [answer.json["id"] for answer in made]
     await api.server.post(f"/v1/notifications/{ids[1]}/cancel")
     api.world.clock.advance(7 * 86_400_000)
     for id, words in zip(ids, ("not armed", "is cancelled", "not armed any more"), strict=True):
