@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import sqlalchemy as sa
 import typer
@@ -142,7 +142,7 @@ class Measured:
             bus=bus,
             clock=self.clock,
             chance=SystemChance(),
-            providers={case.kind: self.provider},
+            providers={case.kind: cast("Provider", self.provider)},
             receipts=ReceiptTokens(signer),
             anonymous=AnonymousTokens(signer),
             receipts_url="https://push.example/v1/receipts",

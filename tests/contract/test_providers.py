@@ -45,18 +45,32 @@ class RecordingSenders:
 
 
 class RecordingTransport:
-    """Answers every request with the next of `answers`, then 201."""
+    """Answers every request with the next of `answers`, then 201. `requests` are those of all batches, whole."""
 
     def __init__(self, *answers: HttpResponse) -> None:
-        self.requests: list[HttpRequest] = []
+        self.batches: list[HttpBatch] = []
         self._answers = list(answers)
 
-    async def send(self, requests: list[HttpRequest]) -> list[HttpResponse]:
-        self.requests += requests
-        return [self._answers.pop(0) if self._answers else HttpResponse(201) for _ in requests]
+    @property
+    def requests(self) -> list[HttpRequest]:
+        return [request for batch in self.batches for request in whole(batch)]
+
+    async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
+        self.batches.append(batch)
+        return [self._answers.pop(0) if self._answers else HttpResponse(201) for _ in batch.requests]
 
     async def close(self) -> None:
         pass
+
+
+def whole(batch: HttpBatch) -> list[HttpRequest]:
+    """Each request with all that it says."""
+    for request in batch.requests:
+        assert not {name for name, _ in batch.headers} & {name for name, _ in request.headers}, "said twice"
+    return [
+        HttpRequest("POST", batch.origin + each.path, dict((*batch.headers, *each.headers)), each.body, each.id)
+        for each in batch.requests
+    ]
 
 
 def outgoing(

@@ -251,5 +251,6 @@ def test_what_left_before_says_nothing_about_what_came_after() -> None:
     assert gate.back(first, [DOWN] * 10, 0) is Change.STOPPED
     assert gate.back(second, [DOWN] * 10, 0) is None
     gate.renewed()
+    gate.told(None)
     assert gate.back(third, [REFUSED] * 10, 0) is None
     assert gate.stop is None

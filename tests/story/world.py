@@ -64,7 +64,12 @@ class World:
             anonymous=self.anonymous,
             receipts_url=RECEIPTS_URL,
             recorder=recorder,
+            pause=self.pause,
         )
+
+    async def pause(self, seconds: float) -> None:
+        """The manual clock's way to wait."""
+        self.clock.advance(round(seconds * 1000))
 
     async def begin(self, name: str = "Shop") -> "World":
         self.founded = await found(self.store, self.sealer, self.chance, self.clock.now(), name)

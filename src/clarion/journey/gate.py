@@ -15,7 +15,7 @@ from clarion.ports import Accepted, BadCredentials, ProviderOutcome, RetryAfter,
 
 FIRST_WINDOW = 1_000
 LARGEST_WINDOW = 8_000
-GROWTH = 100
+GROWTH = 250
 """Messages that the window grows by each time that a whole window went well."""
 PROBE = 10
 PROBE_MS = 60_000

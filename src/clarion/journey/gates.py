@@ -14,8 +14,9 @@ from clarion.ports import Bus, Clock, Place, ProviderOutcome, Stoppage, Store, l
 
 MEMORY_MS = 1_000
 """What other processes found out about a lane is known here so much later at most."""
-PATIENCE_MS = 1_000
-"""A batch waits so long in a worker's hand for its turn; what has to wait longer goes back into the queue."""
+ROOM_MS = 5_000
+TURN_MS = 1_000
+"""A batch waits so long in a worker's hand for room or for its turn; what has to wait longer goes back."""
 MOST_GATES = 10_000
 REFUSED_MS = 60_000
 """A message whose credentials are refused while others pass is tried again so much later."""
@@ -79,7 +80,7 @@ class Gates:
                 return until
             passed = lane.gate.take(largest, now)
             if passed is None:
-                if now - begun >= PATIENCE_MS:
+                if now - begun >= ROOM_MS:
                     return now + _FULL_MS
                 await self._room(lane)
             elif passed.probe and not await self._may_probe(place, now):
@@ -115,11 +116,12 @@ class Gates:
         """There is another credential of this kind: whatever was stopped is tried again at once."""
         now = self._clock.now()
         ended = await self._store.stoppages.end_kind(project, kind)
+        self._doubt()
         await self._store.devices.end_doubts(project, kind, now)
         latest = max([now + REFUSED_MS, *(each.again_at for each in ended)])
         await self._store.work.hasten(lane_queue(kind, project, ""), now, latest)
         for each in ended:
-            log.info("provider_back", **each.place._asdict(), why="the credentials changed")
+            await self._tell("provider_back", each.place, why="the credentials changed")
             await self._wake(each.place.queue)
 
     # --- one lane -----------------------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ class Gates:
     async def _room(self, lane: _Lane) -> None:
         lane.room.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_MS / 1000):
+            async with asyncio.timeout(ROOM_MS / 1000):
                 await lane.room.wait()
 
     async def _may_probe(self, place: Place, now: Millis) -> bool:
@@ -146,11 +148,11 @@ class Gates:
         """Wait for the turn of a chunk, if that is soon."""
         now = self._clock.now()
         turns = [
-            await self._store.projects.pace(place.project, place.kind, name, passed.count, now, PATIENCE_MS)
+            await self._store.projects.pace(place.project, place.kind, name, passed.count, now, TURN_MS)
             for name in rates
         ]
         turn = max(turns)
-        if turn > now + PATIENCE_MS:
+        if turn > now + TURN_MS:
             lane.gate.give_back(passed)
             lane.room.set()
             return turn
@@ -176,6 +178,9 @@ class Gates:
 
     async def _told(self, _payload: bytes) -> None:
         """Something of a project changed, perhaps a credential: what is on its way now says nothing about it."""
+        self._doubt()
+
+    def _doubt(self) -> None:
         self._looked_at = None
         for lane in self._lanes.values():
             lane.gate.renewed()
@@ -186,19 +191,24 @@ class Gates:
         if stop is None:
             self._stopped.pop(place, None)
             await self._store.stoppages.end(place)
-            log.info("provider_back", **place._asdict(), why="a probe passed")
+            await self._tell("provider_back", place, why="a probe passed")
         else:
             self._stopped[place] = _stoppage(place, stop, credential)
             await self._store.stoppages.put(self._stopped[place])
             if before is None or before.reason is not stop.reason:
-                words = {"reason": stop.reason, "detail": stop.detail, "credential": credential}
-                log.warning("provider_stopped", **place._asdict(), **words)
+                words = {"reason": str(stop.reason), "detail": stop.detail, "credential": credential}
+                await self._tell("provider_stopped", place, **words)
         self._changes += 1
         if before is not None:
             # Who came while the probe was under way was put off until it would have been lost.
             due_at = stop.again_at if stop is not None else self._clock.now()
             await self._store.work.hasten(place.queue, due_at, before.again_at)
             await self._wake(place.queue)
+
+    async def _tell(self, event: str, place: Place, **words: str | None) -> None:
+        """A line in the log that a person understands without our keys."""
+        project = await self._store.projects.get(place.project)
+        log.warning(event, project=project.id if project else None, kind=str(place.kind), lane=place.lane, **words)
 
 
 def _stop(row: Stoppage | None) -> Stop | None:

@@ -6,6 +6,7 @@ The stages are pure functions over batches; here they are joined. What must surv
 answered: each step writes its effects and ends its lease in one transaction.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -22,7 +23,7 @@ from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.firing import AtOnce, Firing
-from clarion.journey.gates import Gates
+from clarion.journey.gates import Gates, Pause
 from clarion.journey.story import MOST, Chapter, Records, tell
 from clarion.model import (
     ARMED_LIFE_MS,
@@ -86,10 +87,11 @@ class Pipeline:
         receipts_url: str,
         recorder: Recorder | None = None,
         own_origin: str = "",
+        pause: Pause = asyncio.sleep,
     ) -> None:
         """`recorder`: who writes down what was fired; without one it is written before the next batch.
 
-        `own_origin`: of the endpoints of our own push service.
+        `own_origin`: of the endpoints of our own push service; `pause` lets seconds pass.
         """
         self._store = store
         self._catalog = catalog
@@ -101,7 +103,7 @@ class Pipeline:
         self._anonymous = anonymous
         self._receipts_url = receipts_url
         self._own_origin = own_origin
-        self._gates = Gates(store, clock, bus, self._wake)
+        self._gates = Gates(store, clock, bus, self._wake, pause)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 

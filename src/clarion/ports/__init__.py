@@ -41,7 +41,6 @@ from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
 from clarion.ports.transport import (
     BatchRequest,
-    BatchTransport,
     ClientIdentity,
     HttpBatch,
     HttpRequest,
@@ -69,6 +68,7 @@ from clarion.ports.work import (
     ends_of,
     family_of,
     lane_queue,
+    owner_of,
     queue_of,
     size_of,
 )
@@ -82,7 +82,6 @@ __all__ = [
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
-    "BatchTransport",
     "Blames",
     "Bus",
     "CatchUpWork",
@@ -150,6 +149,7 @@ __all__ = [
     "ends_of",
     "family_of",
     "lane_queue",
+    "owner_of",
     "queue_of",
     "size_of",
 ]

@@ -138,12 +138,12 @@ class Provider(Protocol):
         """Outcomes in order. `secrets` are the project's unsealed credentials of this kind by name."""
         ...
 
-    async def prepare(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes]) -> list[bytes | ProviderOutcome]:
-        """The bodies as they will go over the wire, made ahead of the sending; an outcome where it can never be."""
-        ...
-
     def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
         """The names of the credentials that messages of this lane may go out with: none when there is none for it."""
+        ...
+
+    async def prepare(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes]) -> list[bytes | ProviderOutcome]:
+        """The bodies as they will go over the wire, made ahead of the sending; an outcome where it can never be."""
         ...
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:

@@ -147,6 +147,11 @@ def family_of(queue: str) -> str:
     return ".".join(queue.split(".", 2)[:2])
 
 
+def owner_of(queue: str) -> Key | None:
+    """The project whose deliveries are in a queue; None for the queues that all projects share."""
+    return int(queue.split(".", 3)[2]) if queue.startswith(DELIVERIES) else None
+
+
 def size_of(job: Job) -> int:
     """How many messages a job holds; 1 for what is none."""
     match job:

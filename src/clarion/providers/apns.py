@@ -19,7 +19,6 @@ from clarion.ports import (
     Address,
     BadCredentials,
     BatchRequest,
-    BatchTransport,
     Blames,
     ClientIdentity,
     Gone,
@@ -34,6 +33,7 @@ from clarion.ports import (
     RetryAfter,
     Senders,
     TooLarge,
+    Transport,
 )
 from clarion.wire.answers import clean, retry_after
 from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
@@ -200,7 +200,7 @@ class ApnsProvider:
             self._too_soon.put(way.credential, now // 1000 + KEPT_S)
         return outcomes
 
-    def _sender(self, way: _Way) -> BatchTransport:
+    def _sender(self, way: _Way) -> Transport:
         origin, credential = self._hosts[way.environment], way.credential
         if isinstance(credential, ApnsCertificate):
             identity = ClientIdentity(credential.certificate.encode(), credential.private_key.encode())

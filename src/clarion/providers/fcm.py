@@ -159,6 +159,10 @@ class FcmProvider:
             for number, made in enumerate(outcomes)
         ]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """The first service account, as long as there is one."""
+        return [name for name, secret in secrets.items() if among({name: secret}, ServiceAccount)][:1]
+
     async def prepare(
         self,
         batch: Sequence[Outgoing],
@@ -166,10 +170,6 @@ class FcmProvider:
     ) -> list[bytes | ProviderOutcome]:
         """There is nothing to do ahead: the payloads."""
         return [outgoing.ready.payload for outgoing in batch]
-
-    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
-        """The first service account, as long as there is one."""
-        return [name for name, secret in secrets.items() if among({name: secret}, ServiceAccount)][:1]
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Get an access token, and have a message validated that goes nowhere: its target is all that may be wrong."""

@@ -25,6 +25,10 @@ class StubProvider:
         self.sent += len(batch)
         return [Accepted(outgoing.ready.id.hex()) for outgoing in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """All of them."""
+        return list(secrets)
+
     async def prepare(
         self,
         batch: Sequence[Outgoing],
@@ -32,10 +36,6 @@ class StubProvider:
     ) -> list[bytes | ProviderOutcome]:
         """The payloads."""
         return [outgoing.ready.payload for outgoing in batch]
-
-    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
-        """All of them."""
-        return list(secrets)
 
     async def check(self, secret: bytes, now: Millis) -> None:
         """There is nothing to refuse."""

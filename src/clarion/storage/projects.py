@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, and_, case, delete, insert, literal, select, update
 
 from clarion.errors import Conflict
 from clarion.model import ApiKey, Category, Credential, DeviceKind, Key, Millis, Project, ProjectSettings
@@ -174,7 +174,7 @@ def _pace(conn: Connection, named: ColumnElement[bool], messages: int, now: Mill
     earliest, latest = now * 1000, (now + patience_ms) * 1000
     start = case((credential.c.paced_until > earliest, credential.c.paced_until), else_=earliest)
     # Rounded up, so that many small chunks are not faster than a large one.
-    cost = (messages * 1_000_000 + credential.c.rate - 1) // credential.c.rate
+    cost = (literal(messages * 1_000_000, BigInteger) + credential.c.rate - 1) // credential.c.rate
     mine = named & credential.c.rate.is_not(None)
     taken = update(credential).where(mine, credential.c.paced_until <= latest).values(paced_until=start + cost)
     paid = conn.execute(taken.returning(credential.c.paced_until - cost)).scalar()

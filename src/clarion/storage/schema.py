@@ -351,7 +351,7 @@ work = Table(
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
     _column("ends_at", BigInteger, null=True),  # of its first message: a job is not put off beyond that
-    Index("work_due", "queue", "due_at"),
+    Index("work_due", "queue", "due_at", "key"),  # a batch is due at one moment: to the oldest without a sort
     Index(
         "work_notification",
         "notification",

@@ -142,16 +142,19 @@ class Workers:
     # --- one queue ---------------------------------------------------------------------------------------------------
 
     async def _empty(self, queue: _Queue) -> None:
-        """Serve a queue until nothing of it is due; a lane in turns, where others wait for theirs."""
+        """Serve a queue until nothing of it is due; where other lanes wait for their turn, a lane's is one claim."""
+        turn = False
         try:
             while queue.more or queue.running:
                 queue.woken.clear()
-                room = self._room(queue) if queue.more else 0
+                over = turn and self._crowd and queue.name not in self._concurrency
+                room = self._room(queue) if queue.more and not over else 0
                 if room > 0:
                     await self._claim(queue, room)
-                else:
+                    turn = True
+                elif queue.running:
                     await queue.woken.wait()
-                if self._crowd and not queue.running and queue.name not in self._concurrency:
+                else:
                     break
         finally:
             del self._serving[queue.name]

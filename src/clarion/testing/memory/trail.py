@@ -13,6 +13,7 @@ from clarion.ports import (
     DeliveryRecord,
     NewWork,
     Page,
+    Place,
     Progress,
     ReceiptRecord,
     queue_of,
@@ -143,6 +144,13 @@ class MemoryTrail:
             revision=row.revision,
         )
 
+    def _is_held(self, row: DeliveryRow) -> bool:
+        """Whether it waits for a push service that nothing is sent to for now."""
+        device = self._tables.devices.get(row.delivery.device)
+        if device is None or row.state is not DeliveryState.QUEUED:
+            return False
+        return Place(device.project, device.kind, device.lane) in self._tables.stoppages
+
     def _delivery(self, row: DeliveryRow) -> DeliveryRecord:
         delivery = row.delivery
         return DeliveryRecord(
@@ -153,7 +161,7 @@ class MemoryTrail:
             device_id=self._tables.device_ids[delivery.device],
             kind=delivery.kind,
             state=row.state,
-            reason=row.reason,
+            reason=Reason.PROVIDER_DOWN if self._is_held(row) else row.reason,
             provider_id=row.provider_id,
             attempts=row.attempts,
             created_at=row.created_at,
