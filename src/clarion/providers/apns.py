@@ -89,7 +89,7 @@ class _Refusal(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
-_read_details = lru_cache(maxsize=1_024)(msgspec.json.Decoder(_Details).decode)
+_decode_details = msgspec.json.Decoder(_Details).decode
 
 
 class _Way(NamedTuple):
@@ -122,14 +122,7 @@ class ApnsProvider:
         credentials: list[ApnsSecret] = among(secrets, ApnsToken, ApnsCertificate)
         if not credentials:
             return [BadCredentials("the project has no APNs credential (POST /v1/credentials)")] * len(batch)
-        outcomes: dict[int, ProviderOutcome] = {}
-        ways: dict[_Way, list[int]] = {}
-        for number, outgoing in enumerate(batch):
-            way = _way(outgoing, credentials)
-            if isinstance(way, _Way):
-                ways.setdefault(way, []).append(number)
-            else:
-                outcomes[number] = way
+        ways, outcomes = _sorted(batch, credentials)
         answers = await asyncio.gather(
             *(self._one_way(way, [batch[number] for number in numbers], now) for way, numbers in ways.items())
         )
@@ -162,10 +155,10 @@ class ApnsProvider:
             sender = self._sender(way)
         except (InvalidRequest, ValueError) as error:
             return [BadCredentials(clean(str(error)))] * len(batch)
-        answers = await sender.send_batch(
-            HttpBatch(self._hosts[way.environment], tuple(headers), [_request(outgoing) for outgoing in batch])
-        )
-        outcomes = [_outcome(answer, outgoing.ready, way, now) for answer, outgoing in zip(answers, batch, strict=True)]
+        ids = [_uuid(outgoing.ready) for outgoing in batch]
+        requests = [_request(outgoing, id) for outgoing, id in zip(batch, ids, strict=True)]
+        answers = await sender.send_batch(HttpBatch(self._hosts[way.environment], tuple(headers), requests))
+        outcomes = [_outcome(answer, id, way, now) for answer, id in zip(answers, ids, strict=True)]
         if isinstance(way.credential, ApnsToken) and any(map(_is_too_soon, outcomes)):
             self._too_soon.put(way.credential, now // 1000 + KEPT_S)
         return outcomes
@@ -198,16 +191,38 @@ def _is_too_soon(outcome: ProviderOutcome) -> bool:
     return isinstance(outcome, RetryAfter) and "TooManyProviderTokenUpdates" in outcome.detail
 
 
+def _sorted(
+    batch: Sequence[Outgoing], credentials: Sequence[ApnsSecret]
+) -> tuple[dict[_Way, list[int]], dict[int, ProviderOutcome]]:
+    """The numbers of the batch by their way, and outcomes of those that have none."""
+    outcomes: dict[int, ProviderOutcome] = {}
+    ways: dict[_Way, list[int]] = {}
+    # What a way is made of is mostly the same text for all of a batch, and is looked at once.
+    seen: dict[object, list[int] | ProviderOutcome] = {}
+    for number, outgoing in enumerate(batch):
+        ready, address = outgoing.ready, outgoing.address
+        told = (address.details, ready.urgency, ready.expires_at, tuple(ready.headers.items()) if ready.headers else ())
+        found = seen.get(told)
+        if found is None:
+            way = _way(outgoing, credentials)
+            found = seen[told] = ways.setdefault(way, []) if isinstance(way, _Way) else way
+        if not isinstance(found, list):
+            outcomes[number] = found
+        elif address.address.isascii() and address.address.isalnum():
+            found.append(number)
+        else:
+            outcomes[number] = Quarantined("the device token is not hexadecimal")
+    return ways, outcomes
+
+
 def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | ProviderOutcome:
     ready, address = outgoing.ready, outgoing.address
     try:
-        details = _read_details(address.details)
+        details = _decode_details(address.details)
     except msgspec.MsgspecError:
         details = _Details()
     if details.environment not in HOSTS:
         return Quarantined(f"environment must be one of {', '.join(HOSTS)}")
-    if not (address.address.isascii() and address.address.isalnum()):
-        return Quarantined("the device token is not hexadecimal")
     credential = _credential(credentials, details.bundle_id)
     if credential is None:
         return Rejected(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
@@ -233,9 +248,11 @@ def _credential(credentials: Sequence[ApnsSecret], bundle_id: str | None) -> Apn
     return next(own, None) or next(keys, None)
 
 
-def _request(outgoing: Outgoing) -> BatchRequest:
+def _request(outgoing: Outgoing, id: str) -> BatchRequest:
     ready = outgoing.ready
-    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", _collapse_id(ready)))
+    # Without a key of the caller's, it is the delivery's id that makes a resend show once.
+    collapse_id = ready.id.hex() if ready.collapse_key is None else _collapse_id(ready.collapse_key)
+    headers = (("apns-id", id), ("apns-collapse-id", collapse_id))
     return BatchRequest(f"/3/device/{outgoing.address.address}", headers, ready.payload)
 
 
@@ -245,20 +262,18 @@ def _uuid(ready: Ready) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _collapse_id(ready: Ready) -> str:
-    """The caller's key as it is where a header takes it, else its hash; without one, what makes a resend show once."""
-    key = ready.collapse_key
-    if key is None:
-        return ready.id.hex()
+@lru_cache(maxsize=1_024)
+def _collapse_id(key: str) -> str:
+    """The caller's key as it is where a header takes it, else its hash."""
     plain = len(key) <= _LONGEST_COLLAPSE_ID and key.isascii() and key.isprintable() and key == key.strip()
     return key if plain else sha256(key.encode()).hexdigest()
 
 
-def _outcome(response: HttpResponse, ready: Ready, way: _Way, now: Millis) -> ProviderOutcome:
+def _outcome(response: HttpResponse, id: str, way: _Way, now: Millis) -> ProviderOutcome:
     """What an answer means. The reason counts, not the status, which varies."""
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - success by RFC 9110 section 15.3
-        return Accepted(_uuid(ready))
+        return Accepted(id)
     if status == 0:
         return RetryAfter(detail=clean(response.error or "no answer"), unknown=response.unknown)
     refusal = _read_refusal(response.body)
