@@ -13,11 +13,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from clarion.model import Key
-from clarion.storage.database import Columns, Row
+from clarion.storage.database import Columns, Row, parted
 
 _CHUNK = 1_024
 _VALUES = 30_000  # SQLite takes 32,766 in one statement
-_FEW = 16
 _ROWS = "{rows}"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
@@ -35,11 +34,11 @@ class SqliteDialect:
 
     def insert(self, conn: Connection, table: str, columns: Columns, rows: Sequence[Row]) -> int:
         names = tuple(columns)
-        same, varying = _parted(rows)
+        same, varying = parted(rows)
         return _run(conn, _inserting(table, names, tuple(same)), varying, list(same.values()))
 
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
-        same, varying = _parted(rows)
+        same, varying = parted(rows)
         return _run(conn, _with_batch(tuple(columns), sql, tuple(same)), varying, list(same.values()))
 
     def rows(self, conn: Connection, columns: Sequence[str], rest: str, *values: object) -> list[Row]:
@@ -100,20 +99,6 @@ def _chunks(template: str, rows: Sequence[Row], shared: Sequence[object]) -> Ite
 def _filled(template: str, width: int, size: int) -> str:
     row = "(" + ", ".join("?" * width) + ")"
     return template.replace(_ROWS, ", ".join([row] * size))
-
-
-def _parted(rows: Sequence[Row]) -> tuple[dict[int, object], Sequence[Row]]:
-    """What all rows have in common, by column, and the rows without it.
-
-    Binding a value is what a row costs most: one that all of them share is bound once.
-    """
-    if len(rows) < _FEW:
-        return {}, rows
-    by_column = list(zip(*rows, strict=True))
-    same = {at: column[0] for at, column in enumerate(by_column) if column.count(column[0]) == len(rows)}
-    if not same or len(same) == len(by_column):
-        return {}, rows
-    return same, list(zip(*(column for at, column in enumerate(by_column) if at not in same), strict=True))
 
 
 def _selected(width: int, same: tuple[int, ...]) -> str:
