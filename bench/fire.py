@@ -57,7 +57,7 @@ from clarion.transport.bus import LocalBus
 from clarion.transport.senders import Http2Senders
 from clarion.workers.delivery import Workers
 from clarion.workers.recording import BehindTheSending
-from http2 import server
+from common.nghttpd import FarSide, nghttpd
 from http2_peers.target import PATH
 
 MESSAGES = 1_000_000
@@ -271,12 +271,12 @@ def in_process(console: Console, case: Case, messages: int, port: int, authority
     return figures
 
 
-def prepare(folder: Path) -> None:
-    """What nghttpd answers as FCM and as Google's token endpoint."""
-    sending = folder / "v1" / "projects" / FCM_PROJECT / "messages:send"
-    sending.parent.mkdir(parents=True)
-    sending.write_text('{"name":"projects/bench/messages/0:1500415314455276%31bd1c9631bd1c96"}')
-    (folder / "token").write_text('{"access_token":"' + "y" * 200 + '","expires_in":3599,"token_type":"Bearer"}')
+def prepare(far: FarSide) -> None:
+    """What nghttpd answers as APNs, as FCM, and as Google's token endpoint."""
+    far.answer(PATH)
+    name = b'{"name":"projects/bench/messages/0:1500415314455276%31bd1c9631bd1c96"}'
+    far.answer(f"/v1/projects/{FCM_PROJECT}/messages:send", name)
+    far.answer("/token", b'{"access_token":"%s","expires_in":3599,"token_type":"Bearer"}' % (b"y" * 200))
 
 
 def main(
@@ -294,11 +294,11 @@ def main(
         print(json.dumps(uvloop.run(Measured(folder, case, port, authority).run(messages))))
         return
     console, figures, counts = Console(stderr=True), dict[str, float](), dict[str, int]()
-    with server() as (at, trusted):
-        prepare(trusted.parent)
+    with nghttpd() as far:
+        prepare(far)
         for case in CASES:
             counts[case.prefix] = max(5_000, int(MESSAGES * scale * case.share))
-            measured = in_process(console, case, counts[case.prefix], at, trusted)
+            measured = in_process(console, case, counts[case.prefix], far.port, far.authority)
             figures |= {case.prefix + name: value for name, value in measured.items()}
     if as_json:
         print(json.dumps(figures))

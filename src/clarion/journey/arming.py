@@ -5,6 +5,7 @@ from itertools import compress
 
 import msgspec
 
+from clarion.errors import Conflict
 from clarion.journey import deliver
 from clarion.journey.deliver import Attempt
 from clarion.model import Decision, Delivery, DeliveryState, DeviceVerdict, Key, Millis, Notification, Outcome, Reason
@@ -105,6 +106,18 @@ def _text(details: str | bytes) -> str:
 
 
 # --- at the fire -----------------------------------------------------------------------------------------------------
+
+
+def fired(notification: Notification) -> Notification:
+    """The same, as who fired it sees it. Raises Conflict when it is not on its way."""
+    id = notification.id
+    if notification.cancelled_at is not None:
+        raise Conflict(f"the notification {id} is cancelled")
+    if notification.armed_until is None:
+        raise Conflict(f'the notification {id} is not armed: "arm" was not set')
+    if notification.fired_at is None:
+        raise Conflict(f"the notification {id} is not armed any more: it was not fired within seven days")
+    return notification
 
 
 class Parted(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
-from clarion.errors import Conflict, InvalidRequest, NotFound
-from clarion.journey import audience, judgement, learn, permission, registration, trigger
+from clarion.errors import InvalidRequest, NotFound
+from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
 from clarion.journey.candidate import candidates, facts_query, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -24,7 +24,8 @@ from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
-from clarion.journey.story import MOST, Chapter, Records, tell
+from clarion.journey.records import records
+from clarion.journey.story import Chapter, tell
 from clarion.model import (
     ARMED_LIFE_MS,
     Audience,
@@ -264,14 +265,7 @@ class Pipeline:
         notification = await self._named(project, id)
         for queue in await self._store.trail.fire(project.key, notification.key, self._clock.now()):
             await self._wake(queue)
-        notification = await self._named(project, id)
-        if notification.cancelled_at is not None:
-            raise Conflict(f"the notification {id} is cancelled")
-        if notification.armed_until is None:
-            raise Conflict(f'the notification {id} is not armed: "arm" was not set')
-        if notification.fired_at is None:
-            raise Conflict(f"the notification {id} is not armed any more: it was not fired within seven days")
-        return notification
+        return arming.fired(await self._named(project, id))
 
     async def _named(self, project: Project, id: str) -> Notification:
         notification = await self._store.trail.notification(project.key, id)
@@ -384,25 +378,7 @@ class Pipeline:
         key = None
         if notification_id is not None:
             key = (await self._named(project, notification_id)).key
-        return tell(await self._records(project.key, user.key, key))
-
-    async def _records(self, project: Key, user: Key, notification: Key | None) -> Records:
-        store = self._store
-        decisions = await store.trail.decisions(
-            project, notification=notification, user=user, reason=None, cursor=None, limit=MOST
-        )
-        deliveries = await store.trail.deliveries(
-            project, notification=notification, user=user, state=None, cursor=None, limit=MOST
-        )
-        receipts = await store.trail.receipts_of_user(project, user, MOST * 4)
-        return Records(
-            devices=await store.devices.of_user(project, user),
-            consents=await store.consents.of_user(project, user),
-            events=await store.events.of_user(project, user, MOST),
-            decisions=decisions.items,
-            deliveries=deliveries.items,
-            receipts=[one for one in receipts if notification is None or one.notification == notification],
-        )
+        return tell(await records(self._store, project.key, user.key, key))
 
     # --- what the steps share -----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     lane: str = ""
 
 
-class Recipient(msgspec.Struct, frozen=True):
+class Recipient(msgspec.Struct, frozen=True, gc=False):
     """One user with what matters for this decision. `attributes` is raw JSON, parsed only when a text needs it.
 
     `consents` maps (category, channel) to the last word of the ledger; no entry means that nothing was said.

@@ -94,7 +94,7 @@ class _Refusal(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
-_read_details = lru_cache(maxsize=1_024)(msgspec.json.Decoder(_Details).decode)
+_decode_details = msgspec.json.Decoder(_Details).decode
 
 
 class _Way(NamedTuple):
@@ -130,17 +130,10 @@ class ApnsProvider:
         if isinstance(batch, Prepared) and batch and len(batch.work.details) == 1:
             way = _way(batch.first(), credentials)
             if isinstance(way, _Way):
-                return await self._one_way(way, batch, _prepared_requests(batch), now)
-        outcomes: dict[int, ProviderOutcome] = {}
-        ways: dict[_Way, list[int]] = {}
-        for number, outgoing in enumerate(batch):
-            way = _way(outgoing, credentials)
-            if isinstance(way, _Way):
-                ways.setdefault(way, []).append(number)
-            else:
-                outcomes[number] = way
+                return await self._one_way(way, _prepared_requests(batch), now)
+        ways, outcomes = _sorted(batch, credentials)
         answers = await asyncio.gather(
-            *(self._some(way, [batch[number] for number in numbers], now) for way, numbers in ways.items())
+            *(self._one_way(way, [_request(batch[number]) for number in numbers], now) for way, numbers in ways.items())
         )
         for numbers, answered in zip(ways.values(), answers, strict=True):
             outcomes.update(zip(numbers, answered, strict=True))
@@ -174,12 +167,7 @@ class ApnsProvider:
             refused = refused or outcome
         return refused
 
-    async def _some(self, way: _Way, batch: Sequence[Outgoing], now: Millis) -> list[ProviderOutcome]:
-        return await self._one_way(way, batch, [_request(outgoing) for outgoing in batch], now)
-
-    async def _one_way(
-        self, way: _Way, batch: Sequence[Outgoing], requests: Sequence[BatchRequest], now: Millis
-    ) -> list[ProviderOutcome]:
+    async def _one_way(self, way: _Way, requests: Sequence[BatchRequest], now: Millis) -> list[ProviderOutcome]:
         headers = [
             ("apns-topic", way.topic),
             (PUSH_TYPE, way.push_type),
@@ -191,11 +179,11 @@ class ApnsProvider:
                 headers.append(("authorization", f"bearer {self._token(way.credential, now)}"))
             sender = self._sender(way)
         except (InvalidRequest, ValueError) as error:
-            return [BadCredentials(clean(str(error)))] * len(batch)
+            return [BadCredentials(clean(str(error)))] * len(requests)
         answers = await sender.send_batch(HttpBatch(self._hosts[way.environment], tuple(headers), requests))
-        if isinstance(batch, Prepared) and all(answer.status == 200 for answer in answers):  # noqa: PLR2004 - OK
+        if all(answer.status == 200 for answer in answers):  # noqa: PLR2004 - OK
             return [_ACCEPTED] * len(answers)
-        outcomes = [_outcome(answer, outgoing.ready, way, now) for answer, outgoing in zip(answers, batch, strict=True)]
+        outcomes = [_outcome(answer, way, now) for answer in answers]
         if isinstance(way.credential, ApnsToken) and any(map(_is_too_soon, outcomes)):
             self._too_soon.put(way.credential, now // 1000 + KEPT_S)
         return outcomes
@@ -228,16 +216,38 @@ def _is_too_soon(outcome: ProviderOutcome) -> bool:
     return isinstance(outcome, RetryAfter) and "TooManyProviderTokenUpdates" in outcome.detail
 
 
+def _sorted(
+    batch: Sequence[Outgoing], credentials: Sequence[ApnsSecret]
+) -> tuple[dict[_Way, list[int]], dict[int, ProviderOutcome]]:
+    """The numbers of the batch by their way, and outcomes of those that have none."""
+    outcomes: dict[int, ProviderOutcome] = {}
+    ways: dict[_Way, list[int]] = {}
+    # What a way is made of is mostly the same text for all of a batch, and is looked at once.
+    seen: dict[object, list[int] | ProviderOutcome] = {}
+    for number, outgoing in enumerate(batch):
+        ready, address = outgoing.ready, outgoing.address
+        told = (address.details, ready.urgency, ready.expires_at, tuple(ready.headers.items()) if ready.headers else ())
+        found = seen.get(told)
+        if found is None:
+            way = _way(outgoing, credentials)
+            found = seen[told] = ways.setdefault(way, []) if isinstance(way, _Way) else way
+        if not isinstance(found, list):
+            outcomes[number] = found
+        elif _is_token(address.address):
+            found.append(number)
+        else:
+            outcomes[number] = Quarantined(_NOT_HEX)
+    return ways, outcomes
+
+
 def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | ProviderOutcome:
     ready, address = outgoing.ready, outgoing.address
     try:
-        details = _read_details(address.details)
+        details = _decode_details(address.details)
     except msgspec.MsgspecError:
         details = _Details()
     if details.environment not in HOSTS:
         return Quarantined(f"environment must be one of {', '.join(HOSTS)}")
-    if not _is_token(address.address):
-        return Quarantined(_NOT_HEX)
     credential = _credential(credentials, details.bundle_id)
     if credential is None:
         return BadCredentials(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
@@ -270,7 +280,7 @@ def _is_token(address: str) -> bool:
 def _prepared_requests(batch: Prepared) -> list[BatchRequest]:
     """From columns to requests, with nothing in between: this runs once for each of millions who wait."""
     work, requests = batch.work, []
-    key = None if work.collapse_key is None else _collapse_id(batch.first().ready)
+    key = None if work.collapse_key is None else _collapse_id(work.collapse_key)
     for id, address, body in zip(work.ids, work.addresses, work.bodies, strict=True):
         text = id.hex()
         uuid = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
@@ -281,7 +291,9 @@ def _prepared_requests(batch: Prepared) -> list[BatchRequest]:
 
 def _request(outgoing: Outgoing) -> BatchRequest:
     ready = outgoing.ready
-    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", _collapse_id(ready)))
+    # Without a key of the caller's, it is the delivery's id that makes a resend show once.
+    collapse_id = ready.id.hex() if ready.collapse_key is None else _collapse_id(ready.collapse_key)
+    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", collapse_id))
     return BatchRequest(f"/3/device/{outgoing.address.address}", headers, outgoing.body or ready.payload)
 
 
@@ -291,20 +303,18 @@ def _uuid(ready: Ready) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _collapse_id(ready: Ready) -> str:
-    """The caller's key as it is where a header takes it, else its hash; without one, what makes a resend show once."""
-    key = ready.collapse_key
-    if key is None:
-        return ready.id.hex()
+@lru_cache(maxsize=1_024)
+def _collapse_id(key: str) -> str:
+    """The caller's key as it is where a header takes it, else its hash."""
     plain = len(key) <= _LONGEST_COLLAPSE_ID and key.isascii() and key.isprintable() and key == key.strip()
     return key if plain else sha256(key.encode()).hexdigest()
 
 
-def _outcome(response: HttpResponse, ready: Ready, way: _Way, now: Millis) -> ProviderOutcome:
+def _outcome(response: HttpResponse, way: _Way, now: Millis) -> ProviderOutcome:
     """What an answer means. The reason counts, not the status, which varies."""
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - success by RFC 9110 section 15.3
-        return Accepted(_uuid(ready))
+        return _ACCEPTED
     if status == 0:
         return RetryAfter(detail=clean(response.error or "no answer"), unknown=response.unknown)
     refusal = _read_refusal(response.body)

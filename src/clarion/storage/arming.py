@@ -1,22 +1,23 @@
 """Armed notifications: the moment of the fire, what changed before it, and deliveries that begin with their outcome."""
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import msgspec
 from sqlalchemy import Connection, select, update
 
 from clarion.model import DeliveryState, Key, Millis
 from clarion.ports import DELIVERIES, ArmedWork, CatchUpWork, Changes, Job, NewWork, Sent
-from clarion.storage.database import Columns, Dialect, columns_of
+from clarion.storage.database import Dialect, columns_of
 from clarion.storage.departing import gone_since
 from clarion.storage.schema import delivery, notification, project, work
 from clarion.storage.work import add_work
 
 _OVERLAP_MS = 60_000
 """Who went this long before the last look may have gone after it: the clocks of two machines differ."""
-_PEOPLE = columns_of(delivery, "person", "device")
-_NAMED_PEOPLE = columns_of(delivery, "person", "device", "provider_id")
+_DELIVERY = columns_of(delivery)
+_NAMES = ", ".join(_DELIVERY)
+_BEGIN = f"INSERT INTO delivery ({_NAMES}) SELECT {_NAMES} FROM batch WHERE true ON CONFLICT DO NOTHING"  # noqa: S608 - ours
 
 
 def fire(conn: Connection, dialect: Dialect, owner: Key, key: Key, now: Millis) -> list[str]:
@@ -83,25 +84,16 @@ def write_sent(conn: Connection, dialect: Dialect, owner: Key, sent: Sequence[Se
     conn.execute(select(project.c.key).where(project.c.key == owner).with_for_update(read=True))
     since = min(each.at for each in sent) - _OVERLAP_MS
     gone = {person: successor for person, (successor, _) in gone_since(conn, owner, since).items()}
+    state = int(DeliveryState.ACCEPTED)
     for each in sent:
+        ids = each.provider_ids or [None] * len(each.users)
         users = [_present(user, gone) for user in each.users] if gone else each.users
-        columns: Columns = _PEOPLE
-        lists: list[Sequence[Any]] = [users, each.devices]
-        if each.provider_ids is not None:
-            columns = _NAMED_PEOPLE
-            lists.append(each.provider_ids)
-        rows = list(zip(*lists, strict=True))
-        if gone:
-            rows = [row for row in rows if row[0] is not None]
-        shared = {
-            "project": owner,
-            "notification": each.notification,
-            "kind": each.kind.value,
-            "state": int(DeliveryState.ACCEPTED),
-            "attempts": 1,
-            "updated_at": at,
-        }
-        dialect.insert_alike(conn, "delivery", shared, columns, rows)
+        rows = [
+            (owner, each.notification, user, device, each.kind.value, state, None, id, 1, at)
+            for user, device, id in zip(users, each.devices, ids, strict=True)
+            if user is not None
+        ]
+        dialect.apply(conn, _BEGIN, _DELIVERY, rows)
 
 
 def _present(user: Key, gone: dict[Key, Key | None]) -> Key | None:

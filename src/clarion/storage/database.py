@@ -35,12 +35,6 @@ class Dialect(Protocol):
         """Add rows in order; one whose key is taken is left out. How many were added."""
         ...
 
-    def insert_alike(
-        self, conn: Connection, table: str, shared: Mapping[str, object], columns: Columns, rows: Sequence[Row]
-    ) -> None:
-        """Like `insert`, of rows that differ in a few columns only."""
-        ...
-
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
         """Run an INSERT, UPDATE or DELETE that reads the rows as a relation `batch`; how many rows it touched."""
         ...
@@ -128,6 +122,24 @@ def to_json(value: object) -> str:
 def from_json(text: str | bytes) -> Any:
     """The value of JSON text."""
     return msgspec.json.decode(text)
+
+
+_FEW = 16
+"""Rows that are not worth a look at what they have in common."""
+
+
+def parted(rows: Sequence[Row]) -> tuple[dict[int, object], Sequence[Row]]:
+    """What all rows have in common, by column, and the rows without it; at least one column stays.
+
+    A value is what a row costs most, on its way to the engine: one that all of them share goes once.
+    """
+    if len(rows) < _FEW:
+        return {}, rows
+    by_column = list(zip(*rows, strict=True))
+    same = {at: column[0] for at, column in enumerate(by_column) if column.count(column[0]) == len(rows)}
+    if len(same) == len(by_column):
+        same.popitem()
+    return same, list(zip(*(column for at, column in enumerate(by_column) if at not in same), strict=True))
 
 
 @cache

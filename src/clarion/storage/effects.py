@@ -155,13 +155,8 @@ def _learn(conn: Connection, dialect: Dialect, project: Key, outcomes: Sequence[
         dialect.apply(conn, _LEARN, _OUTCOME, _outcomes(project, moved, at))
 
 
-def _outcomes(project: Key, outcomes: Iterable[Outcome], at: Millis) -> list[Row]:
-    """One row a delivery: of several attempts in one step, the one that came furthest."""
-    best: dict[tuple[Key, Key, Key], Outcome] = {}
-    for each in outcomes:
-        delivered = (each.notification, each.user, each.device)
-        if delivered not in best or each.state >= best[delivered].state:
-            best[delivered] = each
+def _outcomes(project: Key, outcomes: Sequence[Outcome], at: Millis) -> list[Row]:
+    """One row a delivery."""
     return [
         (
             project,
@@ -174,8 +169,20 @@ def _outcomes(project: Key, outcomes: Iterable[Outcome], at: Millis) -> list[Row
             each.attempts,
             at,
         )
-        for each in best.values()
+        for each in _furthest(outcomes)
     ]
+
+
+def _furthest(outcomes: Sequence[Outcome]) -> Iterable[Outcome]:
+    """Of several attempts at one delivery in one step, the one that came furthest."""
+    if len({each.device for each in outcomes}) == len(outcomes):
+        return outcomes
+    best: dict[tuple[Key, Key, Key], Outcome] = {}
+    for each in outcomes:
+        delivered = (each.notification, each.user, each.device)
+        if delivered not in best or each.state >= best[delivered].state:
+            best[delivered] = each
+    return best.values()
 
 
 def _judge(conn: Connection, dialect: Dialect, project: Key, verdicts: Sequence[DeviceVerdict], at: Millis) -> None:
