@@ -148,7 +148,8 @@ async def test_what_was_armed_goes_out_like_any_other(apns: ApnsSimulator, provi
     work = ArmedWork(
         kind=DeviceKind.APNS, notification=first.notification, armed_at=0, category=first.category,
         urgency=first.urgency, collapse_key=first.collapse_key, headers=first.headers,
-        users=[each.user for each in others], devices=[each.device for each in others], ids=[each.id for each in others],
+        users=[each.user for each in others], devices=[each.device for each in others],
+        ids=[each.id for each in others],
         addresses=[each.address.address for each in batch], details=[str(batch[0].address.details, "utf-8")],
         bodies=[each.payload for each in others],
     )  # fmt: skip
