@@ -149,7 +149,12 @@ def main(
     """CPU a Web Push message, and how long the loop is kept."""
     found = measure_all(scale, Console(stderr=True))
     if as_json:
-        print(json.dumps({label: figure._asdict() for label, figure in found.items()}))
+        flat = {
+            f"{label} {name}".replace(" ", "_"): round(value, 2)
+            for label, figure in found.items()
+            for name, value in figure._asdict().items()
+        }
+        print(json.dumps(flat))
         return
     table = Table("encryption", title=f"Web Push, {PAYLOAD} bytes of payload, {AT_ONCE} batches of {BATCH:,} at once")
     for column in ("µs, this process", "µs, the others", "messages a second", "longest turn, ms"):
