@@ -183,6 +183,17 @@ def test_what_others_wrote_does_not_command_the_terminal(clarion: Clarion, shop:
 
 
 @pytest.mark.parametrize("way", ["asking", "opening"])
+def test_what_is_armed_is_fired_by_its_id(clarion: Clarion, shop: Shop, way: str) -> None:
+    door = getattr(shop, way)
+    told = clarion("send", "--user", "u1", "--title", "Goal!", "--arm", *door).out
+    command = told.split("clarion ")[-1].split()
+    assert command[0] == "fire"
+    assert re.fullmatch(r"Fired [0-9a-f]{32} at .*Z\.\n", clarion(*command, *door).out)
+    fired = clarion(*command, "--json", *door).json
+    assert (fired["id"], bool(fired["fired_at"])) == (command[1], True)
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
 def test_a_wrong_field_is_named_with_what_would_be_right(clarion: Clarion, shop: Shop, way: str) -> None:
     ended = clarion("send", "--user", "u1", "--title", "Hi", "--category", "nope", *getattr(shop, way))
     assert ended.code == 1
