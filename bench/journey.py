@@ -40,7 +40,7 @@ from common.postgres import postgres
 
 USERS = 100_000
 SECRET = [b"a secret for the bench, 32 bytes and more"]
-QUEUES = [("trigger", 1), ("audience", 1), ("decide", 2), ("deliver.webpush", 2)]
+QUEUES = {"trigger": 1, "audience": 1, "decide": 2}
 DETAILS = json.dumps({"p256dh": "B" * 87, "auth": "a" * 22, "vapid_public_key": "B" * 87})
 
 

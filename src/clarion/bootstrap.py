@@ -27,6 +27,7 @@ from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
+from clarion.crypto.turns import Encrypt
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.errors import ConfigurationError
 from clarion.gateway import Gateway, Limits
@@ -46,17 +47,20 @@ from clarion.transport.origins import OriginsTransport
 from clarion.transport.senders import Http2Senders
 from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
+from clarion.workers.encryption import EncryptionPool
 from clarion.workers.scheduler import Scheduler
 
 ROLES = ("api", "worker", "scheduler", "gateway")
 KEY_FILE = "secret.key"
 DEMO_FILE = "demo.json"
 SWEEP_SECONDS = 30.0
+DOUBTS_SECONDS = 600.0
+DOUBTS_AT_ONCE = 5_000
+DOUBT_MS = 7 * 86_400_000
 CERTIFICATE_SECONDS = 5.0
 OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
 CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
-DELIVERIES_AT_ONCE = 4
 COLLECT_AFTER = 20_000
 # Of the push endpoint. A sender may be a whole shop; nobody wants to hear of one thing ten times a second.
 SENDER_PER_S_AND_BURST = (1_000, 10_000)
@@ -139,7 +143,8 @@ class Platform:
             self.gateway.issued,
         )
         self.senders = Http2Senders(authority=settings.provider_ca)
-        self.providers = _providers(settings, self.transport, self.senders)
+        self.encryption = EncryptionPool(settings.encryption_processes)
+        self.providers = _providers(settings, self.transport, self.senders, self.encryption.encrypt)
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.pipeline = Pipeline(
             store=self.store,
@@ -151,6 +156,7 @@ class Platform:
             receipts=self.receipts,
             anonymous=self.anonymous,
             receipts_url=f"{settings.http_origin}/v1/receipts",
+            own_origin=settings.endpoint_origin,
         )
 
     @property
@@ -166,29 +172,42 @@ class Platform:
             await self.bus.open()
             yield self
         finally:
+            await self.encryption.close()
             await self.transport.close()
             await self.senders.close()
             await self.bus.close()
             await self.store.close()
 
     def workers(self) -> Workers:
-        """One queue a stage, and one a kind of push service."""
-        deliveries = {f"deliver.{kind}": DELIVERIES_AT_ONCE for kind in self.providers}
-        queues = [*CONCURRENCY.items(), *deliveries.items()]
-        return Workers(queues, self.pipeline.step, self.store.work, self.clock, self.bus)
+        """One queue a stage, and one for each lane of deliveries."""
+        return Workers(CONCURRENCY, self.pipeline.step, self.store.work, self.clock, self.bus)
 
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""
-        return Scheduler({"push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now()))})
+        return Scheduler(
+            {
+                "push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now())),
+                "doubts": (DOUBTS_SECONDS, self._end_doubts),
+            }
+        )
+
+    async def _end_doubts(self) -> None:
+        """Devices that were quarantined a week ago get another try; stoppages that nobody tried since are over."""
+        now = self.clock.now()
+        while await self.store.devices.retry_doubtful(now - DOUBT_MS, now, DOUBTS_AT_ONCE) == DOUBTS_AT_ONCE:
+            pass
+        await self.store.stoppages.forget(now - DOUBT_MS)
 
 
-def _providers(settings: Settings, transport: Transport, senders: Senders) -> dict[DeviceKind, Provider]:
-    """By the kind of device that each serves; every one has a queue of its own."""
+def _providers(
+    settings: Settings, transport: Transport, senders: Senders, encrypt: Encrypt
+) -> dict[DeviceKind, Provider]:
+    """By the kind of device that each serves."""
     hosts = apns.HOSTS if settings.apns_url is None else dict.fromkeys(apns.HOSTS, settings.apns_url.rstrip("/"))
     every: list[Provider] = [
         apns.ApnsProvider(senders, hosts=hosts),
         fcm.FcmProvider(senders, url=(settings.fcm_url or fcm.URL).rstrip("/")),
-        WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin),
+        WebPushProvider(transport, subject=settings.push_subject, own_origin=settings.endpoint_origin, encrypt=encrypt),
     ]
     return {provider.kind: provider for provider in every}
 

@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between WebSocket pings to a silent device."""
     push_ping_timeout: float = 4.0
     """Seconds that a device has for the pong."""
+    encryption_processes: int | None = None
+    """That encrypt large batches of Web Push; default: one for each processor, at most 4, none if there is only one."""
     gcm: bool = False
     """Also serve unmodified Chromium, by the protocol of Google's push service."""
     gcm_port: int = 8702
@@ -163,7 +165,7 @@ def _one(value: Any, type_: Any) -> Any:
             return [item.strip() for item in value.split(",") if item.strip()]
         if type_ is bool:
             return _boolean(value)
-        if type_ is int and not value.strip().isdecimal():
+        if type_ in (int, int | None) and not value.strip().isdecimal():
             raise ValueError("takes a whole number")
         if type_ is float:
             return _number(value)
@@ -239,6 +241,7 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "nats_url": (lambda _: False, "this version has no NATS transport; PostgreSQL alone joins processes"),
     "vapid_subject": (lambda subject: subject.startswith(("mailto:", "https://")), "takes mailto:… or https://…"),
+    "encryption_processes": (range(65).__contains__, "takes a number from 0, for none, to 64"),
     "log_format": ({"console", "json"}.__contains__, "takes console or json"),
     "log_level": (lambda level: level.lower() in _LEVELS, "takes debug, info, warning or error"),
     "secret_key": (lambda keys: all(len(key) >= SHORTEST_KEY for key in keys), "each key needs at least 32 characters"),

@@ -239,13 +239,17 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
 
 class Credential(Struct, frozen=True, kw_only=True):
-    """A provider's secret of one project, sealed. For Web Push: `name` is the public VAPID key in base64url."""
+    """A provider's secret of one project, sealed. For Web Push: `name` is the public VAPID key in base64url.
+
+    `rate`: messages a second that may go out with it, if that is bounded.
+    """
 
     project: Key
     kind: DeviceKind
     name: str
     sealed: bytes
     created_at: Millis
+    rate: int | None = None
 
 
 class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -325,7 +329,8 @@ class Registration(Struct, frozen=True, kw_only=True):
 
     `address` may only be missing while permission is not given: the record of a browser that said no.
     `installation` is the SDK's own random id of this app or browser profile; it finds the device again when the address
-    is gone. `details` holds what its kind needs: for Web Push `p256dh`, `auth`, `vapid_public_key`.
+    is gone. `details` holds what its kind needs: for Web Push `p256dh`, `auth`, `vapid_public_key`. `lane` is where its
+    messages go, one push service as one credential sees it; `journey.registration` works it out.
     """
 
     kind: DeviceKind
@@ -338,6 +343,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     installation: str | None = None
     previous_address: str | None = None
     details: dict[str, str] = {}
+    lane: str = ""
 
 
 class Device(Struct, frozen=True, kw_only=True):
@@ -359,6 +365,7 @@ class Device(Struct, frozen=True, kw_only=True):
     model: str | None = None
     installation: str | None = None
     details: dict[str, str] = {}
+    lane: str = ""  # see `Registration`
     registered_at: Millis  # a refusal older than this proves nothing
     created_at: Millis
     updated_at: Millis

@@ -30,6 +30,7 @@ from clarion.model import (
     Registration,
 )
 from clarion.ports import (
+    DeliverWork,
     DeliveryRecord,
     Effects,
     FactsQuery,
@@ -39,6 +40,9 @@ from clarion.ports import (
     Page,
     PairsWork,
     PushMessage,
+    Ready,
+    Stoppage,
+    StopReason,
     Store,
 )
 from clarion.testing.clock import START
@@ -58,6 +62,12 @@ async def new_project(store: Store, id: str = "shop", vapid: str = "") -> Projec
 
 def credential(project: Key = 0, kind: DeviceKind = DeviceKind.WEBPUSH, name: str = "vapid") -> Credential:
     return Credential(project=project, kind=kind, name=name, sealed=b"sealed " + name.encode(), created_at=NOW)
+
+
+def stoppage(project: Key, lane: str = "production/com.example.shop", **changed: Any) -> Stoppage:
+    told = {"kind": DeviceKind.APNS, "reason": StopReason.BAD_CREDENTIALS, "detail": "403 InvalidProviderToken"}
+    told |= {"credential": "team", "since": NOW, "again_at": NOW + 60_000, "failures": 1}
+    return Stoppage(project=project, lane=lane, **told | changed)
 
 
 def api_key(project: Key, id: str = "key", **fields: Any) -> ApiKey:
@@ -166,8 +176,26 @@ async def reasons_of(store: Store, project: Project, notification: Notification)
 # --- work ------------------------------------------------------------------------------------------------------------
 
 
+READY = Ready(
+    notification=1,
+    user=2,
+    device=3,
+    id=b"\x00\xff" * 8,
+    payload=b'{"title": "\xc3\xa4"}',
+    category="orders",
+    expires_at=NOW + 1,
+    urgency="high",
+    collapse_key=None,
+    attempts=2,
+)
+
+
 def pairs_work(*pairs: tuple[Key, Key]) -> PairsWork:
     return PairsWork(pairs=list(pairs))
+
+
+def deliver_work(lane: str = "", kind: DeviceKind = DeviceKind.WEBPUSH, messages: int = 1) -> DeliverWork:
+    return DeliverWork(kind=kind, decided_at=NOW, messages=[READY] * messages, lane=lane)
 
 
 async def put_work(store: Store, project: Project, job: Job, due_at: Millis = NOW, **fields: Any) -> None:

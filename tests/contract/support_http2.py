@@ -45,10 +45,8 @@ def requests_of(count: int, body: bytes = BODY, prefix: str = "") -> list[BatchR
     ]
 
 
-def batch_of(
-    count: int, body: bytes = BODY, origin: str = ORIGIN, *, wants_headers: frozenset[str] = frozenset()
-) -> HttpBatch:
-    return HttpBatch(origin, SHARED, requests_of(count, body), wants_headers)
+def batch_of(count: int, body: bytes = BODY, origin: str = ORIGIN) -> HttpBatch:
+    return HttpBatch(origin, SHARED, requests_of(count, body))
 
 
 class Frame(NamedTuple):
@@ -168,9 +166,9 @@ class Rig:
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
-    def send(self, count: int, body: bytes = BODY, *, wants_headers: frozenset[str] = frozenset()) -> Call:
+    def send(self, count: int, body: bytes = BODY) -> Call:
         """Begin a batch; what there is no room for stays pending."""
-        return self.go_on(call_of(batch_of(count, body, wants_headers=wants_headers)))
+        return self.go_on(call_of(batch_of(count, body)))
 
     def go_on(self, call: Call) -> Call:
         if room := self.connection.room():

@@ -2,7 +2,11 @@
 
 import asyncio
 
+import msgspec
+
 from clarion.config import Settings
+from clarion.model import DeviceKind
+from clarion.ports import DeliverWork, Effects, NewWork
 from clarion.testing import ManualClock
 from contract.api_world import ORIGIN, Api, ApiWorld
 
@@ -55,6 +59,25 @@ async def test_work_is_bounded(api: ApiWorld, clock: ManualClock) -> None:
     await api.world.work()
     clock.advance(seconds=2)
     assert (await bounded.server.post("/v1/notifications", HELLO)).status == 202
+
+
+async def test_deliveries_that_are_held_back_close_the_door_to_their_own_project_only(
+    api: ApiWorld, clock: ManualClock
+) -> None:
+    full, other = ApiWorld(api.world, backlog_bound=2), api.world.project.key + 1
+    jobs = [NewWork(other, DeliverWork(DeviceKind.WEBPUSH, 0, [], lane), clock.now()) for lane in ("own", "a", "b")]
+    await api.world.store.steps.commit(Effects(work=jobs))
+    assert (await full.server.post("/v1/notifications", HELLO)).status == 202
+
+    mine = [msgspec.structs.replace(job, project=api.world.project.key) for job in jobs]
+    await api.world.store.steps.commit(Effects(work=mine))
+    clock.advance(seconds=2)
+    assert (await full.server.post("/v1/notifications", HELLO)).status == 429
+    text = (await full.anyone.get("/metrics")).body.decode()
+    assert [line for line in text.splitlines() if line.startswith("clarion_backlog_jobs{")] == [
+        'clarion_backlog_jobs{queue="decide"} 1.0',
+        'clarion_backlog_jobs{queue="deliver.webpush"} 6.0',
+    ]
 
 
 async def test_the_backlog_is_counted_once_a_second(api: ApiWorld, clock: ManualClock) -> None:

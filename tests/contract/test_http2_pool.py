@@ -85,9 +85,10 @@ async def test_nothing_is_nothing(open_pool: Callable[..., Pool]) -> None:
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 BAD = [
-    (BatchRequest("3/device", (), b""), "refused: the path must begin with / and hold no space"),
-    (BatchRequest("/a b", (), b""), "refused: the path must begin with / and hold no space"),
-    (BatchRequest("", (), b""), "refused: the path must begin with / and hold no space"),
+    (BatchRequest("3/device", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
+    (BatchRequest("/a#b", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
+    (BatchRequest("/a b", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
+    (BatchRequest("", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
     (BatchRequest("/\n", (), b""), "refused: path holds a character that is not printable ASCII"),
     (BatchRequest("/ü", (), b""), "refused: path holds a character that is not printable ASCII"),
     (BatchRequest("/" + "a" * 4_095, (), b""), "refused: path has 4096 characters, and may have 4095"),

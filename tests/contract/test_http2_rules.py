@@ -2,10 +2,7 @@
 
 import struct
 
-import hpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clarion.ports import HttpResponse
 from clarion.transport.http2 import Limits
@@ -33,7 +30,6 @@ from clarion.transport.http2.frames import (
     settings_frame,
     window_update,
 )
-from clarion.transport.http2.scan import scan
 from contract.support_http2 import (
     ACKNOWLEDGED,
     OK,
@@ -279,52 +275,6 @@ async def test_answers(rule: str, data: bytes, expected: HttpResponse, piece: in
     assert call.done.done()
     assert rig.ended is None
     assert rig.frames() == []
-
-
-WANTED = frozenset({"location", "age", "x-id"})
-NAMED = [
-    (CREATED + LOCATION + b"\x0f\x0b\x03any", {"location": "/m/1"}),
-    (b"\x48\x82\x10\x03" + b"\x0f\x06\x81\x0f", {"age": "1"}),  # Huffman's code
-    (OK + b"\x00\x04x-id\x01a" + b"\x10\x05other\x01b", {"x-id": "a"}),
-    (OK + b"\x00\x83\xf2\xb1\xa9\x01a", {}),  # no name that we look for
-    (OK + AGE + AGE, {"age": "12, 12"}),
-    (b"\x20" + OK + AGE, {"age": "12"}),
-    (OK + b"\x90", {}),
-    (OK, {}),
-]
-
-
-@pytest.mark.parametrize(("block", "headers"), NAMED)
-async def test_headers_of_a_success_are_read_for_who_names_them(block: bytes, headers: dict[str, str]) -> None:
-    rig = Rig({})
-    call = rig.send(2, wants_headers=WANTED)
-    rig.feed(answer(1, block), answer(3, block, b"hello"))
-    for each, body in zip(call.answers, (b"", b"hello"), strict=True):
-        assert each is not None
-        assert (each.body, each.error) == (body, None)
-        assert {name: value for name, value in each.headers.items() if name in WANTED} == headers
-
-
-@pytest.mark.parametrize("block", [OK + b"\x00\x05abc", OK + b"\xff\x00", OK + b"\xc5", OK + b"\x00"])
-async def test_4_3_whoever_wants_headers_sees_that_they_are_wrong(block: bytes) -> None:
-    rig = Rig({})
-    rig.send(1, wants_headers=WANTED)
-    rig.feed(answer(1, block))
-    assert goodbye(rig) == Code.COMPRESSION_ERROR
-
-
-NAMES = st.sampled_from(["location", "age", "date", "x-id", "x-other", "server", "content-type"])
-VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=300)
-
-
-@given(st.sampled_from(["200", "201", "204"]), st.dictionaries(NAMES, VALUES), st.booleans())
-def test_looking_for_names_finds_what_decoding_finds(status: str, headers: dict[str, str], huffman: bool) -> None:
-    encoder = hpack.Encoder()
-    encoder.header_table_size = 0
-    pairs = [(b":status", status.encode()), *((k.encode(), v.encode("latin-1")) for k, v in headers.items())]
-    block = encoder.encode(pairs, huffman=huffman).removeprefix(b"\x20")
-    expected = {":status": status} | {name: value for name, value in headers.items() if name in WANTED}
-    assert scan(block, WANTED) == expected
 
 
 async def test_a_peer_may_use_its_table_until_it_acknowledges_that_it_has_none() -> None:

@@ -52,10 +52,8 @@ async def open_pool(server: RealServer, authority: tuple[Authority, Pair]) -> As
         await pool.close()
 
 
-def batch_of(
-    server: RealServer, requests: list[BatchRequest], *, wants_headers: frozenset[str] = frozenset()
-) -> HttpBatch:
-    return HttpBatch(server.origin, SHARED, requests, wants_headers)
+def batch_of(server: RealServer, requests: list[BatchRequest]) -> HttpBatch:
+    return HttpBatch(server.origin, SHARED, requests)
 
 
 def check_each_got_its_own(server: RealServer, batch: HttpBatch, answers: list[HttpResponse]) -> None:
@@ -119,15 +117,6 @@ async def test_bodies_larger_than_a_frame_and_none_at_all(server: RealServer, op
     batch = batch_of(server, requests)
     answers = await open_pool(Limits(answer_bytes=100_000)).send_batch(batch)
     check_each_got_its_own(server, batch, answers)
-
-
-async def test_headers_of_an_answer(server: RealServer, open_pool: Callable[..., Pool]) -> None:
-    batch = batch_of(server, requests_of(50), wants_headers=frozenset({"location", "date"}))
-    answers = await open_pool().send_batch(batch)
-    check_each_got_its_own(server, batch, answers)
-    if server.names_requests:
-        assert [answer.headers["location"] for answer in answers] == [request.path for request in batch.requests]
-    assert all("date" in answer.headers for answer in answers)
 
 
 async def test_several_templates_share_a_connection(server: RealServer, open_pool: Callable[..., Pool]) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -13,7 +14,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
-from clarion.ports import Store
+from clarion.journey.registration import lane_of
+from clarion.model import DeviceKind, Registration
+from clarion.ports import DeliverWork, Store
 from clarion.storage import migrate
 from clarion.storage.postgres import PostgresStore
 from clarion.storage.schema import metadata
@@ -72,6 +75,89 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatc
             asyncio.run(_open_and_close(SqliteStore(tmp_path)))
     asyncio.run(_open_and_close(SqliteStore(tmp_path)))
     assert "half" not in _definitions(tmp_path / "clarion.db")
+
+
+DEVICES = [
+    # kind, address, details, lane
+    ("apns", "ab12", '{"environment":"sandbox","bundle_id":"com.example.app"}', "sandbox/com.example.app"),
+    ("apns", "cd34", '{"environment":"production"}', "production/"),
+    ("fcm", "token", '{"address_kind":"token"}', ""),
+    ("webpush", "https://fcm.googleapis.com/fcm/send/x", "{}", "fcm.googleapis.com"),
+    ("webpush", "https://updates.push.services.mozilla.com/wpush/v2/x", "{}", "updates.push.services.mozilla.com"),
+    ("webpush", "https://web.push.apple.com/x", "{}", "web.push.apple.com"),
+    ("webpush", "https://wns2-by3p.notify.windows.com/w/x", "{}", "notify.windows.com"),
+    ("webpush", "https://push.example/x", "{}", None),
+    ("webpush", "https://[::1/x", "{}", None),
+    ("webpush", None, "{}", ""),
+]
+_BEFORE = """
+ALTER TABLE device DROP COLUMN lane;
+UPDATE alembic_version SET version_num = '0003';
+DROP INDEX work_due;
+CREATE INDEX work_due ON work (queue, due_at);
+"""
+_ADD = """
+INSERT INTO device
+    (project, id, person, kind, address, permission, state, details, registered_at, created_at, updated_at)
+VALUES (1, :id, 1, :kind, :address, 'granted', 'active', :details, 0, 0, 0)
+"""
+_WAITING = """
+INSERT INTO work (key, project, queue, due_at, attempts)
+VALUES (77, 5, 'deliver.webpush', 0, 2), (78, 5, 'decide', 0, 0)
+"""
+_BODY = {"type": "deliver", "kind": "webpush", "decided_at": 7, "messages": []}
+
+
+def lanes_after_migration(url: str, store: Store) -> dict[str, str]:
+    """What devices that were there before have; `store` is opened on the database of revision 0003 at `url`."""
+    engine = create_engine(url)
+    rows = [
+        {"id": str(number), "kind": row[0], "address": row[1], "details": row[2]} for number, row in enumerate(DEVICES)
+    ]
+    with engine.begin() as conn:
+        for statement in filter(str.strip, _BEFORE.split(";")):
+            conn.execute(text(statement))
+        conn.execute(text(_ADD), rows)
+        conn.execute(text(_WAITING))
+        body = {"body": msgspec.msgpack.encode(_BODY)}
+        conn.execute(text("INSERT INTO work_body (work, body) VALUES (77, :body), (78, :body)"), body)
+    asyncio.run(_check_waiting(store))
+    with engine.connect() as conn:
+        found = {row.id: row.lane for row in conn.execute(text("SELECT id, lane FROM device"))}
+    engine.dispose()
+    return found
+
+
+async def _check_waiting(store: Store) -> None:
+    """Jobs of before have no lane; the deliveries among them are found in a queue of their project."""
+    await store.open()
+    assert set(await store.work.waiting()) == {"decide", "deliver.webpush.5."}
+    [lease] = await store.work.claim("deliver.webpush.5.", 10, 1, 1_000)
+    assert (lease.key, lease.attempts) == (77, 2)
+    assert lease.job == DeliverWork(kind=DeviceKind.WEBPUSH, decided_at=7, messages=[])
+    await store.close()
+
+
+def check_lanes(found: dict[str, str]) -> None:
+    for number, (kind, address, details, lane) in enumerate(DEVICES):
+        told = Registration(kind=DeviceKind(kind), address=address, details=msgspec.json.decode(details))
+        wanted = lane if lane is not None else lane_of(told, "https://own.example")
+        assert found[str(number)] == wanted, (kind, address)
+
+
+def test_devices_of_before_get_their_lanes_on_sqlite(sqlite_folder: Path) -> None:
+    url = f"sqlite:///{sqlite_folder / 'clarion.db'}"
+    check_lanes(lanes_after_migration(url, SqliteStore(sqlite_folder)))
+    assert differences(url) == []
+
+
+@pytest.mark.postgres
+def test_devices_of_before_get_their_lanes_on_postgres(postgres_server) -> None:
+    with postgres_server.database() as plain:
+        asyncio.run(_open_and_close(PostgresStore(plain)))
+        url = plain.replace("postgresql:", "postgresql+psycopg:")
+        check_lanes(lanes_after_migration(url, PostgresStore(plain)))
+        assert differences(url) == []
 
 
 @pytest.fixture

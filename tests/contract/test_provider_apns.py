@@ -223,10 +223,10 @@ async def test_each_device_is_served_by_the_credential_of_its_app(tmp_path: Path
     assert outcomes == [Accepted(UUID)] * 3
 
 
-async def test_an_app_that_no_credential_is_for_fails_alone(apns: ApnsSimulator, provider: ApnsProvider) -> None:
+async def test_an_app_that_no_credential_is_for_is_alone_with_that(apns: ApnsSimulator, provider: ApnsProvider) -> None:
     stranger = message(details=b'{"bundle_id":"com.example.other"}')
     outcomes = await send(provider, [message(), stranger], apns_certificate(apns))
-    assert outcomes == [Accepted(UUID), Rejected("no APNs credential of this project is for com.example.other")]
+    assert outcomes == [Accepted(UUID), BadCredentials("no APNs credential of this project is for com.example.other")]
     # A signing key may be for all apps of its team; that this one is not, Apple says.
     [outcome] = await send(provider, [stranger], apns_token(apns))
     assert outcome == Rejected("400 TopicDisallowed")
@@ -373,7 +373,7 @@ async def test_a_device_that_registered_after_it_was_gone_stays(world: World, ap
         (HttpResponse(0, error="not sent within 20 s: refused"), RetryAfter(None, "not sent within 20 s: refused")),
         (
             HttpResponse(429, {"retry-after": "7"}, b'{"reason":"TooManyRequests"}'),
-            RetryAfter(7, "429 TooManyRequests"),
+            RetryAfter(7, "429 TooManyRequests", blames="device"),
         ),
         (HttpResponse(503, {}, b"<html>"), RetryAfter(None, "503")),
         (HttpResponse(410, {}, b""), Gone("410")),

@@ -6,14 +6,15 @@ from hashlib import sha256
 
 import http_ece
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.crypto import base64url
-from clarion.crypto.p256 import load_public
-from clarion.crypto.webpush import Receiver
+from clarion.crypto.p256 import KeyPair, load_public
+from clarion.crypto.webpush import CannotDecrypt, Receiver
 from clarion.ports import (
     Accepted,
     BadCredentials,
@@ -82,6 +83,90 @@ async def test_one_proof_serves_all_messages_to_an_origin() -> None:
     assert len({request.headers["authorization"] for request in transport.requests}) == 1
 
 
+ORIGINS = [
+    OWN,
+    "https://push.example",
+    "https://web.push.apple.com",
+    "https://db5p.notify.windows.com",
+    "http://1.2.3.4:5",
+]
+OTHER = KeyPair.generate()
+BOTH = {**SECRETS, OTHER.public_text: OTHER.private}
+RECEIVERS = [Receiver.generate() for _ in range(3)]
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Outgoing:
+    vapid = draw(st.sampled_from([VAPID, OTHER]))
+    receiver = draw(st.sampled_from(RECEIVERS))
+    made = outgoing(
+        endpoint=f"{draw(st.sampled_from(ORIGINS))}/s/{draw(st.integers(0, 3))}?q=1",
+        payload=draw(st.binary(max_size=20)),
+        expires_at=NOW + 1_000 * draw(st.sampled_from([0, 60, 86_400])),
+        collapse_key=draw(st.sampled_from([None, "a", "b"])),
+        urgency=draw(st.sampled_from(["low", "normal"])),
+        details=json.dumps({**receiver.keys(), "vapid_public_key": vapid.public_text}).encode(),
+    )
+    return msgspec.structs.replace(
+        made, ready=msgspec.structs.replace(made.ready, id=draw(st.binary(min_size=16, max_size=16)))
+    )
+
+
+def headers_of(message: Outgoing, key: str) -> dict[str, str]:
+    """As RFC 8030 and the services' own documentation have them, without the token, which is signed anew."""
+    ready, (scheme, _, host, *_) = message.ready, message.address.address.split("/")
+    origin, ttl = f"{scheme}//{host}", (ready.expires_at - NOW) // 1000
+    topic = base64.urlsafe_b64encode(sha256((ready.collapse_key or "").encode()).digest()).decode()[:32]
+    made = {
+        "authorization": f"{origin} {key}",
+        "content-encoding": "aes128gcm",
+        "content-type": "application/octet-stream",
+        "ttl": str(ttl),
+        "urgency": "high" if "apple" in host else ready.urgency,
+    }
+    if ready.collapse_key or origin == OWN:
+        made["topic"] = topic if ready.collapse_key else ready.id.hex()
+    return made | ({"x-wns-cache-policy": "no-cache"} if "windows" in host and ttl == 0 else {})
+
+
+@given(batch=st.lists(messages(), max_size=12))
+async def test_each_request_of_a_mixed_batch_is_as_if_it_were_alone(batch: list[Outgoing]) -> None:
+    transport = RecordingTransport()
+    outcomes = await WebPushProvider(transport, subject=SUBJECT, own_origin=OWN).send(batch, BOTH, NOW)
+    assert outcomes == [Accepted()] * len(batch)
+    requests = transport.requests
+    shared = {(each.address.address.split("/s/")[0], each.address.details[-60:], each.ready.urgency) for each in batch}
+    assert len(transport.batches) <= len(shared)
+    for message in batch:
+        details = json.loads(message.address.details)
+        receiver = next(each for each in RECEIVERS if each.keys()["auth"] == details["auth"])
+        request = next(
+            each
+            for each in requests
+            if (each.id, each.url) == (message.ready.id, message.address.address)
+            and _opened(receiver, each.body) == message.ready.payload
+            and dict(each.headers) | {"authorization": _proof(each)} == headers_of(message, details["vapid_public_key"])
+        )
+        requests.remove(request)
+    assert requests == []
+
+
+def _opened(receiver: Receiver, body: bytes) -> bytes | None:
+    try:
+        return receiver.decrypt(body)
+    except CannotDecrypt:
+        return None
+
+
+def _proof(request: HttpRequest) -> str:
+    """Audience and key of a proof that holds."""
+    token, key = request.headers["authorization"].removeprefix("vapid t=").split(",k=")
+    options = {"verify_exp": False, "verify_aud": False}
+    return (
+        f"{jwt.decode(token, load_public(base64url.decode(key)), algorithms=['ES256'], options=options)['aud']} {key}"
+    )
+
+
 @given(left_ms=st.integers(-5_000, 40 * 86_400_000))
 async def test_the_time_to_live_is_what_is_left_of_it(left_ms: int) -> None:
     request = await sent(outgoing(expires_at=NOW + left_ms))
@@ -148,9 +233,10 @@ async def test_retry_after_is_a_number_or_a_date(header: str, seconds: float | N
 
 
 async def test_no_answer_may_mean_that_it_arrived_unless_it_was_never_sent() -> None:
-    lost = await meaning(HttpResponse(0, error="timed out"))
-    assert isinstance(lost, RetryAfter)
-    assert lost.unknown
+    lost = await meaning(HttpResponse(0, error="timed out", unknown=True))
+    assert lost == RetryAfter(detail="timed out", unknown=True)
+    unsent = await meaning(HttpResponse(0, error="no connection"))
+    assert unsent == RetryAfter(detail="no connection", unknown=False)
     assert isinstance(await meaning(HttpResponse(0, error="refused: a private address")), Rejected)
 
 
@@ -225,3 +311,27 @@ async def test_the_message_at_the_push_service_is_remembered_whole() -> None:
     transport = RecordingTransport(HttpResponse(201, {"location": location}))
     provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
     assert await provider.send([outgoing()], SECRETS, NOW) == [Accepted(location)]
+
+
+async def test_what_was_prepared_goes_over_the_wire_byte_by_byte() -> None:
+    transport, receiver = RecordingTransport(), Receiver.generate()
+    provider = WebPushProvider(transport, subject=SUBJECT, own_origin=OWN)
+    message = outgoing(receiver, payload=b"ready before the moment")
+    [body] = await provider.prepare([message], SECRETS)
+    assert isinstance(body, bytes)
+    assert receiver.decrypt(body) == b"ready before the moment"
+    other = msgspec.structs.replace(message, body=body, ready=msgspec.structs.replace(message.ready, payload=b""))
+    await provider.send([other, message], SECRETS, NOW)
+    prepared, sealed_now = transport.requests
+    assert prepared.body == body != sealed_now.body
+
+
+async def test_preparing_tells_what_can_never_be_sent() -> None:
+    provider = WebPushProvider(RecordingTransport(), subject=SUBJECT, own_origin=OWN)
+    good, too_large, useless = outgoing(), outgoing(payload=b"x" * 4_000), outgoing(details=b"{}")
+    made = await provider.prepare([useless, good, too_large], SECRETS)
+    assert [type(each) for each in made] == [Quarantined, bytes, TooLarge]
+    assert [type(each) for each in await provider.send([useless, good, too_large], SECRETS, NOW)] == [
+        Quarantined, Accepted, TooLarge
+    ]  # fmt: skip
+    assert [type(each) for each in await provider.prepare([good], {})] == [Quarantined]

@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 import clarion.providers
@@ -44,18 +45,32 @@ class RecordingSenders:
 
 
 class RecordingTransport:
-    """Answers every request with the next of `answers`, then 201."""
+    """Answers every request with the next of `answers`, then 201. `requests` are those of all batches, whole."""
 
     def __init__(self, *answers: HttpResponse) -> None:
-        self.requests: list[HttpRequest] = []
+        self.batches: list[HttpBatch] = []
         self._answers = list(answers)
 
-    async def send(self, requests: list[HttpRequest]) -> list[HttpResponse]:
-        self.requests += requests
-        return [self._answers.pop(0) if self._answers else HttpResponse(201) for _ in requests]
+    @property
+    def requests(self) -> list[HttpRequest]:
+        return [request for batch in self.batches for request in whole(batch)]
+
+    async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
+        self.batches.append(batch)
+        return [self._answers.pop(0) if self._answers else HttpResponse(201) for _ in batch.requests]
 
     async def close(self) -> None:
         pass
+
+
+def whole(batch: HttpBatch) -> list[HttpRequest]:
+    """Each request with all that it says."""
+    for request in batch.requests:
+        assert not {name for name, _ in batch.headers} & {name for name, _ in request.headers}, "said twice"
+    return [
+        HttpRequest("POST", batch.origin + each.path, dict((*batch.headers, *each.headers)), each.body, each.id)
+        for each in batch.requests
+    ]
 
 
 def outgoing(
@@ -153,3 +168,13 @@ async def test_a_message_that_cannot_be_sent_does_not_hold_back_the_batch(provid
 async def test_without_a_credential_nothing_is_accepted_and_nothing_is_raised(provider: Provider) -> None:
     [outcome] = await provider.send([message_for(provider.kind)], {}, ManualClock().now())
     assert isinstance(outcome, Accepted) == isinstance(provider, StubProvider)
+
+
+async def test_what_was_prepared_is_sent_as_it_is(provider: Provider) -> None:
+    batch, secrets = [message_for(provider.kind)] * 3, secrets_for(provider.kind)
+    bodies = await provider.prepare(batch, secrets)
+    ahead = [msgspec.structs.replace(each, body=body) for each, body in zip(batch, bodies, strict=True)]
+    # Nobody looks at the payload any more.
+    ahead = [msgspec.structs.replace(each, ready=msgspec.structs.replace(each.ready, payload=b"{]")) for each in ahead]
+    outcomes = await provider.send(ahead, secrets, ManualClock().now())
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 3

@@ -24,7 +24,10 @@ from contract.support import (
 from contract.world import new_world, read_all
 
 # What may be walked: what is small by nature, and a project's own list, page by page in the order of its key.
-SMALL = ("sqlite_sequence", "json_each", "batch", "kept", "CONSTANT", "(subquery", "people", "numbered", "anon_")
+SMALL = (
+    *("sqlite_sequence", "json_each", "batch", "kept", "CONSTANT", "(subquery", "people", "numbered", "anon_"),
+    "walk",  # the names of the queues that hold a job
+)
 LISTS = (
     "api_key",
     "credential",
@@ -85,7 +88,9 @@ async def _everything(store: SqliteStore) -> None:
     lease = await claim_one(store)
     await store.work.renew([lease], NOW + 1)
     await store.work.release(lease, NOW)
-    await store.work.next_due(["decide", "trigger"])
+    await store.work.waiting()
+    await store.work.postpone("decide", NOW + 1)
+    await store.work.hasten("dec", NOW, NOW + 2)
     await store.work.backlog()
     await store.trail.cancel(project, world.notification.key, NOW)
     for cursor in (None, "9.9.9"):

@@ -11,9 +11,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.ports import HttpRequest, HttpResponse
+from clarion.ports import HttpRequest
 from clarion.transport.addresses import why_refused
 from clarion.transport.http import MAX_ANSWER, HttpTransport
+from contract.support_batches import send_and_close as send
 
 # --- addresses -------------------------------------------------------------------------------------------------------
 
@@ -173,13 +174,6 @@ async def service() -> AsyncIterator[tuple[Service, int]]:
 
 def post(url: str, body: bytes = b"", **headers: str) -> HttpRequest:
     return HttpRequest("POST", url, headers, body)
-
-
-async def send(transport: HttpTransport, *requests: HttpRequest) -> list[HttpResponse]:
-    try:
-        return await transport.send(requests)
-    finally:
-        await transport.close()
 
 
 async def test_a_batch_is_answered_in_order(service: tuple[Service, int]) -> None:

@@ -1,5 +1,7 @@
 """Web Push services of others: HTTP/2 where they offer it, HTTP/1.1 where not, and the same guard for both."""
 
+import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 
@@ -7,16 +9,19 @@ import pytest
 from aiohttp import web
 
 from clarion.crypto.webpush import Receiver
-from clarion.ports import Accepted, HttpRequest, HttpResponse
+from clarion.ports import Accepted, HttpRequest, Transport
 from clarion.providers.webpush import WebPushProvider
 from clarion.testing import ManualClock
 from clarion.transport.http import HttpTransport
-from clarion.transport.origins import ASK_AGAIN_S, OriginsTransport
+from clarion.transport.http2 import Limits
+from clarion.transport.origins import ASK_AGAIN_S, LIMITS, REST_S, RESTING, SLOW_S, OriginsTransport
 from contract.http2_server import Asked as Http2Asked
 from contract.http2_server import Authority, Resolver, Server, Session, serving
+from contract.support_batches import send, send_and_close
 from contract.test_providers import SECRETS, RecordingTransport, outgoing
 
 HOST = "push.example"
+QUICK = Limits(connections=4, connect_s=0.2, patience_s=0.3, backoff_s=(0.01, 0.05))
 
 
 class Clock:
@@ -40,20 +45,28 @@ class Setting:
         self.clock = Clock()
         self.names = Resolver("127.0.0.1")
 
-    def transport(self, *, allow_private: bool = True, trusted: bool = True, most_origins: int = 9) -> OriginsTransport:
+    def plain(self, *, allow_private: bool = True, trusted: bool = True, **bounds: float) -> HttpTransport:
         tls = self.authority.client() if trusted else ssl.create_default_context()
-        plain = HttpTransport(
-            allow_private=allow_private,
-            resolver=self.names,
-            tls=self.authority.client() if trusted else ssl.create_default_context(),
-        )
+        return HttpTransport(allow_private=allow_private, resolver=self.names, tls=tls, **bounds)
+
+    def transport(
+        self,
+        plain: Transport | None = None,
+        *,
+        allow_private: bool = True,
+        trusted: bool = True,
+        most_origins: int = 9,
+        limits: Limits = LIMITS,
+    ) -> OriginsTransport:
+        tls = self.authority.client() if trusted else ssl.create_default_context()
         tls.set_alpn_protocols(["h2"])
         return OriginsTransport(
-            plain,
+            plain or self.plain(allow_private=allow_private, trusted=trusted),
             allow_private=allow_private,
             tls=tls,
             resolver=self.names,
             most_origins=most_origins,
+            limits=limits,
             time=self.clock,
         )
 
@@ -61,7 +74,8 @@ class Setting:
 def created(session: Session, stream: int, asked: Http2Asked) -> None:
     """As a push service answers."""
     headers = [(":status", "201"), ("location", f"https://{HOST}/m{asked.path}"), ("ttl", asked.headers["ttl"])]
-    session.h2.send_headers(stream, headers, end_stream=True)
+    session.h2.send_headers(stream, headers)
+    session.h2.send_data(stream, asked.path.encode(), end_stream=True)
     session.flush()
 
 
@@ -73,7 +87,9 @@ async def setting() -> AsyncIterator[Setting]:
         asked.append(request.path_qs)
         if request.path == "/moved":
             return web.Response(status=307, headers={"Location": "https://other.example/"})
-        return web.Response(status=201, headers={"Location": f"https://{HOST}/m{request.path_qs}"})
+        return web.Response(
+            status=201, text=request.path_qs, headers={"Location": f"https://{HOST}/m{request.path_qs}"}
+        )
 
     runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.01)
     await runner.setup()
@@ -91,22 +107,13 @@ def post(url: str, body: bytes = b"x", **headers: str) -> HttpRequest:
     return HttpRequest("POST", url, {"ttl": "60", **headers}, body)
 
 
-async def send(transport: OriginsTransport, *requests: HttpRequest) -> list[HttpResponse]:
-    try:
-        return await transport.send(requests)
-    finally:
-        await transport.close()
-
-
 async def test_a_mixed_batch_is_answered_in_order_each_by_its_own_protocol(setting: Setting) -> None:
     requests = [
         post(f"{(setting.h2, setting.h1)[number % 2]}/s/{number}?t={number}", ttl=str(number % 3))
         for number in range(60)
     ]
-    answers = await send(setting.transport(), *requests)
-    assert [answer.headers["location"] for answer in answers] == [
-        f"https://{HOST}/m/s/{number}?t={number}" for number in range(60)
-    ]
+    answers = await send_and_close(setting.transport(), *requests)
+    assert [answer.body.decode() for answer in answers] == [f"/s/{number}?t={number}" for number in range(60)]
     assert len(setting.http2.seen) == len(setting.http1_asked) == 30
     assert len(setting.http2.addresses) == 1
 
@@ -117,7 +124,7 @@ async def test_a_service_without_http2_is_asked_for_it_once_an_hour(setting: Set
     for step in (0.0, 1.0, ASK_AGAIN_S, 1.0):
         setting.clock.now += step
         before = setting.names.asked
-        [answer] = await transport.send([post(f"{setting.h1}/s")])
+        [answer] = await send(transport, [post(f"{setting.h1}/s")])
         assert answer.status == 201
         counts.append(setting.names.asked - before)
     await transport.close()
@@ -138,13 +145,13 @@ async def test_a_service_without_http2_is_asked_for_it_once_an_hour(setting: Set
     ],
 )
 async def test_what_may_not_be_asked_is_refused_before_anything_is_sent(setting: Setting, url: str) -> None:
-    [answer] = await send(setting.transport(allow_private=False), post(url))
+    [answer] = await send_and_close(setting.transport(allow_private=False), post(url))
     assert (answer.status, (answer.error or "")[:8]) == (0, "refused:"), answer
 
 
 async def test_a_name_that_leads_inside_is_refused(setting: Setting) -> None:
     for url in (setting.h2, setting.h1):
-        [answer] = await send(setting.transport(allow_private=False), post(f"{url}/s"))
+        [answer] = await send_and_close(setting.transport(allow_private=False), post(f"{url}/s"))
         assert answer.status == 0
         assert answer.error == f"refused: {HOST}: a private or special address"
     assert setting.http2.addresses == setting.http1_asked == []
@@ -152,12 +159,12 @@ async def test_a_name_that_leads_inside_is_refused(setting: Setting) -> None:
 
 async def test_one_bad_address_among_good_ones_is_enough(setting: Setting) -> None:
     setting.names.addresses = ("127.0.0.1", "169.254.169.254")
-    [answer] = await send(setting.transport(), post(f"{setting.h2}/s"))
+    [answer] = await send_and_close(setting.transport(), post(f"{setting.h2}/s"))
     assert answer.error == f"refused: {HOST}: an address that no push service has"
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(setting: Setting) -> None:
-    [answer] = await send(setting.transport(trusted=False), post(f"{setting.h2}/s"))
+    [answer] = await send_and_close(setting.transport(trusted=False), post(f"{setting.h2}/s"))
     assert answer.status == 0
     assert "certificate" in (answer.error or "")
     assert not (answer.error or "").startswith("refused")  # it may be mended: the message is tried again
@@ -165,13 +172,13 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(setting: S
 
 
 async def test_a_redirect_is_an_answer(setting: Setting) -> None:
-    [answer] = await send(setting.transport(), post(f"{setting.h1}/moved"))
+    [answer] = await send_and_close(setting.transport(), post(f"{setting.h1}/moved"))
     assert answer.status == 307
 
 
 async def test_where_nobody_listens(setting: Setting) -> None:
     setting.http2.stop()
-    [answer] = await send(setting.transport(), post(f"{setting.h2}/s"))
+    [answer] = await send_and_close(setting.transport(limits=QUICK), post(f"{setting.h2}/s"))
     assert answer.status == 0
     assert not answer.unknown
 
@@ -179,16 +186,28 @@ async def test_where_nobody_listens(setting: Setting) -> None:
 async def test_origins_without_end_do_not_take_memory_without_end(setting: Setting) -> None:
     transport = setting.transport(most_origins=1)
     for _ in range(3):
-        answers = await transport.send([post(f"{setting.h2}/a"), post(f"{setting.h1}/b")])
+        answers = await send(transport, [post(f"{setting.h2}/a"), post(f"{setting.h1}/b")])
         assert [answer.status for answer in answers] == [201, 201]
     await transport.close()
 
 
 @pytest.mark.parametrize("path", ["/s p", "/s/ü", "?only=query", "/s#fragment"])
 async def test_urls_that_are_not_written_out_go_over_http1(setting: Setting, path: str) -> None:
-    [answer] = await send(setting.transport(), post(f"{setting.h1}{path}"))
+    [answer] = await send_and_close(setting.transport(), post(f"{setting.h1}{path}"))
     assert answer.status == 201
     assert "#" not in setting.http1_asked[0]
+
+
+async def test_an_odd_path_says_nothing_about_its_service(setting: Setting) -> None:
+    """Else anybody could turn a service with HTTP/2 into one without, for all others."""
+    plain = RecordingTransport()
+    transport = setting.transport(plain)
+    for _ in range(2):
+        answers = await send(transport, [post(f"{setting.h2}/odd path"), post(f"{setting.h2}/good")])
+        assert [answer.status for answer in answers] == [201, 201]
+    await transport.close()
+    assert setting.http2.seen == ["/good"] * 2
+    assert [request.url for request in plain.requests] == [f"{setting.h2}/odd path"] * 2
 
 
 async def test_the_provider_sends_over_it(setting: Setting) -> None:
@@ -197,11 +216,83 @@ async def test_the_provider_sends_over_it(setting: Setting) -> None:
     batch = [outgoing(Receiver.generate(), endpoint=f"{setting.h2}/s/{number}") for number in range(20)]
     outcomes = await provider.send(batch, SECRETS, ManualClock().now())
     await transport.close()
-    assert outcomes == [Accepted(f"https://{HOST}/m/s/{number}") for number in range(20)]
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 20
+    assert sorted(setting.http2.seen) == sorted(f"/s/{number}" for number in range(20))
 
 
-async def test_other_methods_are_not_its_business() -> None:
-    plain = RecordingTransport(HttpResponse(204))
-    transport = OriginsTransport(plain)
-    [answer] = await send(transport, HttpRequest("DELETE", f"https://{HOST}/m/1", {}, b""))
-    assert answer.status == 204
+# --- who never answers ------------------------------------------------------------------------------------------------
+
+
+class Silent:
+    """A service that takes connections, reads whatever comes, and says nothing."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.port = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            while await reader.read(65_536):
+                pass
+        writer.close()
+
+    @property
+    def origin(self) -> str:
+        return f"https://{HOST}:{self.port}"
+
+
+@pytest.fixture(params=["http/1.1", "h2"])
+async def silent(setting: Setting, request: pytest.FixtureRequest) -> AsyncIterator[Silent]:
+    service = Silent()
+    tls = setting.authority.server(HOST, alpn=request.param)
+    server = await asyncio.start_server(service.serve, "127.0.0.1", 0, ssl=tls)
+    service.port = server.sockets[0].getsockname()[1]
+    yield service
+    server.close()
+
+
+async def connected(service: Silent, more_than: int = 0) -> None:
+    async with asyncio.timeout(10):
+        while service.connections <= more_than:  # noqa: ASYNC110 - it stands in for a foreign program
+            await asyncio.sleep(0.005)
+
+
+async def test_one_that_never_answers_keeps_nobody_else_waiting(setting: Setting, silent: Silent) -> None:
+    transport = setting.transport(setting.plain(connections=8))
+    unanswered = asyncio.create_task(send(transport, [post(f"{silent.origin}/{number}") for number in range(300)]))
+    await connected(silent)
+    async with asyncio.timeout(4):  # a request may take 20 s
+        for origin in (setting.h1, setting.h2):
+            answers = await send(transport, [post(f"{origin}/{number}") for number in range(100)])
+            assert [answer.status for answer in answers] == [201] * 100
+    assert not unanswered.done()
+    assert silent.connections <= 4 + 1  # one of them to ask for HTTP/2
+    unanswered.cancel()
+    await asyncio.wait([unanswered])
+    await transport.close()
+
+
+async def test_waiting_for_it_ends_and_what_was_not_sent_is_known(setting: Setting, silent: Silent) -> None:
+    transport = setting.transport(setting.plain(timeout_s=0.3, patience_s=0.2), limits=QUICK)
+    async with asyncio.timeout(10):
+        answers = await send_and_close(transport, *(post(f"{silent.origin}/{number}") for number in range(100)))
+    assert {answer.status for answer in answers} == {0}
+    assert 0 <= sum(answer.unknown for answer in answers) <= 4 + 4
+    assert all("within" in (answer.error or "") for answer in answers)
+
+
+async def test_it_is_left_alone_for_a_while_and_then_asked_again(setting: Setting, silent: Silent) -> None:
+    transport = setting.transport(setting.plain(timeout_s=0.2), limits=QUICK)
+    for rested in (0.0, REST_S):
+        setting.clock.now += rested
+        before = silent.connections
+        asking = asyncio.create_task(send(transport, [post(f"{silent.origin}/s")]))
+        await connected(silent, before)
+        setting.clock.now += SLOW_S
+        await asking
+        before = silent.connections
+        [left_alone] = await send(transport, [post(f"{silent.origin}/s")])
+        assert (left_alone.error, left_alone.unknown) == (RESTING, False)
+        assert silent.connections == before
+    await transport.close()

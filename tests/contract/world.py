@@ -31,6 +31,7 @@ from contract.support import (
     outcome,
     receipt,
     register,
+    stoppage,
 )
 
 CONTENT = 77
@@ -62,6 +63,7 @@ async def new_world(store: Store, name: str, people: int = 1) -> World:
     project = await new_project(store, name)
     await store.projects.add_key(api_key(project.key, "k1", name=f"{name}-key"), name.encode().ljust(32))
     await store.projects.add_credential(credential(project.key, DeviceKind.APNS, f"{name}-team"))
+    await store.stoppages.put(stoppage(project.key, detail=f"{name}-detail"))
     await store.definitions.put(project.key, "templates", "t1", {"name": "t1", "title": f"{name}-title"}, NOW)
     notification = await new_notification(
         store, project, "n1", message=Message(title=f"{name}-title"), to=Audience(everyone=True)
@@ -116,6 +118,7 @@ READS_BY_ID: dict[str, Read] = {
     "users.resolve": lambda at: at.store.users.resolve(at.project, [at.person.user_id], NOW, create=False),
     "devices.get": lambda at: at.store.devices.get(at.project, at.person.device.id),
     "devices.find": lambda at: at.store.devices.find(at.project, [at.person.device.id]),
+    "stoppages.of_project": lambda at: at.store.stoppages.of_project(at.project),
     "trail.notification": lambda at: at.store.trail.notification(at.project, at.world.notification.id),
     "trail.notifications": lambda at: at.store.trail.notifications(at.project, None, 10),
 }

@@ -59,10 +59,9 @@ def granting(number: int, size: int, connection: bool) -> Act:
 
 LAWFUL = st.one_of(
     st.builds(
-        lambda n, size, wants: lambda world, _: world.send(n, size, wants_headers=wants),
+        lambda n, size: lambda world, _: world.send(n, size),
         st.integers(1, 12),
         st.one_of(st.integers(0, 12), st.just(2_000)),
-        st.booleans(),
     ),
     st.builds(answering, ANY, STATUS, st.booleans()),
     st.builds(answering, ANY, STATUS, st.booleans()),
@@ -99,7 +98,7 @@ NOISE = st.builds(lambda data: on_peer(lambda peer: peer.raw(data)), st.binary(m
 
 
 async def _play(world: World, acts: list[tuple[int, Act]]) -> World:
-    world.send(10, 3, wants_headers=False)
+    world.send(10, 3)
     await world.settle()
     for who, act in acts:
         alive = [peer for peer in world.peers if peer.alive]

@@ -113,6 +113,13 @@ class Shop(NamedTuple):
         with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers)) as answer:
             return json.load(answer)
 
+    def wait_until_alarmed(self) -> None:
+        for _ in range(LONGEST_S * 20):
+            if self.answer("/v1/alerts")["items"]:
+                return
+            time.sleep(0.05)
+        pytest.fail("no alert came")
+
     def wait_until_decided(self, notification: str) -> None:
         for _ in range(LONGEST_S * 20):
             if self.answer(f"/v1/notifications/{notification}")["counts"]["decisions"]:

@@ -202,6 +202,31 @@ def test_nobody_has_no_story(clarion: Clarion, shop: Shop, way: str) -> None:
     assert ended.err.startswith("✗ Not found")
 
 
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_push_service_without_a_credential_is_an_alert_by_both_doors(clarion: Clarion, shop: Shop) -> None:
+    assert "All push services take what we send" in clarion("alerts", *shop.asking).out
+    phone = {"user_id": "noether", "kind": "apns", "address": "ab" * 32, "permission": "granted"}
+    shop.answer("/v1/devices", phone | {"environment": "production", "bundle_id": "com.example.shop"})
+    clarion("send", "--user", "noether", "--title", "Hello", *shop.asking)
+    shop.wait_until_alarmed()
+
+    [alert] = clarion("alerts", "--json", *shop.asking).json["items"]
+    assert (alert["kind"], alert["lane"], alert["credential"]) == ("apns", "production/com.example.shop", None)
+    assert clarion("alerts", "--json", *shop.opening).json["items"] == [alert]
+    told = clarion("alerts", *shop.asking).out
+    for word in (
+        "apns",
+        "production/com.example.shop",
+        "bad_credentials",
+        "the project has no APNs credential",
+        "none",
+    ):
+        assert word in told
+    assert "Delivery queued: provider_down" in clarion("explain", "--user", "noether", *shop.asking).out
+
+
 # --- which door ------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +306,8 @@ def test_of_several_projects_one_must_be_named(clarion: Clarion, tmp_path: Path)
         ("CORS_ORIGINS", "https://shop.example, https://shop.example/"),
         ("TLS_CERT", "none.pem"),
         ("PUSH_MESSAGE_LIMIT", "0"),
+        ("ENCRYPTION_PROCESSES", "65"),
+        ("ENCRYPTION_PROCESSES", "null"),
         ("PUSH_PING_INTERVAL", "-5"),
         ("PUSH_PING_TIMEOUT", "soon"),
         ("RATE_LIMITS", "maybe"),

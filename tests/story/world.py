@@ -63,7 +63,12 @@ class World:
             receipts=self.receipts,
             anonymous=self.anonymous,
             receipts_url=RECEIPTS_URL,
+            pause=self.pause,
         )
+
+    async def pause(self, seconds: float) -> None:
+        """The manual clock's way to wait."""
+        self.clock.advance(round(seconds * 1000))
 
     async def begin(self, name: str = "Shop") -> "World":
         self.founded = await found(self.store, self.sealer, self.chance, self.clock.now(), name)
@@ -110,8 +115,8 @@ class World:
         return done
 
     async def _due(self) -> list:
-        queues = ("trigger", "audience", "decide", *(f"deliver.{kind}" for kind in self.providers))
         now = self.clock.now()
+        queues = [queue for queue, due in (await self.store.work.waiting()).items() if due <= now]
         return [lease for queue in queues for lease in await self.store.work.claim(queue, 10, now, 15_000)]
 
     async def decisions(self, notification: Notification) -> list[DecisionRecord]:

@@ -70,7 +70,7 @@ class Screen(Protocol):
 
 
 class DesktopScreen:
-    """The desktop of this machine. `app_name` is asked for when it connects."""
+    """The desktop of this machine. `app_name` is asked for each time: at the first start nobody knows it yet."""
 
     in_place = sys.platform in ("darwin", "win32")
 
@@ -86,6 +86,7 @@ class DesktopScreen:
 
     async def show(self, card: Card) -> str | None:
         assert self._notifier is not None
+        self._notifier.app_name = self._app_name()
         shown = asyncio.Event()
         await _within(self._notifier.send(self._notification(card, shown)), InDoubt("the desktop did not answer"))
         if not shown.is_set():  # desktop-notifier logs why, and raises nothing

@@ -27,10 +27,23 @@ from clarion.model import Json, Millis
 Pem: TypeAlias = Annotated[str, Meta(max_length=16_384)]
 
 
+Rate: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=1_000_000,
+        description="Messages a second that may go out with it, over all processes; as fast as the service takes them "
+        "unless given.",
+        examples=[500],
+    ),
+]
+
+
 class CredentialBody(Body, frozen=True, kw_only=True, tag_field="kind"):
     """Base of all kinds. It is stored encrypted and never shown again."""
 
     name: Name | None = None
+    rate: Rate | None = None
     check: Annotated[bool, Meta(description="Ask the service first, and keep it only when the service takes it.")] = (
         False
     )

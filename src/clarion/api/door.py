@@ -69,8 +69,8 @@ class Door:
             allow(caller, access.key, access.scope)
         if access.key != "server" and self._buckets is not None:
             self._buckets.take((caller.key.id if caller else "", client_of(scope)))
-        if access.bounded:
-            await self.backlog.check()
+        if access.bounded and caller is not None:
+            await self.backlog.check(caller.project.key)
         return caller
 
     async def once(

@@ -1,10 +1,11 @@
 """Who asks too much waits: buckets for what anybody may call, and a bound on work that is not done yet."""
 
 import math
+from collections import Counter
 
 from clarion.errors import RateLimited
-from clarion.model import Millis
-from clarion.ports import Clock, Work
+from clarion.model import Key, Millis
+from clarion.ports import Clock, Work, owner_of
 
 RATE_PER_S = 50
 BURST = 500
@@ -38,18 +39,23 @@ class Buckets:
 
 
 class Backlog:
-    """Refuses more work while the queues are past their bound. The count is at most a second old."""
+    """Refuses more work while the queues are past their bound. The count is at most a second old.
+
+    Deliveries count for their own project: what one service holds back for one project closes the door to no other.
+    """
 
     def __init__(self, work: Work, clock: Clock, bound: int = BACKLOG_BOUND) -> None:
         self._work = work
         self._clock = clock
         self._bound = bound
         self._counted: dict[str, int] = {}
+        self._by_owner: Counter[Key | None] = Counter()
         self._counted_at: Millis | None = None
 
-    async def check(self) -> None:
-        """Raises RateLimited when too much waits."""
-        if sum((await self.counts()).values()) > self._bound:
+    async def check(self, project: Key) -> None:
+        """Raises RateLimited when too much waits, of the project's deliveries and of what all projects share."""
+        await self.counts()
+        if self._by_owner[None] + self._by_owner[project] > self._bound:
             raise RateLimited("too much work is waiting; nothing was accepted", retry_after=BACKLOG_RETRY_S)
 
     async def counts(self) -> dict[str, int]:
@@ -59,4 +65,7 @@ class Backlog:
             # Noted before the answer comes, so that those who arrive meanwhile do not ask again.
             self._counted_at = now
             self._counted = await self._work.backlog()
+            self._by_owner = Counter()
+            for queue, jobs in self._counted.items():
+                self._by_owner[owner_of(queue)] += jobs
         return self._counted

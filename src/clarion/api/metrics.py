@@ -1,9 +1,11 @@
 """What `/metrics` tells: answers by route and status, and the work that waits. Prometheus' text form."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from clarion.ports import family_of
 
 
 class Metrics:
@@ -11,7 +13,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._answers: dict[tuple[str, int], int] = {}
-        self._backlog: Mapping[str, int] = {}
+        self._backlog: dict[str, int] = {}
+        self._stopped: Sequence[tuple[str, str, str]] = ()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -20,9 +23,16 @@ class Metrics:
         key = (route, status)
         self._answers[key] = self._answers.get(key, 0) + 1
 
-    def text(self, backlog: Mapping[str, int]) -> bytes:
-        """Ours, and what the other parts of this process registered."""
-        self._backlog = backlog
+    def text(self, backlog: Mapping[str, int], stopped: Sequence[tuple[str, str, str]]) -> bytes:
+        """Ours, and what the other parts of this process registered. Lanes are told together: labels stay few.
+
+        `stopped`: project, kind and lane of each stoppage.
+        """
+        self._backlog = {}
+        for queue, jobs in backlog.items():
+            family = family_of(queue)
+            self._backlog[family] = self._backlog.get(family, 0) + jobs
+        self._stopped = stopped
         return generate_latest(self._registry) + generate_latest(REGISTRY)
 
     def collect(self) -> Iterator[Metric]:
@@ -37,3 +47,8 @@ class Metrics:
         for queue, number in sorted(self._backlog.items()):
             waiting.add_metric([queue], number)
         yield waiting
+        words = "1 while nothing is sent to a push service, because it refuses our keys or does not answer"
+        stopped = GaugeMetricFamily("clarion_provider_stopped", words, labels=["project", "kind", "lane"])
+        for place in self._stopped:
+            stopped.add_metric(place, 1)
+        yield stopped

@@ -16,6 +16,7 @@ from clarion.api.identity import Identity, Visitor
 from clarion.api.pages import as_response
 from clarion.api.public import SDK
 from clarion.api.server.administration import ADMINISTRATION
+from clarion.api.server.alerts import ALERTS
 from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
 from clarion.api.server.people import PEOPLE
@@ -31,6 +32,7 @@ _TABLE = {
     "Definitions": DEFINITIONS,
     "Project and keys": ADMINISTRATION,
     "Credentials": CREDENTIALS,
+    "Alerts": ALERTS,
     "Push service": PUSH,
     "SDK": SDK,
     "Unsubscribing": UNSUBSCRIBING,

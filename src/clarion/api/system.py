@@ -8,6 +8,7 @@ from litestar.params import PathParameter
 
 from clarion.api import docs
 from clarion.api.answers.base import Answer as Body
+from clarion.api.desk import Desk
 from clarion.api.framework import FromDesk
 from clarion.api.pages import Pages, as_response
 from clarion.api.problems import KINDS
@@ -36,8 +37,16 @@ async def healthz(desk: FromDesk) -> Health:
 @get("/metrics", media_type="text/plain")
 async def show_metrics(desk: FromDesk) -> Response[bytes]:
     """Prometheus text."""
-    text = desk.metrics.text(await desk.door.backlog.counts())
+    stopped = await _stopped(desk)
+    text = desk.metrics.text(await desk.door.backlog.counts(), stopped)
     return Response(text, media_type="text/plain; version=0.0.4")
+
+
+async def _stopped(desk: Desk) -> list[tuple[str, str, str]]:
+    """Of all projects by their public ids; one that was removed is named no more."""
+    every = await desk.services.store.stoppages.all()
+    names = {project.key: project.id for project in await desk.services.store.projects.all()} if every else {}
+    return [(names[each.project], each.kind, each.lane) for each in every if each.project in names]
 
 
 @get("/openapi.json", include_in_schema=False)

@@ -253,6 +253,18 @@ def reseal_credentials(data: Folder = None, as_json: AsJson = False) -> None:
         )
 
 
+@app.command()
+def alerts(
+    as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
+) -> None:
+    """List the push services that nothing is sent to for now: they refuse our keys, or do not answer."""
+    answer = _ask(Where(server, key, data, project), lambda door: door.alerts())
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_alerts(answer)
+
+
 def _ask(where: Where, question: Callable[[Door], Awaitable[T]]) -> T:
     async def ask() -> T:
         async with opened(where) as door:

@@ -35,6 +35,10 @@ class Door(Protocol):
         """`POST /v1/keys`."""
         ...
 
+    async def alerts(self) -> Json:
+        """`GET /v1/alerts`."""
+        ...
+
     async def revoke_key(self, id: str) -> None:
         """`DELETE /v1/keys/{id}`."""
         ...

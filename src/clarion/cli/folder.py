@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from clarion.api import messages
+from clarion.api.answers.alerts import AlertAnswer, AlertList
 from clarion.api.answers.base import Answer
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.sending import Created
@@ -77,6 +78,10 @@ class Folder:
             scopes=list(wanted.scopes) if wanted.scopes else None,
         )
         return _json(NewKeyAnswer(**msgspec.structs.asdict(KeyAnswer.of(key)), key=text))
+
+    async def alerts(self) -> Json:
+        every = await self._platform.store.stoppages.of_project(self._project.key)
+        return _json(AlertList(items=[AlertAnswer.of(each) for each in every]))
 
     async def revoke_key(self, id: str) -> None:
         now = self._platform.clock.now()

@@ -69,6 +69,9 @@ class Remote:
     async def create_key(self, body: Json) -> Json:
         return await self._ask("POST", "/v1/keys", body)
 
+    async def alerts(self) -> Json:
+        return await self._ask("GET", "/v1/alerts")
+
     async def revoke_key(self, id: str) -> None:
         await self._ask("DELETE", f"/v1/keys/{quote(id, safe='')}")
 

@@ -61,6 +61,29 @@ def print_keys(answer: Json) -> None:
     _print(table)
 
 
+def print_alerts(answer: Json) -> None:
+    """What is stopped, since when and why; what waits for it comes by itself when that is over."""
+    alerts = _shown(answer["items"])
+    if not alerts:
+        _print(Text.assemble(("✓ ", "green"), "All push services take what we send."))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("Kind", "Lane", "Reason", "What it answered", "Credential", "Since", "Next try", "Tried"):
+        table.add_column(column, no_wrap=column not in ("Lane", "What it answered"), overflow="fold")
+    for alert in alerts:
+        table.add_row(
+            Text(alert["kind"], "bold"),
+            Text(alert["lane"] or "all"),
+            Text(alert["reason"], "red" if alert["reason"] == "bad_credentials" else "yellow"),
+            Text(alert["detail"]),
+            Text(alert["credential"] or "none", "" if alert["credential"] else "red"),
+            _local(alert["since"]).strftime("%Y-%m-%d %H:%M"),
+            _local(alert["again_at"]).strftime("%H:%M:%S"),
+            str(alert["failures"]),
+        )
+    _print(table)
+
+
 def print_sent(answer: Json, user_id: str) -> None:
     """That it is on disk, and how to follow it."""
     sentence = Text.assemble(("✓ ", "green"), "Accepted as notification ", (answer["id"], "bold"))

@@ -104,6 +104,8 @@ def _decide(detail: Json) -> Words:
 
 
 def _deliver(detail: Json) -> Words:
+    if detail["reason"] == Reason.PROVIDER_DOWN:
+        return Words("Held back", REASONS.get(detail["reason"], ""), "wait")
     words = _STATES.get(detail["state"], Words("Queued, then handed to the push service", tone="good"))
     tries = f"attempt {detail['attempts']}" if detail["attempts"] > 1 else ""
     text = ", ".join(part for part in (REASONS.get(detail["reason"] or "", ""), tries) if part)

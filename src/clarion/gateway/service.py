@@ -16,7 +16,7 @@ from clarion.gateway.broadcasts import Broadcasts
 from clarion.gateway.endpoint import Limits, PushEndpoint
 from clarion.gateway.extract import Extractor
 from clarion.gateway.gcm.apps import ORIGINS as GOOGLE
-from clarion.gateway.gcm.apps import SEND_PATH, path_at_google
+from clarion.gateway.gcm.apps import SEND_PATH
 from clarion.gateway.gcm.connection import McsServer
 from clarion.gateway.gcm.http import PATH as GCM_PATH
 from clarion.gateway.gcm.http import GcmApp
@@ -113,10 +113,12 @@ class Gateway:
         """Requests to the push endpoint, answered in order without HTTP; without an address from our own sender."""
         return await self._endpoint.accept(requests, address)
 
-    def issued(self, url: str) -> bool:
+    def issued(self, origin: str, path: str) -> bool:
         """Whether an address at Google's is one that we gave to a Chromium. Needs no look-up."""
-        path = path_at_google(url)
-        return path is not None and self._node.tokens.read("gcm", path.removeprefix(SEND_PATH)) is not None
+        # Google's own tokens hold a colon, which ours cannot: nearly all are known by it.
+        if origin not in GOOGLE or ":" in path or not path.startswith(SEND_PATH):
+            return False
+        return self._node.tokens.read("gcm", path.removeprefix(SEND_PATH)) is not None
 
     def connected(self, uaid: str) -> bool:
         """Whether this node holds the device's socket."""

@@ -1,6 +1,6 @@
 """What a project is and has defined, remembered for a few seconds so that the way does not ask for each message."""
 
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,13 @@ def credential_context(project_id: str, kind: DeviceKind, name: str) -> str:
 def identity_context(project: Key) -> str:
     """What a project's sealed identity secret is bound to."""
     return f"project/{project}/identity"
+
+
+class Keys(NamedTuple):
+    """The credentials of one kind by name: unsealed, and how many messages a second may go out with them."""
+
+    secrets: dict[str, bytes]
+    rates: dict[str, int]
 
 
 class Catalog:
@@ -75,15 +82,21 @@ class Catalog:
 
     async def secrets(self, project: Project, kind: DeviceKind) -> dict[str, bytes]:
         """The project's unsealed credentials of one kind of push service, by name."""
-        known: dict[str, bytes] | None = self._fresh(("secrets", project.key, kind))
+        return (await self.keys(project, kind)).secrets
+
+    async def keys(self, project: Project, kind: DeviceKind) -> Keys:
+        """The same, with the rates of those that have one."""
+        known: Keys | None = self._fresh(("keys", project.key, kind))
         if known is not None:
             return known
         changes = self._changes
+        stored = await self._store.projects.credentials(project.key, kind)
         opened = {
             each.name: self._sealer.open(each.sealed, credential_context(project.id, kind, each.name))
-            for each in await self._store.projects.credentials(project.key, kind)
+            for each in stored
         }
-        return self._keep(("secrets", project.key, kind), opened, changes)
+        rates = {each.name: each.rate for each in stored if each.rate is not None}
+        return self._keep(("keys", project.key, kind), Keys(opened, rates), changes)
 
     async def changed(self) -> None:
         """Something of a project was changed here: forget, and tell the other processes."""

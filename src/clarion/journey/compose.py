@@ -108,16 +108,16 @@ class Composer:
         self._scene = scene
         self._letters: dict[tuple[Key, str | None, DeviceKind], _Letter] = {}
 
-    def compose(self, decided: Sequence[Decided]) -> tuple[list[Decided], list[tuple[DeviceKind, Ready]]]:
+    def compose(self, decided: Sequence[Decided]) -> tuple[list[Decided], list[tuple[Target, Ready]]]:
         """Decisions in order, those that cannot be composed turned into drops, and the messages of the others."""
         final: list[Decided] = []
-        ready: list[tuple[DeviceKind, Ready]] = []
+        ready: list[tuple[Target, Ready]] = []
         for one in decided:
             if one.reason is not Reason.SEND:
                 final.append(one)
                 continue
             try:
-                messages = [(target.kind, self._ready(one, target)) for target in one.targets]
+                messages = [(target, self._ready(one, target)) for target in one.targets]
             except TextError as error:
                 final.append(dropped(one, "compose", Reason.TEMPLATE_ERROR, str(error)))
             except _TooLarge as error:

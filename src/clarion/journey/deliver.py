@@ -1,6 +1,7 @@
 """Deliver: what may still leave, and what each outcome means: done, retry, retire, quarantine."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -8,7 +9,6 @@ from clarion.model import (
     CHANNEL_OF_KIND,
     Decision,
     DeliveryState,
-    DeviceKind,
     DeviceState,
     DeviceVerdict,
     Key,
@@ -18,6 +18,7 @@ from clarion.model import (
     Reason,
 )
 from clarion.ports import (
+    LATE_MS,
     Accepted,
     Address,
     BadCredentials,
@@ -84,41 +85,62 @@ def sift(
 
 
 def _expired(ready: Ready, now: Millis) -> bool:
-    # With a TTL of 0 the message expires at birth; its only chance is the first attempt.
-    return now >= ready.expires_at and (ready.attempts > 0 or now - ready.expires_at > FIRST_RETRY_S * 1000)
+    return now >= ready.expires_at and (ready.attempts > 0 or now - ready.expires_at > LATE_MS)
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What became of a batch at its gate: what was sent, with its outcomes in order, and what was not.
+
+    The rest comes again at `held_until`, what was refused for our credentials at `refused_until`.
+    """
+
+    sent: Sequence[Outgoing]
+    outcomes: Sequence[ProviderOutcome]
+    held: Sequence[Ready]
+    held_until: Millis
+    refused_until: Millis
+
+
+def comes_again(messages: Sequence[Ready], until: Millis, now: Millis) -> Millis:
+    """When messages that may not leave before `until` are looked at: earlier where one expires, so that it is said."""
+    end = min(ready.expires_at for ready in messages) + LATE_MS + 1
+    return until if end <= now else min(until, end)
 
 
 def settle(
-    sifted: Sifted,
-    outcomes: Sequence[ProviderOutcome],
-    *,
-    project: Key,
-    kind: DeviceKind,
-    decided_at: Millis,
-    sent_at: Millis,
-    now: Millis,
+    sifted: Sifted, attempt: Attempt, *, project: Key, job: DeliverWork, sent_at: Millis, now: Millis
 ) -> Effects:
-    """What one attempt changes: deliveries move, devices retire or rest, the rest of the batch comes again."""
+    """What one attempt changes: deliveries move, devices retire or rest, the rest of the batch comes again.
+
+    What our credentials were refused for is held like what was not sent at all: it was no attempt, nothing is said
+    of the delivery or the device.
+    """
     settled: list[Outcome] = []
     verdicts: list[DeviceVerdict] = []
     again: dict[Millis, list[Ready]] = {}
-    for outgoing, outcome in zip(sifted.outgoing, outcomes, strict=True):
+    refused: list[Ready] = []
+    for outgoing, outcome in zip(attempt.sent, attempt.outcomes, strict=True):
         ready = outgoing.ready
-        state, reason, provider_id = _meaning(outcome)
-        if isinstance(outcome, RetryAfter):
+        if isinstance(outcome, Accepted):
+            settled.append(_attempted(ready, DeliveryState.ACCEPTED, None, outcome.provider_id))
+        elif isinstance(outcome, BadCredentials):
+            refused.append(ready)
+        elif isinstance(outcome, RetryAfter):
             due = now + _wait_ms(ready, outcome)
             if due < ready.expires_at:
                 # Rounded up to the second, so that what failed together comes again together.
                 again.setdefault(-(-due // 1000) * 1000, []).append(
                     msgspec.structs.replace(ready, attempts=ready.attempts + 1)
                 )
+                settled.append(_attempted(ready, DeliveryState.QUEUED, None))
             else:
-                state, reason = DeliveryState.EXPIRED, Reason.EXPIRED
-        elif (verdict := _verdict(outgoing.address, outcome, sent_at)) is not None:
-            verdicts.append(verdict)
-        settled.append(
-            Outcome(ready.notification, ready.user, ready.device, state, reason, provider_id, ready.attempts + 1)
-        )
+                settled.append(_attempted(ready, DeliveryState.EXPIRED, Reason.EXPIRED))
+        else:
+            settled.append(_attempted(ready, DeliveryState.FAILED, _REASONS[type(outcome)]))
+            verdicts += _verdict(outgoing.address, outcome, sent_at)
+    for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
+        if held:
+            again.setdefault(comes_again(held, until, now), []).extend(held)
     settled += [_stopped(ready, reason) for ready, reason in sifted.stopped]
     return Effects(
         outcomes=settled,
@@ -127,7 +149,7 @@ def settle(
         work=[
             NewWork(
                 project=project,
-                job=DeliverWork(kind=kind, decided_at=decided_at, messages=messages),
+                job=msgspec.structs.replace(job, messages=messages),
                 due_at=due,
                 notification=_one(messages),
             )
@@ -136,30 +158,28 @@ def settle(
     )
 
 
-def _meaning(outcome: ProviderOutcome) -> tuple[DeliveryState, Reason | None, str | None]:
-    match outcome:
-        case Accepted(provider_id):
-            return DeliveryState.ACCEPTED, None, provider_id
-        case RetryAfter():
-            return DeliveryState.QUEUED, None, None
-        case Gone() | Quarantined():
-            return DeliveryState.FAILED, Reason.DEVICE_GONE, None
-        case TooLarge():
-            return DeliveryState.FAILED, Reason.TOO_LARGE, None
-        case Rejected():
-            return DeliveryState.FAILED, Reason.REJECTED, None
-        case BadCredentials():
-            return DeliveryState.FAILED, Reason.BAD_CREDENTIALS, None
+_Failure: TypeAlias = Gone | Quarantined | TooLarge | Rejected
+_REASONS: Final[dict[type[_Failure], Reason]] = {
+    Gone: Reason.DEVICE_GONE,
+    Quarantined: Reason.DEVICE_GONE,
+    TooLarge: Reason.TOO_LARGE,
+    Rejected: Reason.REJECTED,
+}
 
 
-def _verdict(address: Address, outcome: ProviderOutcome, sent_at: Millis) -> DeviceVerdict | None:
+def _attempted(ready: Ready, state: DeliveryState, reason: Reason | None, provider_id: str | None = None) -> Outcome:
+    return Outcome(ready.notification, ready.user, ready.device, state, reason, provider_id, ready.attempts + 1)
+
+
+def _verdict(address: Address, outcome: _Failure, sent_at: Millis) -> list[DeviceVerdict]:
     match outcome:
         case Gone(detail, since):
-            return DeviceVerdict(address.device, DeviceState.RETIRED, detail, since if since is not None else sent_at)
+            died_at = since if since is not None else sent_at
+            return [DeviceVerdict(address.device, DeviceState.RETIRED, detail, died_at)]
         case Quarantined(detail):
-            return DeviceVerdict(address.device, DeviceState.QUARANTINED, detail, sent_at)
+            return [DeviceVerdict(address.device, DeviceState.QUARANTINED, detail, sent_at)]
         case _:
-            return None
+            return []
 
 
 def _wait_ms(ready: Ready, outcome: RetryAfter) -> int:

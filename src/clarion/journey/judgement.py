@@ -11,7 +11,7 @@ from clarion.journey.compose import Composer, Scene
 from clarion.journey.decide import Law, decide
 from clarion.journey.rules import content_hash
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
-from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready
+from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Target
 
 # Recipients per turn of the event loop: a turn stays under 3 ms.
 SLICE = 200
@@ -23,7 +23,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """What became of a batch of candidates, and the messages of those that are sent."""
 
     decided: list[Decided]
-    ready: list[tuple[DeviceKind, Ready]]
+    ready: list[tuple[Target, Ready]]
 
 
 async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene) -> Judgement:
@@ -66,24 +66,26 @@ def effects(
     return Effects(
         decisions=() if held_before else decisions,
         revised=decisions if held_before else (),
-        deliveries=[Delivery(ready.notification, ready.user, ready.device, kind) for kind, ready in judgement.ready],
+        deliveries=[
+            Delivery(ready.notification, ready.user, ready.device, target.kind) for target, ready in judgement.ready
+        ],
         sent_content=_sent_content(judgement.decided),
         work=[*_deliver_work(judgement, project, now), *_held_work(judgement, project), *further],
     )
 
 
 def _deliver_work(judgement: Judgement, project: Key, now: Millis) -> list[NewWork]:
-    by_kind: dict[DeviceKind, list[Ready]] = {}
-    for kind, ready in judgement.ready:
-        by_kind.setdefault(kind, []).append(ready)
+    by_lane: dict[tuple[DeviceKind, str], list[Ready]] = {}
+    for target, ready in judgement.ready:
+        by_lane.setdefault((target.kind, target.lane), []).append(ready)
     return [
         NewWork(
             project=project,
-            job=DeliverWork(kind=kind, decided_at=now, messages=chunk),
+            job=DeliverWork(kind=kind, decided_at=now, messages=chunk, lane=lane),
             due_at=now,
             notification=_one({ready.notification for ready in chunk}),
         )
-        for kind, messages in by_kind.items()
+        for (kind, lane), messages in by_lane.items()
         for chunk in (messages[at : at + MESSAGES_A_JOB] for at in range(0, len(messages), MESSAGES_A_JOB))
     ]
 

@@ -6,20 +6,23 @@ The stages are pure functions over batches; here they are joined. What must surv
 answered: each step writes its effects and ends its lease in one transaction.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import audience, deliver, judgement, learn, permission, registration, trigger
+from clarion.journey import audience, judgement, learn, permission, registration, trigger
 from clarion.journey.candidate import candidates, facts_query
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law
+from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
+from clarion.journey.gates import Gates, Pause
 from clarion.journey.story import MOST, Chapter, Records, tell
 from clarion.model import (
     Audience,
@@ -58,6 +61,8 @@ from clarion.ports import (
 
 WAKE = "work"
 """Bus topic: the payload is the name of a queue that has something to do."""
+ALL_QUEUES = ""
+"""In place of a name: any queue may have."""
 
 
 class Pipeline:
@@ -75,7 +80,10 @@ class Pipeline:
         receipts: ReceiptTokens,
         anonymous: AnonymousTokens,
         receipts_url: str,
+        own_origin: str = "",
+        pause: Pause = asyncio.sleep,
     ) -> None:
+        """`own_origin`: of the endpoints of our own push service; `pause` lets seconds pass."""
         self._store = store
         self._catalog = catalog
         self._bus = bus
@@ -85,6 +93,9 @@ class Pipeline:
         self._receipts = receipts
         self._anonymous = anonymous
         self._receipts_url = receipts_url
+        self._own_origin = own_origin
+        self._gates = Gates(store, clock, bus, self._wake, pause)
+        self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
 
     # --- permission and registration: a person says yes (or no), a device gets an address -----------------------------
 
@@ -106,7 +117,7 @@ class Pipeline:
     async def _complete(self, project: Project, device: Registration) -> Registration:
         permission.check(device)
         secrets = await self._catalog.secrets(project, DeviceKind.WEBPUSH)
-        return registration.complete(device, secrets, project.vapid_public_key)
+        return registration.complete(device, secrets, project.vapid_public_key, self._own_origin)
 
     async def merge(self, project: Project, anonymous: User, user_id: str) -> None:
         """The anonymous person turns out to be `user_id`. A refusal that either gave stays."""
@@ -222,8 +233,7 @@ class Pipeline:
         if notification is None:
             raise NotFound(f"there is no notification {id}")
         if await self._store.trail.cancel(project.key, notification.key, self._clock.now()):
-            for queue in ("audience", "decide", *(f"deliver.{kind}" for kind in self._providers)):
-                await self._wake(queue)
+            await self._wake(ALL_QUEUES)
         return (await self._store.trail.notification(project.key, id)) or notification
 
     async def dry_run(
@@ -244,6 +254,11 @@ class Pipeline:
         """What the service itself says of a credential; None: it takes it."""
         return await self._providers[kind].check(secret, self._clock.now())
 
+    async def credential_changed(self, project: Project, kind: DeviceKind) -> None:
+        """One of this kind is new or another one: everybody forgets the old ones, and what waits for it is tried."""
+        await self._catalog.changed()
+        await self._gates.renew(project.key, kind)
+
     # --- the workers' steps -------------------------------------------------------------------------------------------
 
     async def step(self, lease: Lease) -> None:
@@ -256,7 +271,7 @@ class Pipeline:
             case SpanWork() | PairsWork():
                 await self._decide(lease, lease.job)
             case DeliverWork():
-                await self._deliver(lease, lease.job)
+                await self._delivering.step(lease, lease.job)
 
     async def _trigger(self, lease: Lease, job: EventsWork) -> None:
         automations = await self._catalog.automations(lease.project)
@@ -304,31 +319,6 @@ class Pipeline:
             committed = await deciding.commit(lease, effects)
         if committed:
             await self._wake_for(effects.work)
-
-    async def _deliver(self, lease: Lease, job: DeliverWork) -> None:
-        project = await self._catalog.project(lease.project)
-        messages = job.messages
-        notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
-        addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
-        strangers = deliver.strangers(messages, addresses)
-        successors = await self._store.users.successors(project.key, strangers) if strangers else {}
-        users = sorted({successors.get(one.user, one.user) for one in messages})
-        words = await self._store.steps.refused_since(project.key, users, job.decided_at)
-        sent_at = self._clock.now()
-        sifted = deliver.sift(messages, notifications, addresses, words, successors, sent_at)
-        provider = self._providers[job.kind]
-        secrets = await self._catalog.secrets(project, job.kind)
-        outcomes = await provider.send(sifted.outgoing, secrets, sent_at) if sifted.outgoing else []
-        effects = deliver.settle(
-            sifted,
-            outcomes,
-            project=project.key,
-            kind=job.kind,
-            decided_at=job.decided_at,
-            sent_at=sent_at,
-            now=self._clock.now(),
-        )
-        await self._commit(lease, effects)
 
     # --- learn: what came back ----------------------------------------------------------------------------------------
 
@@ -403,7 +393,7 @@ class Pipeline:
 
     async def _wake_for(self, work: Sequence[NewWork]) -> None:
         now = self._clock.now()
-        for queue in {queue_of(one.job) for one in work if one.due_at <= now}:
+        for queue in {queue_of(one.job, one.project) for one in work if one.due_at <= now}:
             await self._wake(queue)
 
     async def _wake(self, queue: str) -> None:

@@ -1,20 +1,34 @@
-"""Registration: a device gets an address. What must hold before it is stored."""
+"""Registration: a device gets an address and the lane of its messages. What must hold before it is stored."""
 
 from collections.abc import Collection
+from urllib.parse import urlsplit
+from zlib import crc32
 
 import msgspec
 
+from clarion.crypto.vapid import origin_of
 from clarion.errors import FieldError, InvalidRequest
 from clarion.model import DeviceKind, Registration
+
+# Push services that so many browsers use that each has a lane of its own: by host, or by the end of it.
+_SERVICES = {
+    "fcm.googleapis.com": "fcm.googleapis.com",
+    "updates.push.services.mozilla.com": "updates.push.services.mozilla.com",
+    ".push.apple.com": "web.push.apple.com",
+    ".notify.windows.com": "notify.windows.com",
+}
+# All others share these many: whoever registers what, the number of lanes stays bounded.
+OTHER_LANES = 64
+OWN_LANE = "own"
 
 _NEEDED = {DeviceKind.WEBPUSH: ("p256dh", "auth")}
 
 
-def complete(registration: Registration, vapid_keys: Collection[str], current: str) -> Registration:
+def complete(registration: Registration, vapid_keys: Collection[str], current: str, own_origin: str) -> Registration:
     """The registration with its defaults, or an error that names every wrong field.
 
     `vapid_keys` are the project's Web Push keys, `current` the one that new subscriptions use: a subscription is bound
-    to the key it was made with (RFC 8292 section 4.2), so the key is stored with it.
+    to the key it was made with (RFC 8292 section 4.2), so the key is stored with it. `own_origin`: see `lane_of`.
 
     Raises:
         InvalidRequest: keys missing, or a VAPID key of somebody else.
@@ -36,4 +50,44 @@ def complete(registration: Registration, vapid_keys: Collection[str], current: s
         registration = msgspec.structs.replace(registration, details={**registration.details, "vapid_public_key": key})
     if problems:
         raise InvalidRequest("the device is not complete", errors=problems)
-    return registration
+    return msgspec.structs.replace(registration, lane=lane_of(registration, own_origin))
+
+
+def lane_of(registration: Registration, own_origin: str) -> str:
+    """Where the device's messages go: one push service, as one credential sees it; each has a queue of its own.
+
+    `own_origin`: that of our own push service's endpoints. Devices that were registered before there were lanes got
+    theirs by the same rules in migration 0004, all but our own service's.
+    """
+    details = registration.details
+    match registration.kind:
+        case DeviceKind.APNS:
+            bundle_id = details.get("bundle_id", "")
+            told = bundle_id if bundle_id.isascii() and bundle_id.isprintable() else "?"
+            return f"{details.get('environment', 'production')}/{told}"
+        case DeviceKind.WEBPUSH:
+            address = registration.address or ""
+            return OWN_LANE if _origin(address) == own_origin else _service(_host(address))
+        case _:
+            return ""
+
+
+def _origin(address: str) -> str | None:
+    try:
+        return origin_of(address)
+    except ValueError:
+        return None
+
+
+def _host(address: str) -> str:
+    try:
+        return (urlsplit(address).hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _service(host: str) -> str:
+    for end, name in _SERVICES.items():
+        if host == end or (end.startswith(".") and host.endswith(end)):
+            return name
+    return f"other-{crc32(host.encode()) % OTHER_LANES:02}"

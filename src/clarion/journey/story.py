@@ -111,8 +111,9 @@ def _deliveries(deliveries: Iterable[DeliveryRecord]) -> Iterator[Chapter]:
     for delivery in deliveries:
         # Receipts tell the rest; the outcome itself is not dated apart from the last change.
         failed = delivery.state in (DeliveryState.FAILED, DeliveryState.EXPIRED)
+        held = delivery.state is DeliveryState.QUEUED and delivery.reason is not None
         state = delivery.state.name.lower()
-        words = f"Delivery {state}" if failed else f"Delivery queued, now {state}"
+        words = f"Delivery {state}" if failed or held else f"Delivery queued, now {state}"
         yield Chapter(
             delivery.updated_at if failed else delivery.created_at,
             "deliver",

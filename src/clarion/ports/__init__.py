@@ -24,6 +24,7 @@ from clarion.ports.nouns import (
 from clarion.ports.provider import (
     Accepted,
     BadCredentials,
+    Blames,
     Gone,
     Outgoing,
     Provider,
@@ -34,11 +35,11 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
+from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
 from clarion.ports.transport import (
     BatchRequest,
-    BatchTransport,
     ClientIdentity,
     HttpBatch,
     HttpRequest,
@@ -47,6 +48,8 @@ from clarion.ports.transport import (
     Transport,
 )
 from clarion.ports.work import (
+    DELIVERIES,
+    LATE_MS,
     AudienceWork,
     DeliverWork,
     Effects,
@@ -58,16 +61,23 @@ from clarion.ports.work import (
     Ready,
     SpanWork,
     Work,
+    ends_of,
+    family_of,
+    lane_queue,
+    owner_of,
     queue_of,
+    size_of,
 )
 
 __all__ = [
+    "DELIVERIES",
+    "LATE_MS",
     "Accepted",
     "Address",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
-    "BatchTransport",
+    "Blames",
     "Bus",
     "Chance",
     "ClientIdentity",
@@ -97,6 +107,7 @@ __all__ = [
     "Outgoing",
     "Page",
     "PairsWork",
+    "Place",
     "Progress",
     "Projects",
     "Provider",
@@ -115,6 +126,9 @@ __all__ = [
     "Senders",
     "SpanWork",
     "Steps",
+    "StopReason",
+    "Stoppage",
+    "Stoppages",
     "Store",
     "Target",
     "TooLarge",
@@ -122,5 +136,10 @@ __all__ = [
     "Transport",
     "Users",
     "Work",
+    "ends_of",
+    "family_of",
+    "lane_queue",
+    "owner_of",
     "queue_of",
+    "size_of",
 ]

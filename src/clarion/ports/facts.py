@@ -11,12 +11,13 @@ from clarion.ports.work import Effects, Lease
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
-    """An active device as deciding and composing see it."""
+    """An active device as deciding and composing see it; `lane` is where its messages go (`model.Registration`)."""
 
     key: Key
     kind: DeviceKind
     permission: Permission
     locale: str | None
+    lane: str = ""
 
 
 class Recipient(msgspec.Struct, frozen=True, gc=False):

@@ -81,6 +81,16 @@ class Projects(Protocol):
         """Another secret under the same kind and name; False when there is none, or it is not sealed as `was`."""
         ...
 
+    async def pace(
+        self, project: Key, kind: DeviceKind, name: str, messages: int, now: Millis, patience_ms: int
+    ) -> Millis:
+        """When a chunk may leave under the credential's rate, which all processes share.
+
+        Up to `now + patience_ms` that moment is taken for the chunk; beyond it nothing is, and the caller comes again
+        then. Without a rate: `now`.
+        """
+        ...
+
     async def delete_credential(self, project: Key, kind: DeviceKind, name: str) -> bool: ...
     async def use_web_push_key(self, project: Key, name: str) -> bool:
         """New subscriptions are made with this one; False when it is not a Web Push credential of the project."""
@@ -152,6 +162,13 @@ class Devices(Protocol):
     async def of_user(self, project: Key, user: Key) -> list[Device]: ...
     async def find(self, project: Key, device_ids: Sequence[str]) -> list[Device]: ...
     async def delete(self, project: Key, device_id: str) -> bool: ...
+    async def end_doubts(self, project: Key, kind: DeviceKind, now: Millis) -> int:
+        """Quarantined devices of a kind become active: the doubt may have been about us. How many."""
+        ...
+
+    async def retry_doubtful(self, before: Millis, now: Millis, limit: int) -> int:
+        """Up to `limit` devices that were quarantined `before` that time become active for another try. How many."""
+        ...
 
 
 class Consents(Protocol):

@@ -1,7 +1,7 @@
 """Who speaks to one kind of push service, what it is given, and what can come of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -11,10 +11,11 @@ from clarion.ports.work import Ready
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """One message for a provider."""
+    """One message for a provider. `body`: what `prepare` made of it ahead; the payload is not looked at again."""
 
     ready: Ready
     address: Address
+    body: bytes | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -36,12 +37,18 @@ class Quarantined(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+Blames: TypeAlias = Literal["service", "load", "device"]
+"""Why not now: the service fails or does not answer; it works and asks all of us to slow down; or only this address is
+asked too much of, which says nothing about the others."""
+
+
 class RetryAfter(msgspec.Struct, frozen=True, gc=False):
     """Try again; `seconds` if the service says how long to wait. `unknown`: it may have arrived."""
 
     seconds: float | None = None
     detail: str = ""
     unknown: bool = False
+    blames: Blames = "service"
 
 
 class TooLarge(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +64,7 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadCredentials(msgspec.Struct, frozen=True, gc=False):
-    """Our keys are refused: nothing of this provider can go out until they are mended."""
+    """Our keys are refused, or there are none: nothing of this lane can go out until they are mended."""
 
     detail: str = ""
 
@@ -66,13 +73,24 @@ ProviderOutcome: TypeAlias = Accepted | Gone | Quarantined | RetryAfter | TooLar
 
 
 class Provider(Protocol):
-    """Speaks to one kind of push service. Never sleeps, retries or touches storage; never raises for one message."""
+    """Speaks to one kind of push service. Never sleeps, retries or touches storage; never raises for one message.
+
+    Whatever costs much and needs no clock can be done ahead, by `prepare`, where every second after a moment counts.
+    """
 
     kind: DeviceKind
     channel: Channel
 
     async def send(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes], now: Millis) -> list[ProviderOutcome]:
         """Outcomes in order. `secrets` are the project's unsealed credentials of this kind by name."""
+        ...
+
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
+        """The names of the credentials that messages of this lane may go out with: none when there is none for it."""
+        ...
+
+    async def prepare(self, batch: Sequence[Outgoing], secrets: Mapping[str, bytes]) -> list[bytes | ProviderOutcome]:
+        """The bodies as they will go over the wire, made ahead of the sending; an outcome where it can never be."""
         ...
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:

@@ -5,6 +5,7 @@ from typing import Protocol
 from clarion.ports.facts import Steps
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Projects, Trail, Users
 from clarion.ports.push import PushStore
+from clarion.ports.stoppages import Stoppages
 from clarion.ports.work import Work
 
 
@@ -31,6 +32,8 @@ class Store(Protocol):
     def steps(self) -> Steps: ...
     @property
     def idempotency(self) -> Idempotency: ...
+    @property
+    def stoppages(self) -> Stoppages: ...
     @property
     def push(self) -> PushStore: ...
     async def open(self) -> None:

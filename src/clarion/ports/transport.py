@@ -8,7 +8,7 @@ import msgspec
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
-    """One request of a batch. `id`, a delivery's id, lets a transport that can tell a repetition recognise it."""
+    """A request to our own push endpoint, whoever carried it here. `id`, a delivery's id, tells a repetition."""
 
     method: str
     url: str
@@ -31,35 +31,31 @@ class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     unknown: bool = False
 
 
-class Transport(Protocol):
-    """Carries a batch of requests to other services; answers in order; never raises for a single request."""
-
-    async def send(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]: ...
-    async def close(self) -> None: ...
-
-
 class BatchRequest(msgspec.Struct, frozen=True, gc=False):
-    """What one request of a batch does not share with the others. `path` with its query; header names in lower case."""
+    """What one request of a batch does not share with the others. `path` with its query; header names in lower case.
+
+    `id`, a delivery's id, lets a transport that can tell a repetition recognise it.
+    """
 
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    id: bytes | None = None
 
 
 class HttpBatch(msgspec.Struct, frozen=True):
     """POST requests to one origin (`https://host[:port]`). `headers`, in lower case, go with every one of them.
 
-    A plain success is answered with those of its headers that `wants_headers` names, and mostly there are none: reading
-    them costs more than the request. Anything else has all its headers.
+    A plain success may be answered without its headers: reading them costs more than the request. Anything else has
+    all of them.
     """
 
     origin: str
     headers: tuple[tuple[str, str], ...]
     requests: Sequence[BatchRequest]
-    wants_headers: frozenset[str] = frozenset()
 
 
-class BatchTransport(Protocol):
+class Transport(Protocol):
     """Carries many small requests to one origin; answers in order; never raises for a single request."""
 
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]: ...
@@ -79,7 +75,7 @@ class Senders(Protocol):
 
     def to(
         self, origin: str, *, sender: str = "", identity: ClientIdentity | None = None, cautious: bool = False
-    ) -> BatchTransport:
+    ) -> Transport:
         """The one for an origin; each sender and each identity has connections of its own.
 
         `cautious`: one stream a connection until the first success. Raises ValueError for a useless identity.

@@ -1,6 +1,7 @@
 """The queue: what must still be done, leased and fenced, and what one step of it wants written."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -56,18 +57,27 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
-    """Composed messages of one kind, in one batch. Consents newer than `decided_at` are asked for again."""
+    """Composed messages of one lane, in one batch. Consents newer than `decided_at` are asked for again."""
 
     kind: DeviceKind
     decided_at: Millis
     messages: list[Ready]
+    lane: str = ""
 
 
 Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork
 
 
-def queue_of(job: Job) -> str:
-    """The queue a job waits in. Each kind of device has its own, so that a slow provider holds back only its own."""
+DELIVERIES = "deliver."
+"""What the names of all queues of deliveries begin with."""
+LATE_MS = 2_000
+"""How late a first attempt may be: with a TTL of 0 a message expires at birth, and that attempt is its only chance."""
+
+_expiry = attrgetter("expires_at")
+
+
+def queue_of(job: Job, project: Key) -> str:
+    """The queue a job waits in. Deliveries have one for each lane, so that a slow service holds back only its own."""
     match job:
         case EventsWork():
             return "trigger"
@@ -76,7 +86,32 @@ def queue_of(job: Job) -> str:
         case SpanWork() | PairsWork():
             return "decide"
         case DeliverWork():
-            return f"deliver.{job.kind}"
+            return lane_queue(job.kind, project, job.lane)
+
+
+def lane_queue(kind: DeviceKind, project: Key, lane: str) -> str:
+    """The queue of a lane; with an empty lane, what the queues of all lanes of this kind and project begin with."""
+    return f"{DELIVERIES}{kind}.{project}.{lane}"
+
+
+def family_of(queue: str) -> str:
+    """The queue without project and lane, `deliver.<kind>`: a bounded number of names, for metrics and logs."""
+    return ".".join(queue.split(".", 2)[:2])
+
+
+def owner_of(queue: str) -> Key | None:
+    """The project whose deliveries are in a queue; None for the queues that all projects share."""
+    return int(queue.split(".", 3)[2]) if queue.startswith(DELIVERIES) else None
+
+
+def size_of(job: Job) -> int:
+    """How many messages a job holds; 1 for what is none."""
+    return len(job.messages) if isinstance(job, DeliverWork) else 1
+
+
+def ends_of(job: Job) -> Millis | None:
+    """When the first of its messages has expired, whatever happens; None for a job without messages."""
+    return min(map(_expiry, job.messages)) + LATE_MS + 1 if isinstance(job, DeliverWork) and job.messages else None
 
 
 class NewWork(msgspec.Struct, frozen=True):
@@ -129,14 +164,31 @@ class Work(Protocol):
         """Hold leases longer while a slow batch is still being sent."""
         ...
 
-    async def release(self, lease: Lease, due_at: Millis) -> None:
-        """Give a job back undone, to be tried at `due_at`; counts an attempt."""
+    async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
+        """Give a job back undone, to be tried at `due_at`; `counts`: whether that was an attempt."""
         ...
 
-    async def next_due(self, queues: Sequence[str]) -> Millis | None:
-        """When the earliest waiting job is due, so that a worker knows how long it may sleep."""
+    async def waiting(self) -> dict[str, Millis]:
+        """Every queue that holds a job, with when its earliest is due (a leased one: when its lease runs out).
+
+        One cheap read, however many jobs wait: workers ask it once a second.
+        """
+        ...
+
+    async def postpone(self, queue: str, until: Millis) -> None:
+        """The jobs of a queue that nobody holds and that are due before `until` become due then.
+
+        A job with a message that expires before comes at that moment: somebody is to say so (`ends_of`).
+        """
+        ...
+
+    async def hasten(self, prefix: str, now: Millis, until: Millis) -> None:
+        """The reverse, for all queues whose names begin so: jobs that nobody holds, due up to `until`, are due now.
+
+        What is due later waits for something else than its push service and is left as it is.
+        """
         ...
 
     async def backlog(self) -> dict[str, int]:
-        """Jobs waiting by queue, for metrics and the bound past which callers get 429."""
+        """Jobs waiting by queue, for the bound past which callers get 429."""
         ...

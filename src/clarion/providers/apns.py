@@ -19,7 +19,7 @@ from clarion.ports import (
     Address,
     BadCredentials,
     BatchRequest,
-    BatchTransport,
+    Blames,
     ClientIdentity,
     Gone,
     HttpBatch,
@@ -32,6 +32,7 @@ from clarion.ports import (
     RetryAfter,
     Senders,
     TooLarge,
+    Transport,
 )
 from clarion.wire.answers import clean, retry_after
 from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
@@ -130,6 +131,19 @@ class ApnsProvider:
             outcomes.update(zip(numbers, answered, strict=True))
         return [outcomes[number] for number in range(len(batch))]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
+        """The one for the app that the lane names (`environment/bundle_id`)."""
+        chosen = _credential(among(secrets, ApnsToken, ApnsCertificate), lane.partition("/")[2] or None)
+        return [name for name, secret in secrets.items() if chosen in among({name: secret}, ApnsToken, ApnsCertificate)]
+
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
+    ) -> list[bytes | ProviderOutcome]:
+        """There is nothing to do ahead: the payloads."""
+        return [outgoing.ready.payload for outgoing in batch]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Send to a token that no device has: who is told that it is a bad one has been let in, in one environment."""
         refused: BadCredentials | RetryAfter | None = None
@@ -163,7 +177,7 @@ class ApnsProvider:
             self._too_soon.put(way.credential, now // 1000 + KEPT_S)
         return outcomes
 
-    def _sender(self, way: _Way) -> BatchTransport:
+    def _sender(self, way: _Way) -> Transport:
         origin, credential = self._hosts[way.environment], way.credential
         if isinstance(credential, ApnsCertificate):
             identity = ClientIdentity(credential.certificate.encode(), credential.private_key.encode())
@@ -225,7 +239,7 @@ def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | Provid
         return Quarantined(f"environment must be one of {', '.join(HOSTS)}")
     credential = _credential(credentials, details.bundle_id)
     if credential is None:
-        return Rejected(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
+        return BadCredentials(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
     chosen = ready.headers or {}
     push_type = chosen.get(PUSH_TYPE, "alert")
     bundle = details.bundle_id or credential.bundle_id
@@ -242,7 +256,7 @@ def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | Provid
 def _credential(credentials: Sequence[ApnsSecret], bundle_id: str | None) -> ApnsSecret | None:
     """The one of this app, else a signing key, which is for all apps of its team."""
     if bundle_id is None:
-        return credentials[0]
+        return next(iter(credentials), None)
     own = (each for each in credentials if each.bundle_id == bundle_id)
     keys = (each for each in credentials if isinstance(each, ApnsToken))
     return next(own, None) or next(keys, None)
@@ -253,7 +267,7 @@ def _request(outgoing: Outgoing, id: str) -> BatchRequest:
     # Without a key of the caller's, it is the delivery's id that makes a resend show once.
     collapse_id = ready.id.hex() if ready.collapse_key is None else _collapse_id(ready.collapse_key)
     headers = (("apns-id", id), ("apns-collapse-id", collapse_id))
-    return BatchRequest(f"/3/device/{outgoing.address.address}", headers, ready.payload)
+    return BatchRequest(f"/3/device/{outgoing.address.address}", headers, outgoing.body or ready.payload)
 
 
 def _uuid(ready: Ready) -> str:
@@ -280,12 +294,20 @@ def _outcome(response: HttpResponse, id: str, way: _Way, now: Millis) -> Provide
     detail = clean(f"{status} {refusal.reason}")
     meaning = _MEANING.get(refusal.reason) or _meaning(status)
     if meaning is RetryAfter:
-        return RetryAfter(retry_after(response.headers.get("retry-after"), now), detail)
+        wait = retry_after(response.headers.get("retry-after"), now)
+        return RetryAfter(wait, detail, blames=_blamed(status, refusal.reason))
     if refusal.reason == "Unregistered":
         return Gone(detail, refusal.timestamp)
     if refusal.reason == "TopicDisallowed" and not way.named:
         return BadCredentials(f"{detail}: {way.topic}")
     return meaning(detail=detail)
+
+
+def _blamed(status: int, reason: str) -> Blames:
+    """TooManyRequests is about one device token ("Handling notification responses from APNs"), and 429 about us."""
+    if reason == "TooManyRequests":
+        return "device"
+    return "load" if status == 429 else "service"  # noqa: PLR2004 - RFC 6585 §4
 
 
 def _read_refusal(body: bytes) -> _Refusal:

@@ -162,6 +162,18 @@ class FcmProvider:
             for number, made in enumerate(outcomes)
         ]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """The first service account, as long as there is one."""
+        return [name for name, secret in secrets.items() if among({name: secret}, ServiceAccount)][:1]
+
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
+    ) -> list[bytes | ProviderOutcome]:
+        """There is nothing to do ahead: the payloads."""
+        return [outgoing.ready.payload for outgoing in batch]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Get an access token, and have a message validated that goes nowhere: its target is all that may be wrong."""
         [account] = among({"": secret}, ServiceAccount)
@@ -225,7 +237,8 @@ def _granted(answer: HttpResponse, now: Millis) -> _Access | BadCredentials | Re
     if answer.status in (0, 429) or answer.status >= 500:  # noqa: PLR2004 - the far side's
         # No message was sent yet, so nothing can have arrived.
         wait = retry_after(answer.headers.get("retry-after"), now)
-        return RetryAfter(wait, clean(f"no access token: {answer.error or answer.status}"))
+        detail = clean(f"no access token: {answer.error or answer.status}")
+        return RetryAfter(wait, detail, blames="load" if answer.status == 429 else "service")  # noqa: PLR2004
     try:
         granted = msgspec.json.decode(answer.body, type=_Granted)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -248,7 +261,7 @@ def _body(outgoing: Outgoing, now: Millis) -> bytes | ProviderOutcome:
     kind = _address_kind(address.details)
     if kind not in ("token", "fid"):
         return Quarantined("address_kind must be token or fid")
-    payload, ttl = ready.payload, _ttl(ready.expires_at, now)
+    payload, ttl = outgoing.body or ready.payload, _ttl(ready.expires_at, now)
     if payload.startswith(_UNSAID):
         # As nearly all of them are: TTL and target find their places without a look at the rest.
         target = b'{"message":{"token":' if kind == "token" else b'{"message":{"fid":'
@@ -290,7 +303,8 @@ def _outcome(response: _Answer, ready: Ready, now: Millis) -> ProviderOutcome:
         return _invalid(error, detail)
     meaning = _MEANING.get(code, Rejected)
     if meaning is RetryAfter:
-        return RetryAfter(_wait(code, response, ready, now), detail)
+        wait = _wait(code, response, ready, now)
+        return RetryAfter(wait, detail, blames="load" if code == "QUOTA_EXCEEDED" else "service")
     return meaning(detail=detail)
 
 

@@ -25,5 +25,17 @@ class StubProvider:
         self.sent += len(batch)
         return [Accepted(outgoing.ready.id.hex()) for outgoing in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """All of them."""
+        return list(secrets)
+
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002
+    ) -> list[bytes | ProviderOutcome]:
+        """The payloads."""
+        return [outgoing.ready.payload for outgoing in batch]
+
     async def check(self, secret: bytes, now: Millis) -> None:
         """There is nothing to refuse."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, literal_column, select, update
 
 from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Permission, Registration
@@ -15,6 +15,8 @@ from clarion.storage.schema import device, person
 DELETED = "deleted"
 """The state of a device that its owner took away: only its id and keys stay, for the trail."""
 
+# Spelled out, because a partial index is only used for a condition that is known when the query is planned.
+_DOUBTFUL = device.c.state == literal_column(f"'{DeviceState.QUARANTINED.value}'")
 _GONE = {"state": DELETED, "state_reason": None, "address": None, "installation": None, "details": "{}"}
 
 
@@ -46,6 +48,13 @@ class SqlDevices:
 
     async def delete(self, project: Key, device_id: str) -> bool:
         return await self._db.write(_delete, project, device.c.id == device_id)
+
+    async def end_doubts(self, project: Key, kind: DeviceKind, now: Millis) -> int:
+        return await self._db.write(_return, and_(device.c.project == project, device.c.kind == kind.value), now)
+
+    async def retry_doubtful(self, before: Millis, now: Millis, limit: int) -> int:
+        longest = select(device.c.key).where(_DOUBTFUL, device.c.updated_at < before).limit(limit)
+        return await self._db.write(_return, device.c.key.in_(longest), now)
 
 
 def _register(
@@ -96,12 +105,18 @@ def _values(registration: Registration) -> dict[str, Any]:
         "model": registration.model,
         "installation": registration.installation,
         "details": to_json(registration.details),
+        "lane": registration.lane,
     }
 
 
 def _delete(conn: Connection, project: Key, condition: ColumnElement[bool]) -> bool:
     mine = and_(device.c.project == project, condition, device.c.state != DELETED)
     return conn.execute(update(device).where(mine).values(_GONE)).rowcount > 0
+
+
+def _return(conn: Connection, condition: ColumnElement[bool], now: Millis) -> int:
+    active = {"state": DeviceState.ACTIVE.value, "state_reason": None, "updated_at": now}
+    return conn.execute(update(device).where(condition, _DOUBTFUL).values(active)).rowcount
 
 
 def _devices(conn: Connection, project: Key, condition: ColumnElement[bool]) -> list[Device]:
@@ -131,6 +146,7 @@ def _device(row: Row[Any]) -> Device:
         model=row.model,
         installation=row.installation,
         details=msgspec.json.decode(row.details, type=dict[str, str]),
+        lane=row.lane,
         registered_at=row.registered_at,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -67,12 +67,12 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
 
 
 def _targets(conn: Connection, people: _People) -> dict[Key, list[Target]]:
-    columns = ("person", "key", "kind", "permission", "locale")
+    columns = ("person", "key", "kind", "permission", "locale", "lane")
     found: dict[Key, list[Target]] = {}
-    for person, key, kind, permission, locale in people.rows(
+    for person, key, kind, permission, locale, lane in people.rows(
         conn, columns, "device", "person", "AND state = 'active' ORDER BY person, key"
     ):
-        target = Target(key, _KINDS[kind], _PERMISSIONS[permission], locale)
+        target = Target(key, _KINDS[kind], _PERMISSIONS[permission], locale, lane)
         if person in found:
             found[person].append(target)
         else:

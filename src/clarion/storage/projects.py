@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, and_, case, delete, insert, literal, select, update
 
 from clarion.errors import Conflict
 from clarion.model import ApiKey, Category, Credential, DeviceKind, Key, Millis, Project, ProjectSettings
@@ -64,6 +64,11 @@ class SqlProjects:
 
     async def replace_credential(self, credential: Credential, was: bytes | None = None) -> bool:
         return await self._db.write(_replace_credential, credential, was)
+
+    async def pace(
+        self, project: Key, kind: DeviceKind, name: str, messages: int, now: Millis, patience_ms: int
+    ) -> Millis:
+        return await self._db.write(_pace, _named(project, kind, name), messages, now, patience_ms)
 
     async def delete_credential(self, project: Key, kind: DeviceKind, name: str) -> bool:
         return await self._db.write(_delete_credential, project, kind, name)
@@ -160,7 +165,22 @@ def _replace_credential(conn: Connection, changed: Credential, was: bytes | None
     known = _named(changed.project, changed.kind, changed.name)
     if was is not None:
         known &= credential.c.sealed == was
-    return conn.execute(update(credential).where(known).values(sealed=changed.sealed)).rowcount > 0
+    changes = {"sealed": changed.sealed, "rate": changed.rate}
+    return conn.execute(update(credential).where(known).values(changes)).rowcount > 0
+
+
+def _pace(conn: Connection, named: ColumnElement[bool], messages: int, now: Millis, patience_ms: int) -> Millis:
+    """One statement takes the moment, whoever else asks at the same time (GCRA with its state in microseconds)."""
+    earliest, latest = now * 1000, (now + patience_ms) * 1000
+    start = case((credential.c.paced_until > earliest, credential.c.paced_until), else_=earliest)
+    # Rounded up, so that many small chunks are not faster than a large one.
+    cost = (literal(messages * 1_000_000, BigInteger) + credential.c.rate - 1) // credential.c.rate
+    mine = named & credential.c.rate.is_not(None)
+    taken = update(credential).where(mine, credential.c.paced_until <= latest).values(paced_until=start + cost)
+    paid = conn.execute(taken.returning(credential.c.paced_until - cost)).scalar()
+    if paid is None:
+        paid = conn.execute(select(credential.c.paced_until).where(mine)).scalar()
+    return now if paid is None else -(-paid // 1000)
 
 
 def _delete_credential(conn: Connection, owner: Key, kind: DeviceKind, name: str) -> bool:
@@ -180,7 +200,12 @@ def _named(owner: Key, kind: DeviceKind, name: str) -> ColumnElement[bool]:
 
 def _credential(row: Row[Any]) -> Credential:
     return Credential(
-        project=row.project, kind=DeviceKind(row.kind), name=row.name, sealed=row.sealed, created_at=row.created_at
+        project=row.project,
+        kind=DeviceKind(row.kind),
+        name=row.name,
+        sealed=row.sealed,
+        created_at=row.created_at,
+        rate=row.rate,
     )
 
 

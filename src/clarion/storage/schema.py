@@ -89,7 +89,26 @@ credential = Table(
     _column("name", Text),
     _column("sealed", LargeBinary),
     _column("created_at", BigInteger),
+    _column("rate", Integer, null=True),
+    Column(
+        "paced_until", BigInteger, nullable=False, server_default=text("0")
+    ),  # in microseconds: what left is paid until
     PrimaryKeyConstraint("project", "kind", "name"),
+)
+
+stoppage = Table(
+    "stoppage",
+    metadata,
+    _column("project", BigInteger),
+    _column("kind", Text),
+    _column("lane", Text),
+    _column("reason", Text),
+    _column("detail", Text),
+    _column("credential", Text, null=True),
+    _column("since", BigInteger),
+    _column("again_at", BigInteger),
+    _column("failures", Integer),
+    PrimaryKeyConstraint("project", "kind", "lane"),
 )
 
 definition = Table(
@@ -154,6 +173,7 @@ device = Table(
     _column("registered_at", BigInteger),
     _column("created_at", BigInteger),
     _column("updated_at", BigInteger),
+    Column("lane", Text, nullable=False, server_default=text("''")),  # where its messages go, see `model.Registration`
     Index("device_id", "project", "id", unique=True),
     Index("device_person", "person"),
     Index(
@@ -172,6 +192,7 @@ device = Table(
         unique=True,
         **_where("installation IS NOT NULL"),
     ),
+    Index("device_quarantined", "project", "kind", "updated_at", **_where("state = 'quarantined'")),
     sqlite_autoincrement=True,
 )
 
@@ -313,7 +334,8 @@ work = Table(
     _column("attempts", SmallInteger),
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
-    Index("work_due", "queue", "due_at"),
+    _column("ends_at", BigInteger, null=True),  # of its first message: a job is not put off beyond that
+    Index("work_due", "queue", "due_at", "key"),  # a batch is due at one moment: to the oldest without a sort
     Index(
         "work_notification",
         "notification",

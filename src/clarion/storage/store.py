@@ -10,6 +10,7 @@ from clarion.storage.people import SqlUsers
 from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
 from clarion.storage.steps import SqlSteps
+from clarion.storage.stoppages import SqlStoppages
 from clarion.storage.trail import SqlTrail
 from clarion.storage.work import SqlWork
 
@@ -30,6 +31,7 @@ class SqlStore:
         self.steps = SqlSteps(database)
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
+        self.stoppages = SqlStoppages(database)
 
     async def ping(self) -> None:
         """Write a row.

@@ -10,7 +10,7 @@ from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, Receip
 from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
 from clarion.storage.requests import decode_request
-from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, work
+from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, stoppage, work
 from clarion.storage.work import hasten
 
 
@@ -177,11 +177,12 @@ def _deliveries(
     )
     names = (notification.c.id.label("notification_id"), person.c.id.label("user_id"), device.c.id.label("device_id"))
     query = (
-        select(delivery, decision.c.at.label("created_at"), *names)
+        select(delivery, decision.c.at.label("created_at"), *names, stoppage.c.since.label("stopped"))
         .join(notification, notification.c.key == delivery.c.notification)
         .join(person, person.c.key == delivery.c.person)
         .join(device, device.c.key == delivery.c.device, isouter=True)
         .join(decision, same, isouter=True)
+        .join(stoppage, _holding(), isouter=True)
         .where(delivery.c.project == project)
     )
     if of_notification is not None:
@@ -200,6 +201,12 @@ def _deliveries(
         items=[_delivery(row) for row in rows[:limit]],
         next_cursor=f"{last.notification}.{last.person}.{last.device}" if last else None,
     )
+
+
+def _holding() -> ColumnElement[bool]:
+    """The stoppage that a delivery waits for. Read from there, so that a stop writes nothing to what it holds back."""
+    where = (stoppage.c.project == delivery.c.project) & (stoppage.c.kind == delivery.c.kind)
+    return where & (stoppage.c.lane == device.c.lane) & (delivery.c.state == int(DeliveryState.QUEUED))
 
 
 def _paged(
@@ -249,7 +256,7 @@ def _delivery(row: Row[Any]) -> DeliveryRecord:
         device_id=row.device_id or "",
         kind=DeviceKind(row.kind),
         state=DeliveryState(row.state),
-        reason=Reason(row.reason) if row.reason else None,
+        reason=Reason.PROVIDER_DOWN if row.stopped is not None else Reason(row.reason) if row.reason else None,
         provider_id=row.provider_id,
         attempts=row.attempts,
         created_at=row.updated_at if row.created_at is None else row.created_at,

@@ -4,20 +4,31 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, case, delete, func, select, text, update
 
 from clarion.model import Key, Millis
-from clarion.ports import Job, Lease, NewWork, PairsWork, queue_of
+from clarion.ports import Job, Lease, NewWork, PairsWork, ends_of, queue_of
 from clarion.storage.database import Database, Dialect, columns_of
 from clarion.storage.schema import work, work_body
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
-_WORK = columns_of(work, "key", "project", "queue", "due_at", "attempts", "notification")
+_WORK = columns_of(work, "key", "project", "queue", "due_at", "attempts", "notification", "ends_at")
 _BODY = columns_of(work_body)
+_HELD = columns_of(work, "key", "lease", "due_at")
+_RENEW = "UPDATE work SET due_at = batch.due_at FROM batch WHERE work.key = batch.key AND work.lease = batch.lease"
 _CLAIMED = (
     "SELECT w.key, w.project, w.notification, w.attempts, b.body FROM work w JOIN work_body b ON b.work = w.key WHERE"
 )
+# From each queue's name a step in the index to the next one: jobs may be there by the million, queues by the hundred.
+_WAITING = text("""
+WITH RECURSIVE walk (queue) AS (
+    SELECT min(queue) FROM work
+    UNION ALL
+    SELECT (SELECT min(work.queue) FROM work WHERE work.queue > walk.queue) FROM walk WHERE walk.queue IS NOT NULL
+)
+SELECT queue, (SELECT min(due_at) FROM work WHERE work.queue = walk.queue) AS due_at FROM walk WHERE queue IS NOT NULL
+""")
 
 
 class SqlWork:
@@ -30,14 +41,19 @@ class SqlWork:
         return await self._db.write(_claim, self._db.dialect, queue, limit, now, now + lease_ms)
 
     async def renew(self, leases: Sequence[Lease], until: Millis) -> None:
-        await self._db.write(_renew, leases, until)
+        await self._db.write(_renew, self._db.dialect, leases, until)
 
-    async def release(self, lease: Lease, due_at: Millis) -> None:
-        await self._db.write(_release, lease, due_at)
+    async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
+        await self._db.write(_release, lease, due_at, counts)
 
-    async def next_due(self, queues: Sequence[str]) -> Millis | None:
-        """See `ports.Work`; a leased job is due when its lease runs out."""
-        return await self._db.read(_next_due, queues)
+    async def waiting(self) -> dict[str, Millis]:
+        return await self._db.read(_waiting)
+
+    async def postpone(self, queue: str, until: Millis) -> None:
+        await self._db.write(_postpone, queue, until)
+
+    async def hasten(self, prefix: str, now: Millis, until: Millis) -> None:
+        await self._db.write(_hasten, prefix, now, until)
 
     async def backlog(self) -> dict[str, int]:
         """See `ports.Work`; leased jobs count until they are finished."""
@@ -51,7 +67,7 @@ def add_work(conn: Connection, dialect: Dialect, jobs: Iterable[NewWork]) -> Non
         return
     keys = dialect.keys(conn, "work", len(new))
     rows = [
-        (key, job.project, queue_of(job.job), job.due_at, job.attempts, job.notification)
+        (key, job.project, queue_of(job.job, job.project), job.due_at, job.attempts, job.notification, ends_of(job.job))
         for key, job in zip(keys, new, strict=True)
     ]
     dialect.insert(conn, "work", _WORK, rows)
@@ -111,20 +127,31 @@ def _claim(conn: Connection, dialect: Dialect, queue: str, limit: int, now: Mill
     return [leases[key] for key in keys]
 
 
-def _renew(conn: Connection, leases: Sequence[Lease], until: Millis) -> None:
-    for lease in leases:
-        held = (work.c.key == lease.key) & (work.c.lease == lease.token)
-        conn.execute(update(work).where(held).values(due_at=until))
+def _renew(conn: Connection, dialect: Dialect, leases: Sequence[Lease], until: Millis) -> None:
+    dialect.apply(conn, _RENEW, _HELD, [(lease.key, lease.token, until) for lease in leases])
 
 
-def _release(conn: Connection, lease: Lease, due_at: Millis) -> None:
+def _release(conn: Connection, lease: Lease, due_at: Millis, counts: bool) -> None:
     held = (work.c.key == lease.key) & (work.c.lease == lease.token)
-    conn.execute(update(work).where(held).values(lease=None, due_at=due_at, attempts=work.c.attempts + 1))
+    conn.execute(update(work).where(held).values(lease=None, due_at=due_at, attempts=work.c.attempts + int(counts)))
 
 
-def _next_due(conn: Connection, queues: Sequence[str]) -> Millis | None:
-    earliest = [conn.execute(select(func.min(work.c.due_at)).where(work.c.queue == queue)).scalar() for queue in queues]
-    return min((due for due in earliest if due is not None), default=None)
+def _waiting(conn: Connection) -> dict[str, Millis]:
+    return {row.queue: row.due_at for row in conn.execute(_WAITING)}
+
+
+def _postpone(conn: Connection, queue: str, until: Millis) -> None:
+    free = (work.c.queue == queue) & work.c.lease.is_(None)
+    at_its_end = case((work.c.ends_at > work.c.due_at, work.c.ends_at), else_=work.c.due_at)
+    due_at = case((work.c.ends_at < until, at_its_end), else_=until)
+    conn.execute(update(work).where(free, work.c.due_at < until).values(due_at=due_at))
+
+
+def _hasten(conn: Connection, prefix: str, now: Millis, until: Millis) -> None:
+    # The names are compared here: what begins with a word is no range of an index in most languages' order of words.
+    queues = [queue for queue in _waiting(conn) if queue.startswith(prefix)]
+    free = work.c.queue.in_(queues) & work.c.lease.is_(None)
+    conn.execute(update(work).where(free, work.c.due_at > now, work.c.due_at <= until).values(due_at=now))
 
 
 def _backlog(conn: Connection) -> dict[str, int]:

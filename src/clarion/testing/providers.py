@@ -21,8 +21,8 @@ class Call(NamedTuple):
 class ScriptedProvider:
     """A `Provider` that takes one answer of its script a message, then answers `otherwise` to all that follow.
 
-    An answer is an outcome, or a function from the message to one. `calls` holds every batch in order,
-    `taken` is what is said of every credential.
+    An answer is an outcome, or a function from the message to one; `otherwise` may be changed. `calls` holds
+    every batch in order, `taken` is what is said of every credential.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ScriptedProvider:
         self.calls: list[Call] = []
         self.taken: BadCredentials | RetryAfter | None = None
         self._script: deque[Answer] = deque(script)
-        self._otherwise = otherwise or Accepted()
+        self.otherwise = otherwise or Accepted()
 
     @property
     def sent(self) -> list[Outgoing]:
@@ -51,10 +51,22 @@ class ScriptedProvider:
         self.calls.append(Call(list(batch), dict(secrets), now))
         return [self._answer(message) for message in batch]
 
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
+        """All of them."""
+        return list(secrets)
+
+    async def prepare(
+        self,
+        batch: Sequence[Outgoing],
+        secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
+    ) -> list[bytes | ProviderOutcome]:
+        """The payloads."""
+        return [message.ready.payload for message in batch]
+
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:  # noqa: ARG002 - `taken`
         """What `taken` says."""
         return self.taken
 
     def _answer(self, message: Outgoing) -> ProviderOutcome:
-        answer = self._script.popleft() if self._script else self._otherwise
+        answer = self._script.popleft() if self._script else self.otherwise
         return answer(message) if callable(answer) else answer

@@ -5,49 +5,62 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from clarion.ports import HttpRequest, HttpResponse, Transport
+from clarion.ports import BatchRequest, HttpBatch, HttpRequest, HttpResponse, Transport
 
 log = structlog.get_logger(__name__)
 
+_Accept = Callable[[Sequence[HttpRequest]], Awaitable[list[HttpResponse]]]
+
+
+def _nowhere_else(_origin: str, _path: str) -> bool:
+    return False
+
 
 class LocalTransport:
-    """`ports.Transport`: requests under `origin` go to `accept`, all others to `other`; answers in order.
+    """`ports.Transport`: requests to `origin` go to `accept`, all others to `other`.
 
-    `origin` is that of our own push endpoints, without a trailing slash; `issued` says which addresses elsewhere are
-    ours as well. A request's `id` makes sending it again a no-op that is answered as the first time.
+    `origin` is that of our own push endpoints, without a trailing slash; `issued` says by origin and path which
+    addresses elsewhere are ours as well. A request's `id` makes sending it again a no-op that is answered as the
+    first time.
     """
 
     def __init__(
         self,
         origin: str,
-        accept: Callable[[Sequence[HttpRequest]], Awaitable[list[HttpResponse]]],
+        accept: _Accept,
         other: Transport,
-        issued: Callable[[str], bool] = lambda _: False,
+        issued: Callable[[str, str], bool] = _nowhere_else,
     ) -> None:
-        self._prefix = origin + "/"
+        self._origin = origin
         self._accept = accept
         self._other = other
         self._issued = issued
 
-    async def send(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        ours = [request.url.startswith(self._prefix) or self._issued(request.url) for request in requests]
-        local = [request for request, own in zip(requests, ours, strict=True) if own]
-        remote = [request for request, own in zip(requests, ours, strict=True) if not own]
-        answers = await asyncio.gather(self._accepted(local), self._sent(remote))
+    async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
+        if batch.origin == self._origin:
+            return await self._accepted(batch, batch.requests)
+        ours = [self._issued(batch.origin, request.path) for request in batch.requests]
+        if not any(ours):
+            return await self._other.send_batch(batch)
+        local = [request for request, own in zip(batch.requests, ours, strict=True) if own]
+        remote = [request for request, own in zip(batch.requests, ours, strict=True) if not own]
+        answers = await asyncio.gather(
+            self._accepted(batch, local), self._other.send_batch(HttpBatch(batch.origin, batch.headers, remote))
+        )
         of_local, of_remote = map(iter, answers)
         return [next(of_local if own else of_remote) for own in ours]
 
     async def close(self) -> None:
         await self._other.close()
 
-    async def _accepted(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        if not requests:
-            return []
+    async def _accepted(self, batch: HttpBatch, requests: Sequence[BatchRequest]) -> list[HttpResponse]:
+        shared = dict(batch.headers)
+        asked = [
+            HttpRequest("POST", batch.origin + each.path, shared | dict(each.headers), each.body, each.id)
+            for each in requests
+        ]
         try:
-            return await self._accept(requests)
+            return await self._accept(asked)
         except Exception:
-            log.exception("local_push_failed", count=len(requests))
-            return [HttpResponse(0, error="our own push service failed")] * len(requests)
-
-    async def _sent(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        return await self._other.send(requests) if requests else []
+            log.exception("local_push_failed", count=len(asked))
+            return [HttpResponse(0, error="our own push service failed", unknown=True)] * len(asked)

@@ -3,14 +3,15 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver
 
-from clarion.ports import BatchRequest, HttpBatch, HttpRequest, HttpResponse, Transport
+from clarion.crypto.bounded import Bounded
+from clarion.ports import HttpBatch, HttpResponse, Transport
 from clarion.transport.http import GuardedResolver, RefusedAddress, checked_url
 from clarion.transport.http2 import Limits, Pool, client_context
 
@@ -18,10 +19,15 @@ MOST_ORIGINS: Final = 200
 """Of which connections are kept. Anybody may name an origin; those beyond are served over HTTP/1.1."""
 ASK_AGAIN_S: Final = 3_600.0
 """After so long a service that had no HTTP/2 is asked again."""
+SLOW_S: Final = 5.0
+"""Who leaves a whole batch without an answer for so long, and answers nobody else meanwhile, is left alone ..."""
+REST_S: Final = 30.0
+"""... for so long: every batch with a message for it would wait again."""
 LIMITS: Final = Limits(connections=4, connect_s=5.0, patience_s=10.0)
 _HEADERS: Final = (("user-agent", "Clarion"), ("accept-encoding", "identity"))
-_WANTED: Final = frozenset({"location"})
-_Numbered = tuple[int, HttpRequest]
+_REMEMBERED: Final = 10_000
+_NEVER: Final = float("-inf")
+RESTING: Final = "not sent: the service has left everything unanswered just now"
 
 
 class _Origin:
@@ -37,7 +43,8 @@ class OriginsTransport:
     """`ports.Transport`. Where a name leads to is looked up once, checked and connected to, as `HttpTransport` does.
 
     `plain` is that transport: it serves what HTTP/2 cannot, plain http among it, and has the last word about what
-    may not be sent at all. No redirect is followed.
+    may not be sent at all. No redirect is followed. Each origin has connections of its own; one that never answers is
+    left alone for a while.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class OriginsTransport:
         allow_private: bool = False,
         tls: ssl.SSLContext | None = None,
         resolver: AbstractResolver | None = None,
+        limits: Limits = LIMITS,
         most_origins: int = MOST_ORIGINS,
         time: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,68 +62,51 @@ class OriginsTransport:
         self._allow_private = allow_private
         self._tls = tls
         self._resolver = resolver
+        self._limits = limits
         self._most = most_origins
         self._time = time
         self._origins: dict[str, _Origin] = {}
+        self._heard: Bounded[str, float] = Bounded(_REMEMBERED)
+        self._resting: Bounded[str, float] = Bounded(_REMEMBERED)
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def send(self, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-        groups: dict[str | None, list[_Numbered]] = {}
-        for numbered in enumerate(requests):
-            groups.setdefault(self._origin_of(numbered[1]), []).append(numbered)
-        done = await asyncio.gather(*(self._to(origin, group) for origin, group in groups.items()))
-        answers: dict[int, HttpResponse] = {}
-        for part in done:
-            answers |= part
-        return [answers[number] for number in range(len(requests))]
+    async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
+        name, began = batch.origin, self._time()
+        if began < (self._resting.get(name) or _NEVER):
+            return [HttpResponse(0, error=RESTING)] * len(batch.requests)
+        answers = await self._send(batch)
+        now = self._time()
+        if any(answer.status for answer in answers):
+            self._heard.put(name, now)
+        elif now - began >= SLOW_S and (self._heard.get(name) or _NEVER) < began:
+            self._resting.put(name, now + REST_S)
+        return answers
 
     async def close(self) -> None:
         await asyncio.gather(*(origin.pool.close() for origin in self._origins.values()), *self._closing)
         self._origins.clear()
         await self._plain.close()
 
-    def _origin_of(self, request: HttpRequest) -> str | None:
-        """Where it may go over HTTP/2; None where it may not."""
-        beginning, path = _parted(request.url)
-        if request.method != "POST" or not path or "#" in request.url:
-            return None
-        return _https_origin(beginning, self._allow_private)
-
-    async def _to(self, name: str | None, group: Sequence[_Numbered]) -> dict[int, HttpResponse]:
+    async def _send(self, batch: HttpBatch) -> list[HttpResponse]:
+        name = _https_origin(batch.origin, self._allow_private)
         origin = self._known(name) if name is not None else None
         if origin is None or name is None:
-            return await self._over_http1(group)
+            return await self._plain.send_batch(batch)
         origin.under_way += 1
         try:
-            answers = await self._over_http2(name, origin.pool, group)
+            answers = await origin.pool.send_batch(HttpBatch(name, (*_HEADERS, *batch.headers), batch.requests))
         finally:
             origin.under_way -= 1
         # Not sent at all, for whatever reason: HTTP/1.1 finds out, with the same guard, whether it can be.
-        refused = [one for one in group if (answers[one[0]].error or "").startswith("refused:")]
+        refused = [number for number, each in enumerate(answers) if each.error and each.error.startswith("refused:")]
         if refused:
-            again = await self._over_http1(refused)
-            if any(answer.status for answer in again.values()):
+            requests = [batch.requests[number] for number in refused]
+            again = await self._plain.send_batch(HttpBatch(batch.origin, batch.headers, requests))
+            for number, answer in zip(refused, again, strict=True):
+                answers[number] = answer
+            if not origin.pool.speaks_http2 and any(answer.status for answer in again):
                 origin.plain_since = self._time()
-            answers |= again
         return answers
-
-    async def _over_http1(self, group: Sequence[_Numbered]) -> dict[int, HttpResponse]:
-        answers = await self._plain.send([request for _, request in group])
-        return dict(zip((number for number, _ in group), answers, strict=True))
-
-    async def _over_http2(self, name: str, pool: Pool, group: Sequence[_Numbered]) -> dict[int, HttpResponse]:
-        """Requests with the same headers are one batch: most of them, where the text goes to many."""
-        alike: dict[tuple[tuple[str, str], ...], list[_Numbered]] = {}
-        for numbered in group:
-            alike.setdefault(tuple(numbered[1].headers.items()), []).append(numbered)
-        done = await asyncio.gather(
-            *(
-                pool.send_batch(HttpBatch(name, (*_HEADERS, *headers), [_batched(one) for _, one in part], _WANTED))
-                for headers, part in alike.items()
-            )
-        )
-        numbers = [number for part in alike.values() for number, _ in part]
-        return dict(zip(numbers, (answer for answers in done for answer in answers), strict=True))
 
     def _known(self, name: str) -> _Origin | None:
         """An origin that speaks HTTP/2, as far as we know; None for one that does not, or one too many."""
@@ -133,7 +124,7 @@ class OriginsTransport:
         if self._tls is None:
             self._tls = client_context()
         guard = GuardedResolver(self._resolver or ThreadedResolver(), allow_private=self._allow_private)
-        return Pool(name, tls=self._tls, resolver=guard, limits=LIMITS)
+        return Pool(name, tls=self._tls, resolver=guard, limits=self._limits)
 
     def _forget_one(self) -> bool:
         """Make room: the one that was unused for the longest time goes."""
@@ -146,12 +137,6 @@ class OriginsTransport:
         return True
 
 
-def _parted(url: str) -> tuple[str, str]:
-    """What leads to the service, and what is asked there, which is empty in URLs that are not written out."""
-    slash = url.find("/", len("https://"))
-    return (url[:slash], url[slash:]) if slash >= 0 else (url, "")
-
-
 @lru_cache(maxsize=4_096)
 def _https_origin(beginning: str, allow_private: bool) -> str | None:
     """The origin of all URLs that begin so, if we may connect to it with TLS."""
@@ -159,8 +144,4 @@ def _https_origin(beginning: str, allow_private: bool) -> str | None:
         url = checked_url(beginning, allow_private=allow_private)
     except (RefusedAddress, ValueError):
         return None
-    return str(url.origin()) if url.scheme == "https" and not url.raw_query_string else None
-
-
-def _batched(request: HttpRequest) -> BatchRequest:
-    return BatchRequest(_parted(request.url)[1], (), request.body)
+    return str(url.origin()) if url.scheme == "https" and not (url.raw_query_string or url.raw_fragment) else None

@@ -9,6 +9,7 @@ from clarion.crypto.p256 import KeyPair
 from clarion.gateway import Limits
 from clarion.testing import ManualClock
 from clarion.transport.local import LocalTransport
+from contract.support_batches import send
 from contract.support_gateway import ORIGIN, Meddler, PushService, request, vapid
 from contract.support_gcm import (
     GOOGLE,
@@ -153,7 +154,7 @@ async def test_forged_tokens_cost_no_look_up(online: Browser, meddler: Meddler, 
     for forged in (turned, token[:-4], "x" * 107, "", v2.rpartition("/")[2]):
         response = await service.post(f"{GOOGLE}/fcm/send/{forged}", b"x", Authorization=authorization)
         assert response.status == 404
-        assert not service.gateway.issued(f"{GOOGLE}/fcm/send/{forged}")
+        assert not service.gateway.issued(GOOGLE, f"/fcm/send/{forged}")
     assert (await service.post(f"{ORIGIN}/wpush/v2/{token}", b"x", Authorization=authorization)).status == 404
     assert (await service.post(f"{ORIGIN}/wpush/gcm/{token}", b"x", Authorization=authorization)).status == 404
     assert set(meddler.calls) <= WITHOUT_CAUSE
@@ -165,9 +166,9 @@ async def test_our_own_sender_keeps_ours_and_lets_googles_go(online: Browser, se
     transport = LocalTransport(ORIGIN, service.gateway.accept, Elsewhere(), service.gateway.issued)
     authorization = vapid(online.pair, GOOGLE, service.clock.now())
     requests = [request(url, b"sealed", id=b"delivery", Authorization=authorization) for url in (googles, ours)]
-    assert [answer.status for answer in await transport.send(requests)] == [299, 201]
+    assert [answer.status for answer in await send(transport, requests)] == [299, 201]
     assert (await online.message()).raw_data == b"sealed"
-    assert [answer.status for answer in await transport.send(requests)] == [299, 201]
+    assert [answer.status for answer in await send(transport, requests)] == [299, 201]
     await online.silence()
 
 

@@ -19,6 +19,7 @@ class CredentialAnswer(Answer, frozen=True, kw_only=True):
     name: str
     created_at: Told
     readable: bool
+    rate: int | None
     auth: str | None = None
     key_id: str | None = None
     team_id: str | None = None
@@ -49,6 +50,7 @@ class CredentialAnswer(Answer, frozen=True, kw_only=True):
             name=credential.name,
             created_at=told(credential.created_at),
             readable=readable,
+            rate=credential.rate,
             **public,
         )
 

@@ -1,5 +1,6 @@
 """What lets us send through services of others: uploaded once, kept encrypted, never shown again."""
 
+import msgspec
 from litestar import delete, get, post, put
 from litestar.params import JSONBody
 
@@ -42,7 +43,7 @@ async def list_credentials(
 async def create_credential(
     services: FromServices, caller: FromCaller, data: JSONBody[AnyCredential]
 ) -> CredentialAnswer:
-    """Upload a credential. It is checked, stored encrypted, and never shown again."""
+    """Upload a credential. It is checked, stored encrypted, and never shown again. What waits for one is sent."""
     name, secret = _secret(services, data)
     await _asked(services, data, secret)
     made = _sealed(services, caller.project, data, name, secret)
@@ -62,7 +63,10 @@ async def get_credential(services: FromServices, caller: FromCaller, name: NameI
 async def replace_credential(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[AnyCredential]
 ) -> CredentialAnswer:
-    """Replace a credential's secret. A Web Push key stays what it is: `current` says whether new ones use it."""
+    """Replace a credential's secret and rate; what the old one was refused for is sent with it.
+
+    A Web Push key stays what it is: `current` says whether new subscriptions use it.
+    """
     known = await _find(services, caller.project, name)
     if _kind(data) is not known.kind:
         raise InvalidRequest.field("kind", f"must be {known.kind}, as it is; a kind cannot be changed")
@@ -71,7 +75,10 @@ async def replace_credential(
     if isinstance(data, WebPushCredential):
         if data.private_key is not None and web_push_pair(data).public_text != name:
             raise InvalidRequest.field("private_key", "must be the key of this name; POST adds another one")
-        return await _finished(services, caller.project, data, known)
+        changed = msgspec.structs.replace(known, rate=data.rate)
+        if not await services.store.projects.replace_credential(changed):
+            not_found()
+        return await _finished(services, caller.project, data, changed)
     _, secret = _secret(services, data, name)
     await _asked(services, data, secret)
     changed = _sealed(services, caller.project, data, name, secret)
@@ -82,7 +89,7 @@ async def replace_credential(
 
 @delete("/v1/credentials/{name:str}", **server("admin"))
 async def delete_credential(services: FromServices, caller: FromCaller, name: NameInPath) -> None:
-    """Delete a credential. Devices that only it can reach get nothing any more."""
+    """Delete a credential. What is for devices that only it can reach waits for another one, until it expires."""
     known = await _find(services, caller.project, name)
     if name == (await _project(services, caller.project)).vapid_public_key:
         raise Conflict("new subscriptions are made with this key: make another one current first")
@@ -133,6 +140,7 @@ def _sealed(services: Services, project: Project, data: AnyCredential, name: str
         name=name,
         sealed=services.sealer.seal(secret, credential_context(project.id, kind, name)),
         created_at=services.clock.now(),
+        rate=data.rate,
     )
 
 
@@ -141,7 +149,7 @@ async def _finished(
 ) -> CredentialAnswer:
     if isinstance(data, WebPushCredential) and data.current:
         await services.store.projects.use_web_push_key(project.key, credential.name)
-    await services.catalog.changed()
+    await services.pipeline.credential_changed(project, credential.kind)
     return CredentialAnswer.of(credential, await _project(services, project), services.sealer)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.errors import NotFound
-from clarion.model import Device, DeviceState, Key, Millis, Registration
+from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Registration
 from clarion.testing.memory.tables import Tables, drop
 
 
@@ -54,6 +54,22 @@ class MemoryDevices:
 
     async def delete(self, project: Key, device_id: str) -> bool:
         return drop(self._tables.devices, lambda _, row: (row.project, row.id) == (project, device_id)) > 0
+
+    async def end_doubts(self, project: Key, kind: DeviceKind, now: Millis) -> int:
+        return self._return([row for row in self._doubtful() if (row.project, row.kind) == (project, kind)], now)
+
+    async def retry_doubtful(self, before: Millis, now: Millis, limit: int) -> int:
+        return self._return([row for row in self._doubtful() if row.updated_at < before][:limit], now)
+
+    def _doubtful(self) -> list[Device]:
+        return [row for row in self._tables.devices.values() if row.state is DeviceState.QUARANTINED]
+
+    def _return(self, doubtful: list[Device], now: Millis) -> int:
+        for row in doubtful:
+            self._tables.devices[row.key] = msgspec.structs.replace(
+                row, state=DeviceState.ACTIVE, state_reason=None, updated_at=now
+            )
+        return len(doubtful)
 
     def _same(self, project: Key, told: Registration) -> Device | None:
         """The device that registers again: by installation, else previous address, else address."""

@@ -89,8 +89,20 @@ class MemoryProjects:
         known = self._tables.credentials.get(place)
         if known is None or was not in (None, known.sealed):
             return False
-        self._tables.credentials[place] = msgspec.structs.replace(known, sealed=credential.sealed)
+        self._tables.credentials[place] = msgspec.structs.replace(known, sealed=credential.sealed, rate=credential.rate)
         return True
+
+    async def pace(
+        self, project: Key, kind: DeviceKind, name: str, messages: int, now: Millis, patience_ms: int
+    ) -> Millis:
+        place = (project, kind, name)
+        known = self._tables.credentials.get(place)
+        if known is None or known.rate is None:
+            return now
+        start = max(self._tables.paced_until.get(place, 0), now * 1000)
+        if start <= (now + patience_ms) * 1000:
+            self._tables.paced_until[place] = start + -(-messages * 1_000_000 // known.rate)
+        return -(-start // 1000)
 
     async def delete_credential(self, project: Key, kind: DeviceKind, name: str) -> bool:
         return self._tables.credentials.pop((project, kind, name), None) is not None

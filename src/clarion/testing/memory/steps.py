@@ -113,7 +113,7 @@ class MemorySteps:
         targets: defaultdict[Key, list[Target]] = defaultdict(list)
         for key, device in sorted(self._tables.devices.items()):
             if device.project == project and device.user in users and device.state is DeviceState.ACTIVE:
-                targets[device.user].append(Target(key, device.kind, device.permission, device.locale))
+                targets[device.user].append(Target(key, device.kind, device.permission, device.locale, device.lane))
         return targets
 
 

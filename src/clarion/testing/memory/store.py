@@ -11,6 +11,7 @@ from clarion.testing.memory.idempotency import MemoryIdempotency
 from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
 from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.steps import MemorySteps
+from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
 from clarion.testing.memory.trail import MemoryTrail
 from clarion.testing.memory.users import MemoryConsents, MemoryUsers
@@ -37,6 +38,7 @@ class MemoryStore:
         self.steps = MemorySteps(tables, self.work, effects)
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)
+        self.stoppages = MemoryStoppages(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""

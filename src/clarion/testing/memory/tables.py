@@ -27,7 +27,7 @@ from clarion.model import (
     Receipt,
     User,
 )
-from clarion.ports import Job, Page, PushChannel, PushMessage, SavedAnswer
+from clarion.ports import Job, Page, Place, PushChannel, PushMessage, SavedAnswer, Stoppage
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -94,6 +94,8 @@ class Tables:
     projects: dict[Key, Project] = field(default_factory=dict)
     api_keys: dict[bytes, ApiKey] = field(default_factory=dict)
     credentials: dict[tuple[Key, DeviceKind, str], Credential] = field(default_factory=dict)
+    paced_until: dict[tuple[Key, DeviceKind, str], int] = field(default_factory=dict)  # microseconds
+    stoppages: dict[Place, Stoppage] = field(default_factory=dict)
     definitions: dict[tuple[Key, str, str], Json] = field(default_factory=dict)
     users: dict[Key, User] = field(default_factory=dict)
     successors: dict[tuple[Key, Key], Key] = field(default_factory=dict)

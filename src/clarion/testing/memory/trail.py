@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.model import DeliveryState, Key, Millis, Notification, Reason, Receipt
-from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord
+from clarion.ports import DecisionRecord, DeliveryRecord, Page, Place, Progress, ReceiptRecord
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, page
 
@@ -117,6 +117,13 @@ class MemoryTrail:
             revision=row.revision,
         )
 
+    def _is_held(self, row: DeliveryRow) -> bool:
+        """Whether it waits for a push service that nothing is sent to for now."""
+        device = self._tables.devices.get(row.delivery.device)
+        if device is None or row.state is not DeliveryState.QUEUED:
+            return False
+        return Place(device.project, device.kind, device.lane) in self._tables.stoppages
+
     def _delivery(self, row: DeliveryRow) -> DeliveryRecord:
         delivery = row.delivery
         return DeliveryRecord(
@@ -127,7 +134,7 @@ class MemoryTrail:
             device_id=self._tables.device_ids[delivery.device],
             kind=delivery.kind,
             state=row.state,
-            reason=row.reason,
+            reason=Reason.PROVIDER_DOWN if self._is_held(row) else row.reason,
             provider_id=row.provider_id,
             attempts=row.attempts,
             created_at=row.created_at,

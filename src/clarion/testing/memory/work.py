@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.model import Key, Millis
-from clarion.ports import Job, Lease, NewWork, queue_of
+from clarion.ports import Job, Lease, NewWork, ends_of, queue_of
 from clarion.testing.memory.tables import JobRow, Tables
 
 
@@ -18,7 +18,7 @@ class MemoryWork:
         self._jobs = tables.jobs
 
     async def claim(self, queue: str, limit: int, now: Millis, lease_ms: int) -> list[Lease]:
-        due = [row for row in self._jobs.values() if queue_of(row.job) == queue and _waits_until(row) <= now]
+        due = [row for row in self._jobs.values() if _queue(row) == queue and _waits_until(row) <= now]
         due.sort(key=lambda row: (row.due_at, row.key))
         return [_leased(row, now + lease_ms) for row in due[:limit]]
 
@@ -26,18 +26,33 @@ class MemoryWork:
         for row in filter(None, map(self._held, leases)):
             row.leased_until = until
 
-    async def release(self, lease: Lease, due_at: Millis) -> None:
+    async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
         row = self._held(lease)
         if row is not None:
             row.due_at, row.leased_until = due_at, None
-            row.attempts += 1
+            row.attempts += counts
             row.token += 1
 
-    async def next_due(self, queues: Sequence[str]) -> Millis | None:
-        return min((_waits_until(row) for row in self._jobs.values() if queue_of(row.job) in queues), default=None)
+    async def waiting(self) -> dict[str, Millis]:
+        found: dict[str, Millis] = {}
+        for row in self._jobs.values():
+            due = _waits_until(row)
+            found[_queue(row)] = min(due, found.get(_queue(row), due))
+        return found
+
+    async def postpone(self, queue: str, until: Millis) -> None:
+        for row in self._jobs.values():
+            if _queue(row) == queue and row.leased_until is None:
+                ends = ends_of(row.job)
+                row.due_at = max(row.due_at, until if ends is None else min(until, ends))
+
+    async def hasten(self, prefix: str, now: Millis, until: Millis) -> None:
+        for row in self._jobs.values():
+            if _queue(row).startswith(prefix) and row.leased_until is None and row.due_at <= until:
+                row.due_at = min(row.due_at, now)
 
     async def backlog(self) -> dict[str, int]:
-        return dict(Counter(queue_of(row.job) for row in self._jobs.values()))
+        return dict(Counter(map(_queue, self._jobs.values())))
 
     def put(self, new: NewWork) -> None:
         """Store a job, as a copy that is shared with nobody."""
@@ -55,6 +70,10 @@ class MemoryWork:
     def _held(self, lease: Lease) -> JobRow | None:
         row = self._jobs.get(lease.key)
         return row if row is not None and row.token == lease.token else None
+
+
+def _queue(row: JobRow) -> str:
+    return queue_of(row.job, row.project)
 
 
 def _waits_until(row: JobRow) -> Millis:

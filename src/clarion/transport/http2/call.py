@@ -22,10 +22,12 @@ _OF_CONNECTIONS: Final = frozenset(
 class Call:
     """A batch and its answers. `pending` holds the numbers of unsent requests, the next one last."""
 
-    __slots__ = ("_left", "_tries", "answers", "batch", "done", "pending", "requests")
+    __slots__ = ("_left", "_tries", "answers", "batch", "begun", "done", "pending", "requests")
 
-    def __init__(self, batch: HttpBatch, done: asyncio.Future[None]) -> None:
+    def __init__(self, batch: HttpBatch, done: asyncio.Future[None], begun: float = 0.0) -> None:
+        """`begun`: when it was handed over, in the loop's time."""
         self.batch = batch
+        self.begun = begun
         self.requests = batch.requests
         self.done = done
         self.answers: list[HttpResponse | None] = [None] * len(batch.requests)
@@ -80,7 +82,9 @@ def _is_name(name: str) -> bool:
 
 def _is_sendable(request: BatchRequest) -> bool:
     path = request.path
-    if not (path.isascii() and path.isprintable() and path[:1] == "/" and len(path) < _LONGEST and " " not in path):
+    if not (path.isascii() and path.isprintable() and path[:1] == "/" and len(path) < _LONGEST):
+        return False
+    if " " in path or "#" in path:
         return False
     for name, value in request.headers:
         if not (value.isascii() and value.isprintable() and len(value) < _LONGEST):
@@ -91,8 +95,8 @@ def _is_sendable(request: BatchRequest) -> bool:
 
 
 def _refusal(request: BatchRequest) -> HttpResponse:
-    if request.path[:1] != "/" or " " in request.path:
-        return HttpResponse(0, error="refused: the path must begin with / and hold no space")
+    if request.path[:1] != "/" or " " in request.path or "#" in request.path:
+        return HttpResponse(0, error="refused: the path must begin with / and hold no space and no fragment")
     return HttpResponse(0, error=f"refused: {why_unsendable((('path', request.path), *request.headers))}")
 
 

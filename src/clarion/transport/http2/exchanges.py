@@ -35,15 +35,13 @@ class Exchanges:
     """By stream. Each request leaves here exactly once: answered, given back as not processed, or cut off.
 
     `open` and `begun` are public for the reading loop, which answers plain successes by itself: `begun` are streams of
-    which nothing but such a status is known. Not so on streams in `careful`: those that want headers, or have
-    some already.
+    which nothing but such a status is known; what more is known of others is in `partial`.
     """
 
     def __init__(self, answer_bytes: int) -> None:
         self.open: dict[int, Exchange] = {}
         self.begun: dict[int, HttpResponse] = {}
         self.partial: dict[int, Partial] = {}
-        self.careful: set[int] = set()
         self.cancelled: set[int] = set()
         self._answer_bytes = answer_bytes
         self._sent: deque[tuple[float, int]] = deque()  # when all streams up to this one were on their way
@@ -64,7 +62,6 @@ class Exchanges:
     def begin(self, stream: int, status: int, headers: Mapping[str, str]) -> None:
         """Final headers have come."""
         self.partial[stream] = Partial(status, headers)
-        self.careful.add(stream)
 
     def unfold(self, stream: int) -> None:
         """What the reading loop began goes on here."""
@@ -117,12 +114,10 @@ class Exchanges:
         if stream in self.partial:
             self.cut_off(stream, reason)  # it did, or it would not have begun to answer
             return None
-        self.careful.discard(stream)
         call, number = self.open.pop(stream)
         call.give_back(number, reason, counts=counts)
         return call
 
     def _answer(self, stream: int, response: HttpResponse) -> None:
-        self.careful.discard(stream)
         call, number = self.open.pop(stream)
         call.answer(number, response)

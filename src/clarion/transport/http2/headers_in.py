@@ -15,6 +15,8 @@ LARGEST_LIST: Final = 65_536
 PLAIN: Final = {0x88: HttpResponse(200), 0x89: HttpResponse(204), 0x8A: HttpResponse(206)}
 """Successes by the first byte of a block: `:status` out of the static table (RFC 7541 §6.1 and appendix A)."""
 
+STATUS_SIZE: Final = 5
+"""Bytes of a block by which a success is known, however it is written."""
 _NAMED_STATUS = frozenset(first | index for first in (0x00, 0x10, 0x40) for index in range(8, 15))
 _WRITTEN = {b"\x03%d" % status: HttpResponse(status) for status in (200, 201, 202, 203, 204, 205)}
 _HUFFMAN = {
@@ -25,7 +27,7 @@ _HUFFMAN = {
 
 
 def plain_success(block: bytes) -> HttpResponse | None:
-    """The success that a stateless block begins with, if it does.
+    """The success that a stateless block begins with, if it does; its first STATUS_SIZE bytes are enough.
 
     201 must be written out (RFC 7541 §6.2). The name's index takes 4 bits or 6; 8 to 14, all `:status`, fit both.
     """

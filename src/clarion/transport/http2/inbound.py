@@ -24,10 +24,9 @@ from clarion.transport.http2.frames import (
     Setting,
     StreamFault,
 )
-from clarion.transport.http2.headers_in import PLAIN, Decoder, plain_success, status_of
+from clarion.transport.http2.headers_in import PLAIN, STATUS_SIZE, Decoder, plain_success, status_of
 from clarion.transport.http2.limits import Limits
 from clarion.transport.http2.outbound import Outbound
-from clarion.transport.http2.scan import scan
 
 OUR_WINDOW: Final = 2**24
 """Bytes that the peer may send on the connection before we grant more: we keep little of them, so it need not wait."""
@@ -112,7 +111,9 @@ class Inbound:
         exchanges = self._exchanges
         if kind == HEADERS:
             answer = self._plain.get(buffer[start]) if start < stop else None
-            if answer is None or stream not in exchanges.open or stream in exchanges.careful:
+            if answer is None and self._decoder.stateless:
+                answer = plain_success(bytes(buffer[start : min(start + STATUS_SIZE, stop)]))
+            if answer is None or stream not in exchanges.open or stream in exchanges.partial:
                 return False
             if stream in exchanges.begun or stream in self._uploads.waiting:
                 return False
@@ -186,16 +187,13 @@ class Inbound:
                 raise StreamFault(Code.PROTOCOL_ERROR, "trailers that end nothing")
             self._end(stream)
         else:
-            headers = self._headers_of(block, exchange[0].batch.wants_headers)
+            headers = self._headers_of(block)
             self._begin(stream, status_of(headers), headers, ended=ended)
 
-    def _headers_of(self, block: bytes, wanted: frozenset[str]) -> dict[str, str]:
-        """With `:status`. Of a success, if it is simply written, no others than those that are wanted."""
+    def _headers_of(self, block: bytes) -> dict[str, str]:
+        """With `:status`. Of a success, if it is simply written, no others."""
         if self._decoder.stateless and (plain := plain_success(block)):
-            if not wanted:
-                return {":status": str(plain.status)}
-            if (found := scan(block, wanted)) is not None:
-                return found
+            return {":status": str(plain.status)}
         return self._decoder.decode(block)
 
     def _begin(self, stream: int, status: int, headers: dict[str, str], *, ended: bool) -> None:

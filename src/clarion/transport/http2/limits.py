@@ -19,6 +19,8 @@ class Limits(msgspec.Struct, frozen=True):
     connect_s: float = 10.0
     patience_s: float = 20.0
     """How long nothing may move while requests wait to be sent."""
+    batch_s: float = 60.0
+    """How long a batch may wait to be sent whole, however slowly it moves."""
     idle_s: float = 60.0
     ping_s: float = 15.0
     """Silence after which the peer is asked for a sign of life; twice as much ends the connection."""

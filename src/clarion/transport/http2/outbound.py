@@ -71,8 +71,6 @@ class Outbound:
             else:
                 self._send_at_length(stream, block, body)
             stream += 2
-        if call.batch.wants_headers:
-            self.exchanges.careful.update(range(self.next, stream, 2))
         self.next = stream
         self.draining |= stream > self._last_stream  # §5.1.1: numbers are not used again
         self.exchanges.sent(now, stream - 2)

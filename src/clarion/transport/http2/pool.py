@@ -27,14 +27,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Pool:
-    """`ports.BatchTransport` to a single origin.
+    """`ports.Transport` to a single origin.
 
     A request is sent again only when the peer says that it did not look at it. An error that begins with `refused: ` is
     about the request, the address, the certificate or the protocol: nothing was sent, and trying again is of no use.
 
     `tls` must offer `h2` (`tls.for_http2`);
     without one the certificate is checked against the system's authorities. `resolver` says where a name leads to, and
-    may refuse; `jitter` gives numbers from 0 to 1.
+    may refuse; `jitter` gives numbers from 0 to 1. `speaks_http2` is what was found at the last attempt to connect.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Pool:
         self._failures = 0
         self._not_before = 0.0
         self._trouble = "no connection"
+        self.speaks_http2 = True
         self._moved_at = 0.0
         self._waking: asyncio.Handle | None = None
         self._ticking: asyncio.TimerHandle | None = None
@@ -74,9 +75,9 @@ class Pool:
         if not batch.requests:
             return []
         loop = asyncio.get_running_loop()
-        call = Call(batch, loop.create_future())
+        call = Call(batch, loop.create_future(), loop.time())
         if not self._queue:
-            self._moved_at = loop.time()
+            self._moved_at = call.begun
         self._queue.append(call)
         self._wake()
         self._start_ticking()
@@ -166,6 +167,7 @@ class Pool:
             await asyncio.sleep(self._not_before - loop.time())
             address, connection = await self._dialer.open(self._make, Counter(self._connections.values()))
         except (RefusedAddress, NotHttp2, ssl.SSLCertVerificationError) as error:
+            self.speaks_http2 = not isinstance(error, NotHttp2)
             self._give_up(f"refused: {error}")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and told if it lasts
             self._failed(f"{type(error).__name__}: {error}")
@@ -180,6 +182,7 @@ class Pool:
             self._failed("the connection ended at once")
             return
         self._connections[connection] = address
+        self.speaks_http2 = True
         self._start_ticking()
 
     def _make(self) -> Connection:
@@ -210,6 +213,9 @@ class Pool:
             connection.look(now)
             if not connection.open_streams and now - connection.used_at >= self._limits.idle_s:
                 connection.close("idle")
+        for call in self._queue:
+            if now - call.begun >= self._limits.batch_s:
+                call.give_up(f"not sent within {self._limits.batch_s:g} s: the service is slow")
         if self._queue:
             if any(connection.room() for connection in self._connections):
                 self._wake()

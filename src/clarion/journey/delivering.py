@@ -1,0 +1,99 @@
+"""Deliver, joined to the world: composed messages get their last look, leave, and what came of it is written."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from clarion.journey import deliver
+from clarion.journey.catalog import Catalog
+from clarion.journey.deliver import Attempt, Sifted
+from clarion.journey.gate import Pass
+from clarion.journey.gates import Gates, Next
+from clarion.model import DeviceKind, Project
+from clarion.ports import Clock, DeliverWork, Effects, Lease, Outgoing, Place, Provider, ProviderOutcome, Store
+
+IN_HAND_MS = 5_000
+"""A slow batch is written down after so long, and what is left of it comes again."""
+
+Commit = Callable[[Lease, Effects], Awaitable[None]]
+"""Write the effects and finish the lease in one transaction, then wake whom it gave work."""
+
+
+class Delivering:
+    """The delivery step of the pipeline."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        clock: Clock,
+        providers: Mapping[DeviceKind, Provider],
+        gates: Gates,
+        commit: Commit,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+        self._providers = providers
+        self._gates = gates
+        self._commit = commit
+
+    async def step(self, lease: Lease, job: DeliverWork) -> None:
+        """Hand to the provider what may leave now, write what came of it, and put the rest back."""
+        project = await self._catalog.project(lease.project)
+        # Before the addresses are read: who registers again after that has nothing to do with what comes of them.
+        looked_at = self._clock.now()
+        sifted = await self._last_look(project, job)
+        attempt = await self._attempt(project, job, sifted.outgoing)
+        now = self._clock.now()
+        if attempt.held and not attempt.sent and not sifted.stopped:
+            due = deliver.comes_again(attempt.held, attempt.held_until, now)
+            await self._store.work.release(lease, due, counts=False)
+            return
+        effects = deliver.settle(sifted, attempt, project=project.key, job=job, sent_at=looked_at, now=now)
+        await self._commit(lease, effects)
+
+    async def _last_look(self, project: Project, job: DeliverWork) -> Sifted:
+        messages = job.messages
+        notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
+        addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
+        strangers = deliver.strangers(messages, addresses)
+        successors = await self._store.users.successors(project.key, strangers) if strangers else {}
+        users = sorted({successors.get(one.user, one.user) for one in messages})
+        words = await self._store.steps.refused_since(project.key, users, job.decided_at)
+        return deliver.sift(messages, notifications, addresses, words, successors, self._clock.now())
+
+    async def _attempt(self, project: Project, job: DeliverWork, outgoing: Sequence[Outgoing]) -> Attempt:
+        """Send in chunks, as the gate lets them through: a healthy batch is one."""
+        place, begun = Place(project.key, job.kind, job.lane), self._clock.now()
+        provider = self._providers[job.kind]
+        sent: list[Outgoing] = []
+        outcomes: list[ProviderOutcome] = []
+        after = Next(begun, begun)
+        while outgoing and self._clock.now() - begun < IN_HAND_MS:
+            keys = await self._catalog.keys(project, job.kind)
+            names = provider.uses(job.lane, keys.secrets)
+            rates = {name: keys.rates[name] for name in names if name in keys.rates} if keys.rates else keys.rates
+            passed = await self._gates.leave(place, len(outgoing), rates)
+            if not isinstance(passed, Pass):
+                after = after._replace(rest_at=passed)
+                break
+            chunk, outgoing = _cut(outgoing, passed)
+            try:
+                answered = await provider.send(chunk, keys.secrets, self._clock.now())
+            except BaseException:
+                self._gates.came_to_nothing(place, passed)
+                raise
+            after = await self._gates.arrived(place, passed, answered, next(iter(names), None))
+            sent += chunk
+            outcomes += answered
+        return Attempt(sent, outcomes, [each.ready for each in outgoing], after.rest_at, after.refused_at)
+
+
+def _cut(outgoing: Sequence[Outgoing], passed: Pass) -> tuple[Sequence[Outgoing], Sequence[Outgoing]]:
+    """What leaves now, and the rest. A probe asks all over the batch: its beginning may be one device's bad luck."""
+    if passed.count == len(outgoing):
+        return outgoing, ()
+    if not passed.probe:
+        return outgoing[: passed.count], outgoing[passed.count :]
+    step = len(outgoing) // passed.count
+    chosen = range(0, step * passed.count, step)
+    return [outgoing[at] for at in chosen], [each for at, each in enumerate(outgoing) if at not in chosen]
