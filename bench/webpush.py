@@ -135,11 +135,10 @@ def measure_all(scale: float, console: Console) -> dict[str, Figure]:
     cases = {"without encryption": (0, True), "in the loop": (0, False)}
     cases |= {f"by {n} process{'es' * (n > 1)}": (n, False) for n in sorted({1, default_processes() or 1})}
     found: dict[str, Figure] = {}
-    with nghttpd() as service, Progress(console=console, transient=True) as progress:
-        service.answer(PATH)
-        port, authority = service.port, service.authority
+    with nghttpd() as far, Progress(console=console, transient=True) as progress:
+        far.answer(PATH)
         for label, (processes, prepared) in progress.track(list(cases.items()), description="Web Push"):
-            sender = Sender(processes, port, authority)
+            sender = Sender(processes, far.port, far.authority)
             found[label] = uvloop.run(measure(sender, rounds, prepared=prepared))
     return found
 
@@ -151,7 +150,12 @@ def main(
     """CPU a Web Push message, and how long the loop is kept."""
     found = measure_all(scale, Console(stderr=True))
     if as_json:
-        print(json.dumps({label: figure._asdict() for label, figure in found.items()}))
+        flat = {
+            f"{label} {name}".replace(" ", "_"): round(value, 2)
+            for label, figure in found.items()
+            for name, value in figure._asdict().items()
+        }
+        print(json.dumps(flat))
         return
     table = Table("encryption", title=f"Web Push, {PAYLOAD} bytes of payload, {AT_ONCE} batches of {BATCH:,} at once")
     for column in ("µs, this process", "µs, the others", "messages a second", "longest turn, ms"):

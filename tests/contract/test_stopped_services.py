@@ -3,6 +3,7 @@
 A real APNs over TLS and HTTP/2, simulated; the manual clock. Nothing is lost, nothing fails, no device is given up.
 """
 
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from clarion.model import DeliveryState, DeviceKind, DeviceState, Notification, Permission, Reason, Registration
-from clarion.ports import Accepted, BadCredentials, Quarantined, Senders, Store
+from clarion.ports import Accepted, BadCredentials, Quarantined, RetryAfter, Senders, Store
 from clarion.providers.apns import ApnsProvider
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from clarion.testing.simulators import Accept, ApnsSimulator, Raw, Refuse, Stall
@@ -353,3 +354,18 @@ async def test_a_healthy_batch_goes_out_in_one_piece(shop: World) -> None:
     await shop.notify(*PEOPLE)
     await shop.work()
     assert [len(call.batch) for call in shop.browser.calls] == [len(PEOPLE)]
+
+
+async def test_a_service_that_asks_for_less_gets_smaller_chunks_and_still_all_of_it(shop: World) -> None:
+    answers = itertools.cycle([RetryAfter(1.0, "429", blames="load"), Accepted(), Accepted()])
+    shop.browser.otherwise = lambda _: next(answers)
+    notifications = [await shop.notify(*PEOPLE) for _ in range(12)]
+    await shop.work()
+    sizes = [len(call.batch) for call in shop.browser.calls]
+    assert sizes[0] == len(PEOPLE)
+    assert sizes[-1] < len(PEOPLE) / 2
+    shop.browser.otherwise = Accepted()
+    await work_for(shop, 60)
+    assert {state for each in notifications for state in await standing(shop, each)} == {SENT}
+    assert len({one.ready.id for one in shop.browser.sent}) == len(notifications) * len(PEOPLE)
+    assert await shop.store.stoppages.all() == []

@@ -7,21 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from clarion.model import DeliveryState
+from clarion.model import Delivery, DeliveryState, DeviceKind
+from clarion.ports import Effects, FactsQuery, Sent
 from clarion.storage.sqlite import SqliteStore
 from contract.support import (
     NOW,
     claim_one,
+    decision,
     event,
+    new_armed,
     new_channel,
     new_project,
     new_users,
     pairs_work,
     push_message,
     put_work,
+    receipt,
     register,
+    stoppage,
 )
-from contract.world import new_world, read_all
+from contract.world import World, new_world, read_all
 
 # What may be walked: what is small by nature, and a project's own list, page by page in the order of its key.
 SMALL = (
@@ -31,6 +36,8 @@ SMALL = (
 LISTS = (
     "api_key",
     "credential",
+    "stoppage",  # a row for each lane that nothing leaves by for now
+    "device_quarantined",  # those of all projects, which are few
     "push_node",  # a row for each running gateway
     "definition",
     "notification_span",  # a page of notifications
@@ -92,6 +99,16 @@ async def _everything(store: SqliteStore) -> None:
     await store.work.postpone("decide", NOW + 1)
     await store.work.hasten("dec", NOW, NOW + 2)
     await store.work.backlog()
+    stopped = stoppage(project)
+    await store.stoppages.put(stopped)
+    await store.stoppages.all()
+    await store.stoppages.claim_probe(stopped.place, NOW, NOW + 1)
+    await store.stoppages.end(stopped.place)
+    await store.stoppages.end_kind(project, stopped.kind)
+    await store.stoppages.forget(NOW)
+    await store.projects.pace(project, stopped.kind, "team", 10, NOW, 1_000)
+    await store.devices.end_doubts(project, stopped.kind, NOW)
+    await store.devices.retry_doubtful(NOW, NOW, 10)
     await store.trail.cancel(project, world.notification.key, NOW)
     for cursor in (None, "9.9.9"):
         for state in (None, DeliveryState.ACCEPTED):
@@ -105,7 +122,21 @@ async def _everything(store: SqliteStore) -> None:
     await store.idempotency.finish(project, "k", 200, b"")
     await store.idempotency.abandon(project, "k")
     await store.users.erase(project, third.user_id)
+    await _fired(store, world)
     await store.ping()
+
+
+async def _fired(store: SqliteStore, world: World) -> None:
+    project, person = world.project, world.people[0]
+    armed = await new_armed(store, project)
+    await store.trail.fire(project.key, armed.key, NOW)
+    await store.steps.changes(project.key, NOW)
+    early = Delivery(armed.key, person.key, person.device.key, DeviceKind.WEBPUSH)
+    await store.trail.add_receipts([receipt(project, early)], NOW)
+    await store.steps.facts(project.key, FactsQuery(users=[person.key], again=[armed.key]))
+    await store.steps.facts(project.key, FactsQuery(span=(1, 9), again=[armed.key]))
+    sent = Sent(armed.key, DeviceKind.APNS, [person.key] * 20, list(range(20)), None, NOW)
+    await store.steps.commit(Effects(sent=[sent], decisions=[decision(armed, person.key)]))
 
 
 def _plan(connection: sqlite3.Connection, sql: str) -> Iterator[str]:

@@ -166,7 +166,9 @@ class Composer:
         context = self._context(notification, texts)
         same = None if texts.personal else _encoded(texts.render(context))
         expires_at = notification.expires_at
-        make_receipt = scene.receipts_for(scene.project, notification.key, expires_at + RECEIPT_LIFE_MS)
+        make_receipt = scene.receipts_for(
+            scene.project, notification.key, notification.expires_at_last + RECEIPT_LIFE_MS
+        )
         letter = _Letter(texts, form, draft, context, same, make_receipt, expires_at, message.urgency.value)
         self._letters[notification.key, locale, kind] = letter
         return letter

@@ -16,7 +16,8 @@ from clarion.ports import Accepted, BadCredentials, ProviderOutcome, RetryAfter,
 FIRST_WINDOW = 1_000
 LARGEST_WINDOW = 8_000
 GROWTH = 250
-"""Messages that the window grows by each time that a whole window went well."""
+"""Messages that the window grows by each time that a whole window went well; a small one by a tenth of itself."""
+REOPENED_WINDOW = 100
 PROBE = 10
 PROBE_MS = 60_000
 """A probe of which nothing is heard for so long was lost: the next one may go."""
@@ -169,7 +170,8 @@ class Gate:
 
     def _grow(self, count: int) -> None:
         if self.window < LARGEST_WINDOW:
-            self.window = min(LARGEST_WINDOW, self.window + max(1.0, GROWTH * count / self.window))
+            step = min(max(self.window / 10, 1.0), GROWTH)
+            self.window = min(LARGEST_WINDOW, self.window + step * count / self.window)
 
     def outdated(self, passed: Pass) -> bool:
         """Whether it left with credentials that may be others by now."""
@@ -185,12 +187,11 @@ class Gate:
 
     def renewed(self) -> None:
         """There may be other credentials: what is said of those before does not count any more."""
-        self._failed = 0
         self._credentials += 1
 
     def _reopen(self, stop: Stop) -> None:
         if stop.reason is StopReason.PROVIDER_ERROR:
-            self.window = min(self.window, GROWTH)  # it has just come up: not everything at once
+            self.window = min(self.window, REOPENED_WINDOW)  # it has just come up: not everything at once
         self.stop = None
         self._failed = 0
 
