@@ -5,6 +5,9 @@
 python := .venv/bin/python
 SCALE ?= 0.1
 ROUNDS ?= 1000
+JOBS ?= 3
+# A selection is mostly short: to start workers for it would take longer than they save.
+workers = $(if $(ARGS),,-n $(JOBS) --dist loadfile --no-loadscope-reorder)
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -14,7 +17,7 @@ demo: .venv/run ## the whole system with a small shop, on http://127.0.0.1:8700
 
 test: .venv/test ## every test; on Debian as root, what they need is installed by apt
 	@tools/need.sh postgresql firefox chromium proxies node nghttpd systemd
-	@$(python) -m pytest $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(python) -m pytest $(workers) $(ARGS)
 
 check: .venv/dev ## style, types, import rules, the web SDK
 	@$(python) -m ruff check

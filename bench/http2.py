@@ -5,29 +5,23 @@ Each figure is of a process of its own: CPU time of all its threads a request, a
 over rounds in which all clients take turns. The second says as much about the server and the machine.
 """
 
-import contextlib
 import importlib.util
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import trustme
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from common.nghttpd import nghttpd
 from http2_peers.target import BODY, PATH, SHARED
 
 HERE = Path(__file__).parent
@@ -81,44 +75,6 @@ def missing(case: Case) -> str | None:
     return None if found else f"{case.needs} is not installed; it comes with clarion[bench]"
 
 
-@contextmanager
-def server() -> Iterator[tuple[int, Path]]:
-    """A running nghttpd: its port, and whose certificates to trust."""
-    nghttpd = shutil.which("nghttpd")
-    if nghttpd is None:
-        raise SystemExit(
-            "This measures against nghttpd, and there is none in PATH (Debian: apt install nghttp2-server)."
-        )
-    with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as free:
-        folder, port = Path(name), free.getsockname()[1]
-        free.close()
-        ca = trustme.CA()
-        ca.cert_pem.write_to_path(str(folder / "ca.pem"))
-        leaf = ca.issue_cert("localhost")
-        leaf.private_key_pem.write_to_path(str(folder / "key.pem"))
-        leaf.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
-        answer = folder / PATH[1:]
-        answer.parent.mkdir(parents=True)
-        answer.touch()  # 200 with an empty body, as APNs answers
-        # Windows as push services have them: none of the clients is to wait for one.
-        command = [nghttpd, "-a", "127.0.0.1", "-m", "1000", "-w", "20", "-W", "24", "-d", str(folder), str(port)]
-        process = subprocess.Popen([*command, str(folder / "key.pem"), str(folder / "cert.pem")])
-        try:
-            wait_for(port)
-            yield port, folder / "ca.pem"
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def wait_for(port: int) -> None:
-    for _ in range(500):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.02)
-    raise SystemExit("nghttpd does not listen")
-
-
 def measure(cell: Cell, port: int, authority: Path, scale: float) -> Figure:
     """One process, one figure."""
     at_once = cell.streams * cell.connections
@@ -141,9 +97,10 @@ def measure(cell: Cell, port: int, authority: Path, scale: float) -> Figure:
 def measure_all(cells: list[Cell], scale: float, console: Console) -> dict[Cell, Figure]:
     taken: dict[Cell, list[Figure]] = defaultdict(list)
     rounds = max(1, round(ROUNDS * scale))
-    with server() as (port, authority), Progress(console=console, transient=True) as progress:
+    with nghttpd() as service, Progress(console=console, transient=True) as progress:
+        service.answer(PATH)  # 200 with an empty body, as APNs answers
         for each in progress.track(cells * rounds, description="HTTP/2 clients"):
-            taken[each].append(measure(each, port, authority, scale))
+            taken[each].append(measure(each, service.port, service.authority, scale))
     return {
         cell: Figure(*(statistics.median(values) for values in zip(*figures, strict=True)))
         for cell, figures in taken.items()

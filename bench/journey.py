@@ -6,14 +6,11 @@ process, threads included, without the database server; memory is the peak of a 
 
 import asyncio
 import json
-import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -39,9 +36,7 @@ from clarion.storage.postgres import PostgresStore
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.bus import LocalBus
 from clarion.workers.delivery import Workers
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from postgres_server import DURABLE, find_binaries, running_server
+from common.postgres import postgres
 
 USERS = 100_000
 SECRET = [b"a secret for the bench, 32 bytes and more"]
@@ -167,20 +162,6 @@ def in_process(console: Console, label: str, where: str, users: int) -> dict[str
     return figures
 
 
-@contextmanager
-def postgres() -> Iterator[str | None]:
-    """`CLARION_BENCH_DATABASE_URL`, or a durable server of our own; None where PostgreSQL is not installed."""
-    if url := os.environ.get("CLARION_BENCH_DATABASE_URL"):
-        yield url
-        return
-    binaries = find_binaries()
-    if binaries is None:
-        yield None
-        return
-    with running_server(binaries, DURABLE) as server:
-        yield server.create("bench")
-
-
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
     scale: Annotated[float, typer.Option(help="Share of the 100,000 people.")] = 1.0,
@@ -199,9 +180,9 @@ def main(
     console, users = Console(stderr=True), max(1000, int(USERS * scale))
     with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
         figures = in_process(console, "SQLite", folder, users)
-    with postgres() as url:
-        if url is not None:
-            pg = in_process(console, "PostgreSQL", url, users)
+    with postgres() as server:
+        if server is not None:
+            pg = in_process(console, "PostgreSQL", server.create("bench"), users)
             figures |= {f"pg_{name}": value for name, value in pg.items()}
     if as_json:
         print(json.dumps(figures))

@@ -32,7 +32,7 @@ from clarion.transport.http import HttpTransport
 from clarion.transport.http2 import client_context
 from clarion.transport.origins import OriginsTransport
 from clarion.workers.encryption import EncryptionPool, default_processes
-from http2 import server
+from common.nghttpd import nghttpd
 from http2_peers.target import PATH
 
 BATCH = 1_000
@@ -135,9 +135,10 @@ def measure_all(scale: float, console: Console) -> dict[str, Figure]:
     cases = {"without encryption": (0, True), "in the loop": (0, False)}
     cases |= {f"by {n} process{'es' * (n > 1)}": (n, False) for n in sorted({1, default_processes() or 1})}
     found: dict[str, Figure] = {}
-    with server() as (port, authority), Progress(console=console, transient=True) as progress:
+    with nghttpd() as far, Progress(console=console, transient=True) as progress:
+        far.answer(PATH)
         for label, (processes, prepared) in progress.track(list(cases.items()), description="Web Push"):
-            sender = Sender(processes, port, authority)
+            sender = Sender(processes, far.port, far.authority)
             found[label] = uvloop.run(measure(sender, rounds, prepared=prepared))
     return found
 

@@ -14,11 +14,20 @@ from clarion.ports import Store
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from postgres_server import PostgresServer, find_binaries, running_server
 
+# Where files of tests come from, in the order in which workers take them. Those that wait and work the longest come
+# first: one that is begun last would keep a single worker at the end.
+TESTS = Path(__file__).parent
+TURNS = ("processes", "browsers", "fuzz", "contract", "story")
+
 OpenDatabase: TypeAlias = Callable[[], Store]
 
 # Databases and shared machines have slow moments; an example is not wrong for that.
 hypothesis.settings.register_profile("clarion", deadline=None)
 hypothesis.settings.load_profile("clarion")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: TURNS.index(item.path.relative_to(TESTS).parts[0]))
 
 
 @pytest.fixture

@@ -2,15 +2,18 @@
 
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from free_ports import free_port
 
 DURABLE = {
     "listen_addresses": "127.0.0.1",
@@ -19,6 +22,8 @@ DURABLE = {
     "shared_buffers": "64MB",
     "max_connections": "200",
 }
+# What was handed to the system outlives every process; only a machine that stops would lose it.
+KILLABLE = {**DURABLE, "fsync": "off"}
 # What is thrown away in a minute need not reach the disk.
 FAST = {**DURABLE, "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -29,12 +34,43 @@ CUT_OFF_OTHERS = """
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 
 
-class PostgresServer:
-    """A running server and its databases."""
+_SECONDS_TO_DIE = 30
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+
+class PostgresServer:
+    """A running server and its databases. `data` is its folder."""
+
+    def __init__(self, binaries: Path, data: Path, settings: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self._binaries = binaries
+        self._data = data
+        self._options = " ".join(["-p", str(self.port), *(f"-c {name}='{value}'" for name, value in settings.items())])
         self._created = 0
+
+    def start(self) -> None:
+        """Returns when it takes connections, its recovery from a crash included."""
+        self._control("start", "-w", "-l", self._data.parent / "log", "-o", self._options)
+
+    def stop(self) -> None:
+        """At once, as in a crash of its own."""
+        self._control("stop", "-w", "-m", "immediate")
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes (Linux only): nothing of it runs when this returns; `start` begins anew."""
+        lock = self._data / "postmaster.pid"
+        postmaster = int(lock.read_text("ascii").split()[0])
+        os.kill(postmaster, signal.SIGSTOP)  # or it would notice, and begin to recover, or have children that we miss
+        processes = [postmaster, *_children(postmaster)]
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+        deadline = time.monotonic() + _SECONDS_TO_DIE
+        while any(map(_alive, processes)):
+            assert time.monotonic() < deadline, "PostgreSQL does not die"
+            time.sleep(0.005)
+        lock.unlink()  # a dead process that nobody has waited for yet would count as a running server
+
+    def _control(self, verb: str, *arguments: str | Path) -> None:
+        _call(self._binaries / "pg_ctl", verb, "-D", self._data, *arguments)
 
     def url(self, database: str) -> str:
         return f"postgresql://clarion@127.0.0.1:{self.port}/{database}"
@@ -81,20 +117,36 @@ def find_binaries() -> Path | None:
 def running_server(binaries: Path, settings: Mapping[str, str] = FAST) -> Iterator[PostgresServer]:
     """Start a server and stop it at the end. PostgreSQL refuses to be root, so root runs it as `postgres`."""
     folder = Path(tempfile.mkdtemp(prefix="clarion-postgres-"))
-    data, log = folder / "data", folder / "log"
+    data = folder / "data"
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
     try:
         _call(binaries / "initdb", "-D", data, "-U", "clarion", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        port = _free_port()
-        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
-        _call(binaries / "pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", f"-p {port} {options}")
+        server = PostgresServer(binaries, data, settings)
+        server.start()
         try:
-            yield PostgresServer(port)
+            yield server
         finally:
-            _call(binaries / "pg_ctl", "stop", "-w", "-D", data, "-m", "immediate")
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(parent: int) -> list[int]:
+    return [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _told(stat)[1] == str(parent)]
+
+
+def _alive(process: int) -> bool:
+    return _told(Path(f"/proc/{process}/stat"))[0] not in ("", "Z", "X")
+
+
+def _told(stat: Path) -> tuple[str, str]:
+    """State and parent of a process (proc_pid_stat(5)), whose name in parentheses may contain anything."""
+    try:
+        state, parent = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+    except (FileNotFoundError, ProcessLookupError):
+        return "", ""
+    return state, parent
 
 
 def _call(program: Path, *arguments: str | Path) -> None:
@@ -106,9 +158,3 @@ def _call(program: Path, *arguments: str | Path) -> None:
         if subprocess.run(command, stdout=words, stderr=words, cwd="/", check=False).returncode:
             words.seek(0)
             raise RuntimeError(f"{program.name} failed: {words.read().decode(errors='replace')}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,7 +5,7 @@ import resource
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -48,14 +48,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def clarion(folder: Path, **settings: str) -> Iterator[Server]:
-    """`clarion serve`; `settings` are `CLARION_…` names without the prefix."""
+def clarion(folder: Path, roles: Sequence[str] = (), **settings: str) -> Iterator[Server]:
+    """`clarion serve`, with all roles unless some are named; `settings` are `CLARION_…` names without the prefix."""
     port, push_port = free_port(), free_port()
     ours = {"LOG_LEVEL": "warning", "RATE_LIMITS": "off", "SECRET_KEY": SECRET, "PUBLIC_ENDPOINT_URL": ORIGIN}
     ours |= {"DATA": str(folder), "PORT": str(port), **settings}
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
     environ |= {f"CLARION_{name}": value for name, value in ours.items()}
-    with _ended(Child(None, "-m", "clarion", "serve", "--push-port", str(push_port), environ=environ)) as child:
+    serve = ["-m", "clarion", "serve", "--push-port", str(push_port), *(f"--role={role}" for role in roles)]
+    with _ended(Child(None, *serve, environ=environ)) as child:
         _wait_until_healthy(port)
         yield Server(child, push_port, port)
 

@@ -48,6 +48,7 @@ from clarion.transport.senders import Http2Senders
 from clarion.transport.tls import Certificate
 from clarion.workers.delivery import Workers
 from clarion.workers.encryption import EncryptionPool
+from clarion.workers.recording import BehindTheSending
 from clarion.workers.scheduler import Scheduler
 
 ROLES = ("api", "worker", "scheduler", "gateway")
@@ -146,6 +147,7 @@ class Platform:
         self.encryption = EncryptionPool(settings.encryption_processes)
         self.providers = _providers(settings, self.transport, self.senders, self.encryption.encrypt)
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.recorder = BehindTheSending(self.store.work, self.clock)
         self.pipeline = Pipeline(
             store=self.store,
             catalog=self.catalog,
@@ -156,6 +158,7 @@ class Platform:
             receipts=self.receipts,
             anonymous=self.anonymous,
             receipts_url=f"{settings.http_origin}/v1/receipts",
+            recorder=self.recorder,
             own_origin=settings.endpoint_origin,
         )
 
@@ -267,6 +270,8 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
                 making.start()
                 stack.push_async_callback(making.stop)
         if "worker" in roles:
+            platform.recorder.start()
+            stack.push_async_callback(platform.recorder.stop)
             workers = platform.workers()
             workers.start(WAKE)
             platform.checks["workers"] = workers.check

@@ -15,6 +15,8 @@ Key: TypeAlias = int
 Json: TypeAlias = dict[str, Any]
 
 DAY_MS = 86_400_000
+ARMED_LIFE_MS = 7 * DAY_MS
+"""How long what was prepared waits for its fire."""
 DEFAULT_TTL_SECONDS = 3 * 86_400
 MAX_TTL_SECONDS = 30 * 86_400
 
@@ -443,7 +445,10 @@ class Audience(Struct, frozen=True, kw_only=True):
 
 
 class Notification(Struct, frozen=True, kw_only=True):
-    """A stored request to notify: the caller's own, or the one that an event made through an automation."""
+    """A stored request to notify: the caller's own, or the one that an event made through an automation.
+
+    An armed one is prepared, and sent at its fire, if that comes before `armed_until`.
+    """
 
     key: Key
     id: str
@@ -455,11 +460,25 @@ class Notification(Struct, frozen=True, kw_only=True):
     cancelled_at: Millis | None = None
     automation: str | None = None
     event: Key | None = None
+    armed_until: Millis | None = None
+    fired_at: Millis | None = None
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether it waits for its fire."""
+        return self.armed_until is not None and self.fired_at is None
 
     @property
     def expires_at(self) -> Millis:
-        """TTL counts from the moment it should be sent."""
-        return (self.send_at or self.created_at) + self.message.ttl * 1000
+        """TTL counts from the moment it should be sent; what waits for its fire expires with its armed life."""
+        if self.is_armed:
+            return self.armed_until or 0
+        return (self.fired_at or self.send_at or self.created_at) + self.message.ttl * 1000
+
+    @property
+    def expires_at_last(self) -> Millis:
+        """The latest that a device may show it: armed, it may be fired at the end of its armed life."""
+        return self.expires_at + self.message.ttl * 1000 if self.is_armed else self.expires_at
 
 
 # --- decisions and deliveries ----------------------------------------------------------------------------------------

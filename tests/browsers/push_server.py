@@ -7,7 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from processes.server import HOST, Server, free_port
+from free_ports import HOST, free_port
+from processes.server import Server
 
 
 class PushServer(Server):

@@ -8,7 +8,7 @@ from clarion_server import Demo, eventually
 from harness import Chromium, Desktop, gcm_switches, require
 from visitor import Visitor
 
-from processes.server import free_port
+from free_ports import free_port
 
 pytestmark = pytest.mark.browser
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -87,6 +89,21 @@ async def test_from_the_prompt_to_the_tap(visitor: Visitor, demo: Demo, desktop:
     for words in ("answered: granted", "got an address", "Event order_placed", "Decided to send", "tells: clicked"):
         assert words in told
     assert len(CLOCK_TIME.findall(told)) == len(story)
+
+    await _fire(demo, visitor.name)
+    shown = await desktop.next_notification()
+    assert (shown.summary, shown.body) == ("Low tide", "The kiln is open.")
+
+
+async def _fire(demo: Demo, user: str) -> None:
+    """Armed, with its message encrypted ahead; and let go."""
+    # Who registered in the seconds before is decided anew at the fire, and not from the prepared batch.
+    with closing(sqlite3.connect(demo.data / "clarion.db", timeout=30)) as database, database:
+        database.execute("UPDATE device SET updated_at = updated_at - 3600000")
+    body = {"to": {"users": [user]}, "title": "Low tide", "body": "The kiln is open.", "arm": True}
+    path = f"/v1/notifications/{(await demo.call('POST', '/v1/notifications', body))['id']}"
+    await eventually(lambda: demo.call("GET", path), lambda told: told["state"] == "armed", "it to be armed")
+    await demo.call("POST", f"{path}/fire")
 
 
 async def test_a_no_to_the_soft_prompt_never_shows_the_browsers(visitor: Visitor, demo: Demo) -> None:

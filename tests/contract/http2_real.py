@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,7 @@ import pytest
 
 from certificates import Pair
 from clarion.ports import BatchRequest
+from free_ports import free_port
 
 _NODE = """
 const http2 = require("http2"), fs = require("fs");
@@ -102,19 +101,16 @@ def need(program: str, package: str) -> str:
     return found
 
 
-def _free_port() -> int:
-    """Below those that the system gives to outgoing connections, so that it is still free when the server starts."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("no free port")
-
-
 class RealServer:
-    """One process. `names_requests`: its log holds the path of each request that it processed."""
+    """One process.
+
+    `names_requests`: its log holds the path of each request that it processed. `names_them_first`: before the answer,
+    so that nobody who was answered is missing in it, even when it is killed.
+    """
 
     kind: ClassVar[str]
     names_requests: ClassVar[bool] = True
+    names_them_first: ClassVar[bool] = True
     ends_gracefully: ClassVar[bool] = True
 
     def __init__(self, folder: Path, pair: Pair) -> None:
@@ -122,7 +118,7 @@ class RealServer:
         self.pair = pair
         self.log = folder / "seen.log"
         self.log.touch()
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes]
 
     @property
@@ -213,6 +209,7 @@ class Nginx(RealServer):
     """Says GOAWAY after a thousand requests of a connection."""
 
     kind = "nginx"
+    names_them_first = False
 
     def command(self) -> list[str]:
         config = self.folder / "nginx.conf"

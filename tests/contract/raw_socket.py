@@ -29,6 +29,16 @@ def frame(
     return bytes([first, length[0] | (0x80 if mask else 0)]) + length[1:] + (b"\0\0\0\0" if mask else b"") + payload
 
 
+class _Reader(asyncio.StreamReader):
+    """Hears what came before a reset, which asyncio's own forgets: who sends to a socket that was closed is reset."""
+
+    def set_exception(self, exc: BaseException) -> None:
+        if isinstance(exc, ConnectionError):
+            self.feed_eof()
+        else:
+            super().set_exception(exc)
+
+
 class RawSocket:
     """A connection to the device port."""
 
@@ -38,8 +48,12 @@ class RawSocket:
     @classmethod
     async def connect(cls, port: int | None, *, receive_buffer: int | None = None) -> "RawSocket":
         """Without a word. `receive_buffer`: bytes that the reader takes before it stops to read."""
-        limit = {"limit": receive_buffer} if receive_buffer is not None else {}
-        return cls(*await asyncio.open_connection("127.0.0.1", port, **limit))
+        loop = asyncio.get_running_loop()
+        reader = _Reader(limit=receive_buffer or 65_536, loop=loop)
+        transport, protocol = await loop.create_connection(
+            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), "127.0.0.1", port
+        )
+        return cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     @classmethod
     async def open(cls, port: int | None, **options: Any) -> "RawSocket":

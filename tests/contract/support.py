@@ -30,6 +30,7 @@ from clarion.model import (
     Registration,
 )
 from clarion.ports import (
+    ArmedWork,
     DeliverWork,
     DeliveryRecord,
     Effects,
@@ -132,6 +133,24 @@ async def new_notification(store: Store, project: Project, id: str = "n1", **fie
     notification = await make_notification(store, project, id, **fields)
     assert await store.steps.commit(Effects(notifications=[notification]))
     return notification
+
+
+async def new_armed(store: Store, project: Project, id: str = "armed", *users: Key) -> Notification:
+    """A notification that is armed for a second, with one prepared batch."""
+    armed = await make_notification(store, project, id, armed_until=NOW + 1_000)
+    work = NewWork(project=project.key, job=armed_work(armed, *users), due_at=NOW + 1_000, notification=armed.key)
+    await store.steps.commit(Effects(notifications=[armed], work=[work]))
+    return armed
+
+
+def armed_work(notification: Notification, *users: Key) -> ArmedWork:
+    """A message for each user; the device has the user's key."""
+    count = len(users)
+    return ArmedWork(
+        kind=DeviceKind.APNS, notification=notification.key, armed_at=NOW, category="general", urgency="normal",
+        collapse_key=None, headers=None, users=list(users), devices=list(users), ids=[b"i" * 16] * count,
+        addresses=["ab" * 32] * count, details=["{}"], bodies=[b"{}"] * count, lane="production/app",
+    )  # fmt: skip
 
 
 def decision(notification: Notification, user: Key, reason: Reason = Reason.SEND, **fields: Any) -> Decision:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import ssl
 import subprocess
@@ -32,6 +33,11 @@ E = TypeVar("E", bound=Event)
 TOKEN = "ab" * 32
 PATIENCE_S = 60
 ALERT = b'{"aps":{"alert":{"title":"Shipped"}}}'
+
+
+def named(value: object) -> str:
+    """What a case of a parametrised test is called: the same in each process, also when it has an object in it."""
+    return re.sub(r"<[^>]*>", "…", str(value))
 
 
 def provider_token(apns: ApnsSimulator, issued: float, *, headers: Any = None, key: Any = None, **claims: Any) -> str:

@@ -84,7 +84,7 @@ async def test_a_plain_user_is_not_believed(place: Place, tmp_path: Path) -> Non
 
 async def test_a_signed_user_gets_messages_and_needs_no_token_later(place: Place, tmp_path: Path) -> None:
     screen = RecordingScreen()
-    told = token("grace", seconds=2)
+    told = token("grace", seconds=4)
     async with place.agent(tmp_path, token=told, screen=screen):
         [device] = await devices(place, "grace")
     assert (device["kind"], device["permission"], device["state"]) == ("webpush", "granted", "active")

@@ -28,13 +28,13 @@ class Call(NamedTuple):
 
 
 def calls_with_an_id() -> list[Call]:
-    return [
+    return sorted(
         Call(method, route.path_format, handler.handler_name)
         for route in framework().routes
         if isinstance(route, HTTPRoute) and route.path_parameters and route.path_format not in ELSEWHERE
         for method, (handler, _) in route.route_handler_map.items()
         if method != "OPTIONS"
-    ]
+    )
 
 
 class Victim(NamedTuple):

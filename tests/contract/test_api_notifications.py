@@ -18,7 +18,9 @@ WRONG = [
     ({"to": {"segment": "gold"}}, "to.segment", "this version does not do it yet"),
     ({"to": {"topic": "news"}}, "to.topic", "this version does not do it yet"),
     ({"to": {"users": ["u1"]}, "local_time": "18:00"}, "local_time", "this version does not do it yet"),
-    ({"to": {"users": ["u1"]}, "arm": True}, "arm", "this version does not do it yet"),
+    ({"to": {"users": ["u1"]}, "arm": True, "send_at": "2026-12-01T17:00:00Z"}, "arm", "cannot be true beside send_at"),
+    ({"to": {"users": ["u1"]}, "arm": True, "local_time": "18:00"}, "arm", "cannot be true beside local_time"),
+    ({"to": {"users": ["u1"]}, "arm": "yes"}, "arm", "must be true or false"),
     ({"to": {"users": ["u1"]}, "category": "nope"}, "category", "no category nope"),
     ({"to": {"users": ["u1"]}, "template": "nope"}, "template", "no template nope"),
     ({"to": {"users": ["u1"]}, "title": None}, "title", "is needed"),
@@ -206,3 +208,53 @@ async def test_notifications_are_listed_newest_first(api: ApiWorld) -> None:
     first = (await api.server.get("/v1/notifications?limit=2")).json
     rest = (await api.server.get(f"/v1/notifications?limit=2&cursor={first['next_cursor']}")).json
     assert [one["title"] for one in first["items"] + rest["items"]] == ["three", "two", "one"]
+
+
+async def test_what_is_armed_is_sent_at_its_fire(api: ApiWorld) -> None:
+    await api.subscribe("u1")
+    api.world.clock.advance(3_600_000)
+    armed = await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, **HELLO, "arm": True})
+    assert (armed.status, list(armed.json)) == (202, ["id"])
+    path = f"/v1/notifications/{armed.json['id']}"
+    states = [(await api.server.get(path)).json["state"]]
+    await api.world.work()
+    shown = (await api.server.get(path)).json
+    states.append(shown["state"])
+    assert (shown["request"]["arm"], shown["fired_at"], shown["counts"]["deliveries"]) == (True, None, {})
+    assert shown["armed_until"] > shown["created_at"]
+    assert api.world.browser.sent == []
+
+    fired = await api.server.post(f"{path}/fire")
+    assert fired.status == 200
+    states.append(fired.json["state"])
+    await api.world.work()
+    again = await api.server.with_headers(Idempotency_Key="once").post(f"{path}/fire")
+    assert (again.status, again.json["fired_at"]) == (200, fired.json["fired_at"])
+    states.append(again.json["state"])
+    assert states == ["arming", "armed", "running", "done"]
+    assert again.json["counts"]["deliveries"] == {"accepted": 1}
+    [listed] = (await api.server.get("/v1/notifications")).json["items"]
+    assert (listed["armed_until"], listed["fired_at"]) == (again.json["armed_until"], again.json["fired_at"])
+
+
+async def test_only_what_is_armed_is_fired(api: ApiWorld) -> None:
+    missing = await api.server.post(f"/v1/notifications/{'0' * 32}/fire")
+    assert (missing.status, missing.json["code"]) == (404, "not_found")
+    body = {"to": {"users": ["u1"]}, **HELLO}
+    made = [await api.server.post("/v1/notifications", {**body, "arm": arm}) for arm in (False, True, True)]
+    ids = [answer.json["id"] for answer in made]
+    await api.server.post(f"/v1/notifications/{ids[1]}/cancel")
+    api.world.clock.advance(7 * 86_400_000)
+    for id, words in zip(ids, ("not armed", "is cancelled", "not armed any more"), strict=True):
+        refused = await api.server.post(f"/v1/notifications/{id}/fire")
+        assert (refused.status, refused.json["code"]) == (409, "conflict")
+        assert words in refused.json["detail"]
+    await api.world.work()
+    over = (await api.server.get(f"/v1/notifications/{ids[2]}")).json
+    assert (over["state"], over["fired_at"]) == ("done", None)
+
+
+async def test_a_dry_run_of_something_armed_tells_the_decisions(api: ApiWorld) -> None:
+    body = {"to": {"users": ["u1"]}, **HELLO, "arm": True, "dry_run": True}
+    trial = await api.server.post("/v1/notifications", body)
+    assert (trial.status, trial.json["counts"]) == (200, {"no_device": 1})

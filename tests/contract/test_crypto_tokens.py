@@ -1,5 +1,6 @@
 """Texts of ours that come back from outside: nothing forged, cut, moved or expired passes; a rotation kills none."""
 
+import hmac
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarion.crypto import base64url
+from clarion.crypto.derivation import derive_keys
 from clarion.crypto.endpoints import Endpoint, EndpointTokens, vapid_hash
 from clarion.crypto.identity import AnonymousClaim, AnonymousTokens
 from clarion.crypto.keys import key_hash, looks_like_key, new_key
@@ -41,6 +43,13 @@ def changed(token: str, place: int, replacement: str) -> str:
 def test_a_signed_payload_comes_back(payload: bytes):
     assert AFTER.verify("receipt", AFTER.sign("receipt", payload)) == payload
     assert AFTER.signer_for("receipt")(payload) == AFTER.sign("receipt", payload)
+
+
+@given(st.binary(max_size=200), st.binary(min_size=16, max_size=80))
+def test_a_signature_is_the_hmac_of_its_payload(payload: bytes, secret: bytes):
+    key = hmac.digest(derive_keys([secret], "sign")[0], b"receipt", "sha256")
+    expected = payload + hmac.digest(key, payload, "sha256")[:16]
+    assert Signer([secret]).sign("receipt", payload) == base64url.encode(expected)
 
 
 def test_the_first_secret_signs_and_all_verify():

@@ -156,15 +156,15 @@ PADDED_STANDARD = base64.b64encode(PAIR.public).decode()
         ("vapid  t={t} ,  k={k}", None),
         ("VAPID k={k}, t={t}", None),
         ('vapid t="{t}", k="{k}"', None),
-        ("vapid t={t}, k=" + PADDED_STANDARD, None),
+        ("vapid t={t}, k={padded}", None),
         ("WebPush {t}", "p256ecdsa={k}"),
-        ("webpush {t}", "p256ecdsa=" + PADDED_STANDARD),
+        ("webpush {t}", "p256ecdsa={padded}"),
         ("Bearer {t}", "dh=BIbb;p256ecdsa={k}"),
         ("Bearer {t}", "keyid=p256dh;dh=BIbb, p256ecdsa={k}"),
     ],
 )
 def test_every_form_of_the_headers_is_read(form: str, crypto_key: str | None):
-    values = {"t": token(), "k": PAIR.public_text}
+    values = {"t": token(), "k": PAIR.public_text, "padded": PADDED_STANDARD}
     given_key = crypto_key.format(**values) if crypto_key else None
     assert VapidVerifier(ORIGIN).verify(form.format(**values), given_key, NOW) == PAIR.public
 
@@ -250,24 +250,26 @@ def test_only_es256_is_taken():
         ("", None, "missing"),
         ("Basic dXNlcg==", None, "malformed"),
         ("vapid", None, "malformed"),
-        ("vapid k=" + PAIR.public_text, None, "malformed"),
-        ("vapid t=,k=" + PAIR.public_text, None, "malformed"),
-        ("WebPush", "p256ecdsa=" + PAIR.public_text, "malformed"),
+        ("vapid k={k}", None, "malformed"),
+        ("vapid t=,k={k}", None, "malformed"),
+        ("WebPush", "p256ecdsa={k}", "malformed"),
         ("vapid t=a.b.c", None, "key"),
         ("WebPush a.b.c", None, "key"),
         ("Bearer a.b.c", "dh=BIbb", "key"),
         ("vapid t=a.b.c,k=!!", None, "key"),
-        ("vapid t=a.b.c,k=" + PAIR.public_text[:-4], None, "key"),
+        ("vapid t=a.b.c,k={short}", None, "key"),
         ("vapid t=a.b.c,k=" + base64url.encode(b"\x04" + bytes(64)), None, "key"),
-        ("vapid t=a.b.c,k=" + PAIR.public_text, None, "malformed"),
-        ("vapid t=ab,k=" + PAIR.public_text, None, "malformed"),
-        ("vapid t=é.b.c,k=" + PAIR.public_text, None, "malformed"),
-        ("vapid t=\ud800,k=" + PAIR.public_text, None, "malformed"),
-        ("vapid t=" + "a" * 2048 + ",k=" + PAIR.public_text, None, "malformed"),
+        ("vapid t=a.b.c,k={k}", None, "malformed"),
+        ("vapid t=ab,k={k}", None, "malformed"),
+        ("vapid t=é.b.c,k={k}", None, "malformed"),
+        ("vapid t=\ud800,k={k}", None, "malformed"),
+        ("vapid t=" + "a" * 2048 + ",k={k}", None, "malformed"),
     ],
 )
 def test_what_is_wrong_with_the_headers_is_told(authorization: str | None, crypto_key: str | None, reason: str):
-    assert refused(authorization, crypto_key) == reason
+    keys = {"k": PAIR.public_text, "short": PAIR.public_text[:-4]}
+    given = (text and text.format(**keys) for text in (authorization, crypto_key))
+    assert refused(*given) == reason
 
 
 def test_a_token_that_would_take_much_memory_to_remember_is_refused():

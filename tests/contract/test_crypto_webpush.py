@@ -164,24 +164,24 @@ def test_keys_may_be_spelled_in_every_base64():
 OFF_CURVE = b"\x04" + bytes(63) + b"\x01"
 COMPRESSED = b"\x02" + RECEIVER.p256dh[1:33]
 GOOD = RECEIVER.keys()
+BAD_KEYS = [
+    ("", GOOD["auth"], "p256dh", "65 bytes"),
+    ("not base64!", GOOD["auth"], "p256dh", "base64url"),
+    ("Ünicode", GOOD["auth"], "p256dh", "base64url"),
+    (GOOD["p256dh"] + "\n", GOOD["auth"], "p256dh", "base64url"),
+    (GOOD["p256dh"][:-4], GOOD["auth"], "p256dh", "not 62"),
+    (base64url.encode(COMPRESSED), GOOD["auth"], "p256dh", "not 33"),
+    (base64url.encode(b"\x05" + RECEIVER.p256dh[1:]), GOOD["auth"], "p256dh", "uncompressed"),
+    (base64url.encode(OFF_CURVE), GOOD["auth"], "p256dh", "curve"),
+    (GOOD["p256dh"], "", "auth", "16 bytes"),
+    (GOOD["p256dh"], "????", "auth", "base64url"),
+    (GOOD["p256dh"], base64url.encode(bytes(15)), "auth", "not 15"),
+    (GOOD["p256dh"], base64url.encode(bytes(17)), "auth", "not 17"),
+]
 
 
 @pytest.mark.parametrize(
-    ("p256dh", "auth", "field", "says"),
-    [
-        ("", GOOD["auth"], "p256dh", "65 bytes"),
-        ("not base64!", GOOD["auth"], "p256dh", "base64url"),
-        ("Ünicode", GOOD["auth"], "p256dh", "base64url"),
-        (GOOD["p256dh"] + "\n", GOOD["auth"], "p256dh", "base64url"),
-        (GOOD["p256dh"][:-4], GOOD["auth"], "p256dh", "not 62"),
-        (base64url.encode(COMPRESSED), GOOD["auth"], "p256dh", "not 33"),
-        (base64url.encode(b"\x05" + RECEIVER.p256dh[1:]), GOOD["auth"], "p256dh", "uncompressed"),
-        (base64url.encode(OFF_CURVE), GOOD["auth"], "p256dh", "curve"),
-        (GOOD["p256dh"], "", "auth", "16 bytes"),
-        (GOOD["p256dh"], "????", "auth", "base64url"),
-        (GOOD["p256dh"], base64url.encode(bytes(15)), "auth", "not 15"),
-        (GOOD["p256dh"], base64url.encode(bytes(17)), "auth", "not 17"),
-    ],
+    ("p256dh", "auth", "field", "says"), BAD_KEYS, ids=[f"{field}: {says}" for *_, field, says in BAD_KEYS]
 )
 def test_a_bad_key_is_named(p256dh: str, auth: str, field: str, says: str):
     with pytest.raises(BadSubscription, match=says) as caught:

@@ -15,13 +15,18 @@ EVENT = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\n%b\r\n"
 
 
 @pytest.fixture
-async def port(api: ApiWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(protocol, "REQUEST_S", 0.3)
+async def port(api: ApiWorld) -> AsyncIterator[int]:
     server = HttpServer(api.app)
     serving = asyncio.create_task(server.serve())
     yield await server.port()
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request's time is soon over. Only for tests about that: others may come to a slow moment of the machine."""
+    monkeypatch.setattr(protocol, "REQUEST_S", 0.3)
 
 
 async def dribble(raw: RawSocket, text: bytes) -> None:
@@ -42,6 +47,7 @@ def detail(answer: bytes) -> str:
     return str(problem["detail"])
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("name", ["silent", "head", "body", "chunks", "second"])
 async def test_a_request_that_does_not_come_to_its_end_is_cut_off(api: ApiWorld, port: int, name: str) -> None:
     key = api.server.headers["Authorization"].encode()
@@ -72,6 +78,7 @@ async def test_a_head_without_end_is_refused(port: int, line: bytes) -> None:
     raw.leave()
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_who_takes_a_while_between_requests_is_served(port: int) -> None:
     raw = await RawSocket.connect(port)
     for _ in range(3):

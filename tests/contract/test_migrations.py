@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from clarion.journey.registration import lane_of
 from clarion.model import DeviceKind, Registration
@@ -90,17 +91,6 @@ DEVICES = [
     ("webpush", "https://[::1/x", "{}", None),
     ("webpush", None, "{}", ""),
 ]
-_BEFORE = """
-DROP TABLE stoppage;
-DROP INDEX device_quarantined;
-ALTER TABLE work DROP COLUMN ends_at;
-ALTER TABLE credential DROP COLUMN rate;
-ALTER TABLE credential DROP COLUMN paced_until;
-ALTER TABLE device DROP COLUMN lane;
-UPDATE alembic_version SET version_num = '0003';
-DROP INDEX work_due;
-CREATE INDEX work_due ON work (queue, due_at);
-"""
 _ADD = """
 INSERT INTO device
     (project, id, person, kind, address, permission, state, details, registered_at, created_at, updated_at)
@@ -113,15 +103,20 @@ VALUES (77, 5, 'deliver.webpush', 0, 2), (78, 5, 'decide', 0, 0)
 _BODY = {"type": "deliver", "kind": "webpush", "decided_at": 7, "messages": []}
 
 
+def upgrade_to(conn: Connection, revision: str) -> None:
+    config = Config(attributes={"connection": conn})
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    command.upgrade(config, revision)
+
+
 def lanes_after_migration(url: str, store: Store) -> dict[str, str]:
-    """What devices that were there before have; `store` is opened on the database of revision 0003 at `url`."""
+    """What devices that were there before have; `url`: of `store`'s database, empty yet."""
     engine = create_engine(url)
     rows = [
         {"id": str(number), "kind": row[0], "address": row[1], "details": row[2]} for number, row in enumerate(DEVICES)
     ]
     with engine.begin() as conn:
-        for statement in filter(str.strip, _BEFORE.split(";")):
-            conn.execute(text(statement))
+        upgrade_to(conn, "0003")
         conn.execute(text(_ADD), rows)
         conn.execute(text(_WAITING))
         body = {"body": msgspec.msgpack.encode(_BODY)}
@@ -150,16 +145,15 @@ def check_lanes(found: dict[str, str]) -> None:
         assert found[str(number)] == wanted, (kind, address)
 
 
-def test_devices_of_before_get_their_lanes_on_sqlite(sqlite_folder: Path) -> None:
-    url = f"sqlite:///{sqlite_folder / 'clarion.db'}"
-    check_lanes(lanes_after_migration(url, SqliteStore(sqlite_folder)))
+def test_devices_of_before_get_their_lanes_on_sqlite(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'clarion.db'}"
+    check_lanes(lanes_after_migration(url, SqliteStore(tmp_path)))
     assert differences(url) == []
 
 
 @pytest.mark.postgres
 def test_devices_of_before_get_their_lanes_on_postgres(postgres_server) -> None:
     with postgres_server.database() as plain:
-        asyncio.run(_open_and_close(PostgresStore(plain)))
         url = plain.replace("postgresql:", "postgresql+psycopg:")
         check_lanes(lanes_after_migration(url, PostgresStore(plain)))
         assert differences(url) == []

@@ -14,10 +14,12 @@ from clarion.crypto.credentials import ApnsSecret
 from clarion.model import DeviceKind, DeviceState, Permission, Registration
 from clarion.ports import (
     Accepted,
+    ArmedWork,
     BadCredentials,
     Gone,
     HttpResponse,
     Outgoing,
+    Prepared,
     ProviderOutcome,
     Quarantined,
     Rejected,
@@ -68,7 +70,7 @@ async def send(
 
 
 async def headers_of(apns: ApnsSimulator, provider: ApnsProvider, one: Outgoing) -> dict[str, str]:
-    assert await send(provider, [one], apns_token(apns)) == [Accepted(UUID)], apns.answers
+    assert await send(provider, [one], apns_token(apns)) == [Accepted()], apns.answers
     return apns.shown.messages[-1].headers
 
 
@@ -125,7 +127,7 @@ async def test_the_caller_has_the_last_word_about_topic_and_priority(
 async def test_each_environment_has_its_host() -> None:
     senders = RecordingSenders()
     batch = [message(details=b'{"environment":"%s"}' % name) for name in (b"sandbox", b"production", b"sandbox")]
-    assert await send(ApnsProvider(senders), batch, apns_token()) == [Accepted(UUID)] * 3
+    assert await send(ApnsProvider(senders), batch, apns_token()) == [Accepted()] * 3
     assert {batch.origin: len(batch.requests) for batch in senders.batches} == {
         "https://api.sandbox.push.apple.com": 2,
         "https://api.push.apple.com": 1,
@@ -135,8 +137,31 @@ async def test_each_environment_has_its_host() -> None:
 async def test_a_thousand_go_out_in_one_batch(apns: ApnsSimulator, provider: ApnsProvider) -> None:
     batch = [message(f"{number:064x}", id=number.to_bytes(16)) for number in range(1_000)]
     outcomes = await send(provider, batch, apns_token(apns))
-    assert len({outcome.provider_id for outcome in outcomes if isinstance(outcome, Accepted)}) == 1_000
+    assert outcomes == [Accepted()] * 1_000
     assert apns.shown.accepted == apns.shown.notifications == 1_000
+
+
+async def test_what_was_armed_goes_out_like_any_other(apns: ApnsSimulator, provider: ApnsProvider) -> None:
+    """Straight from its columns, with the same headers and payload as one by one."""
+    batch = [message(f"{number:064x}", id=number.to_bytes(16), collapse_key="goal") for number in range(3)]
+    first, others = batch[0].ready, [each.ready for each in batch]
+    work = ArmedWork(
+        kind=DeviceKind.APNS, notification=first.notification, armed_at=0, category=first.category,
+        urgency=first.urgency, collapse_key=first.collapse_key, headers=first.headers,
+        users=[each.user for each in others], devices=[each.device for each in others],
+        ids=[each.id for each in others],
+        addresses=[each.address.address for each in batch], details=[str(batch[0].address.details, "utf-8")],
+        bodies=[each.payload for each in others],
+    )  # fmt: skip
+    armed = Prepared(work, first.expires_at)
+    assert [each.ready.id for each in armed] == [each.id for each in others]
+    assert [each.address.address for each in armed[1:]] == [each.address.address for each in batch[1:]]
+    for sent in (batch, armed):
+        assert await send(provider, sent, apns_token(apns)) == [Accepted()] * 3
+    one_by_one, from_columns = list(apns.shown.messages)[:3], list(apns.shown.messages)[3:]
+    assert [(each.headers, each.payload) for each in from_columns] == [
+        (each.headers, each.payload) for each in one_by_one
+    ]
 
 
 # --- who sends -------------------------------------------------------------------------------------------------------
@@ -183,7 +208,7 @@ async def test_the_token_is_changed_neither_too_often_nor_too_late(
         if not isinstance(outcome, Accepted):
             refused += 1
             [outcome] = await send(provider, [message()], apns_token(apns), now=clock.now())
-        assert outcome == Accepted(UUID), apns.answers
+        assert outcome == Accepted(), apns.answers
         clock.advance(seconds=120)
     # Who began just before a change is told a few times that it came too soon, and then never again.
     assert refused <= 3
@@ -191,7 +216,7 @@ async def test_the_token_is_changed_neither_too_often_nor_too_late(
 
 
 async def test_a_certificate_is_enough(apns: ApnsSimulator, provider: ApnsProvider) -> None:
-    assert await send(provider, [message()] * 5, apns_certificate(apns)) == [Accepted(UUID)] * 5
+    assert await send(provider, [message()] * 5, apns_certificate(apns)) == [Accepted()] * 5
 
 
 async def test_a_certificate_of_the_other_environment(apns: ApnsSimulator, provider: ApnsProvider) -> None:
@@ -220,13 +245,13 @@ async def test_each_device_is_served_by_the_credential_of_its_app(tmp_path: Path
         certificate = apns_certificate(apns, topics[1], bundle_id=topics[1])
         outcomes = await send(provider, batch, apns_token(apns, topics[0]), certificate)
         await senders.close()
-    assert outcomes == [Accepted(UUID)] * 3
+    assert outcomes == [Accepted()] * 3
 
 
 async def test_an_app_that_no_credential_is_for_is_alone_with_that(apns: ApnsSimulator, provider: ApnsProvider) -> None:
     stranger = message(details=b'{"bundle_id":"com.example.other"}')
     outcomes = await send(provider, [message(), stranger], apns_certificate(apns))
-    assert outcomes == [Accepted(UUID), BadCredentials("no APNs credential of this project is for com.example.other")]
+    assert outcomes == [Accepted(), BadCredentials("no APNs credential of this project is for com.example.other")]
     # A signing key may be for all apps of its team; that this one is not, Apple says.
     [outcome] = await send(provider, [stranger], apns_token(apns))
     assert outcome == Rejected("400 TopicDisallowed")
@@ -244,7 +269,7 @@ async def test_what_another_version_sealed_does_not_hold_back_the_rest(
     apns: ApnsSimulator, provider: ApnsProvider, clock: ManualClock
 ) -> None:
     secrets = {"newer": b'{"form":"apns_quantum"}', "broken": b"\xff", "main": apns_token(apns).sealed_form()}
-    assert await provider.send([message()], secrets, clock.now()) == [Accepted(UUID)]
+    assert await provider.send([message()], secrets, clock.now()) == [Accepted()]
 
 
 @pytest.mark.parametrize(

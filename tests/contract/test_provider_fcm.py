@@ -96,6 +96,18 @@ async def test_the_callers_time_to_live_stays(fcm: FcmSimulator, provider: FcmPr
     assert [sent.payload["android"]["ttl"] for sent in fcm.shown.messages] == ["5s", "60s"]
 
 
+async def test_a_message_as_it_is_composed_gets_its_target_and_its_time(
+    fcm: FcmSimulator, provider: FcmProvider
+) -> None:
+    composed = b'{"android":{"ttl":null,"priority":"HIGH"},"data":{"ttl":"mine","token":"mine"}}'
+    batch = [message(payload=composed), message(FID, b'{"address_kind":"fid"}', payload=composed)]
+    assert accepted(await send(provider, batch, service_account(fcm))) == [True, True]
+    assert [sent.token for sent in fcm.shown.messages] == [TOKEN, FID]
+    for sent in fcm.shown.messages:
+        assert sent.payload["android"] == {"ttl": "60s", "priority": "HIGH"}
+        assert sent.payload["data"] == {"ttl": "mine", "token": "mine"}
+
+
 async def test_a_thousand_go_out_in_one_batch(fcm: FcmSimulator, provider: FcmProvider) -> None:
     batch = [message(f"{number:040d}", id=number.to_bytes(16)) for number in range(1_000)]
     assert accepted(await send(provider, batch, service_account(fcm))) == [True] * 1_000

@@ -17,7 +17,7 @@ from clarion.testing.simulators import ApnsSimulator, Registered, SigningKey
 from clarion.testing.simulators.apns import STREAMS, TOPIC
 from clarion.testing.simulators.apns_rules import REASONS, TOPIC_SUFFIX
 from clarion.testing.simulators.certificates import Environment
-from contract.support_simulators import ALERT, TOKEN, frames, http, provider_token, push_headers
+from contract.support_simulators import ALERT, TOKEN, frames, http, named, provider_token, push_headers
 
 MINUTE = 60
 Reply = tuple[int, str | None]
@@ -209,7 +209,7 @@ async def test_every_reason_can_be_asked_for(apns: ApnsSimulator, clock: ManualC
         ({"iat": None}, "InvalidProviderToken"),
         ({"key": ec.generate_private_key(ec.SECP256R1())}, "InvalidProviderToken"),
     ],
-    ids=str,
+    ids=named,
 )
 async def test_provider_tokens_that_apple_refuses(
     apns: ApnsSimulator, clock: ManualClock, change: dict[str, Any], reason: str

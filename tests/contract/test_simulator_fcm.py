@@ -17,7 +17,7 @@ from clarion.testing.simulators import FcmSimulator
 from clarion.testing.simulators.fcm import STREAMS
 from clarion.testing.simulators.fcm_errors import ERROR_CODES
 from clarion.testing.simulators.fcm_rules import MAX_PAYLOAD, MAX_TTL_S
-from contract.support_simulators import frames, http
+from contract.support_simulators import frames, http, named
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "dQw4w9WgXcQ:APA91bH" + "x" * 140
@@ -363,7 +363,7 @@ async def test_the_project_s_quota(clock: ManualClock, folder: Path) -> None:
         ({"scope": "messaging"}, "invalid_scope: Invalid OAuth scope"),
         ({"exp": "tomorrow"}, "invalid_grant: Invalid JWT Signature."),
     ],
-    ids=str,
+    ids=named,
 )
 async def test_assertions_that_google_refuses(
     fcm: FcmSimulator, clock: ManualClock, change: dict[str, Any], error: str

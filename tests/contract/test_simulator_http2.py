@@ -1,6 +1,7 @@
 """The simulators' server is a good one: flow control, large bodies, odd but right frames, and wrong ones."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame
 
 from clarion.testing import ManualClock
-from clarion.testing.simulators import ApnsSimulator
+from clarion.testing.simulators import ApnsSimulator, FcmSimulator
 from clarion.testing.simulators.exchange import MAX_BODY
 from contract.support_simulators import ALERT, TOKEN, frames, http, provider_token, push_headers
 
@@ -98,3 +99,16 @@ async def test_closed_streams_are_forgotten(apns: ApnsSimulator, headers: dict[s
             await connection.answer(connection.ask(PATH, headers))
         [peer] = apns.peers
         assert len(peer._machine.streams) < 300  # type: ignore[attr-defined]
+
+
+async def test_a_file_with_two_authorities_is_good_for_both_also_with_the_strictest_checks(
+    apns: ApnsSimulator, tmp_path: Path
+) -> None:
+    async with FcmSimulator() as fcm:
+        both = tmp_path / "authorities.pem"
+        both.write_bytes(apns.ca_file.read_bytes() + fcm.ca_file.read_bytes())
+        for simulator in (apns, fcm):
+            trust = ssl.create_default_context(cafile=both)
+            trust.verify_flags |= ssl.VERIFY_X509_STRICT  # which Python 3.13 asks for by itself
+            async with http(simulator, verify=trust) as client:
+                assert (await client.get("/simulator")).status_code == 200

@@ -12,7 +12,7 @@ from clarion.testing import ManualClock
 from clarion.testing.simulators import ApnsSimulator
 from clarion.testing.simulators.journal import Journal
 from contract.support_simulators import ALERT, TOKEN, Command, http, provider_token, push_headers
-from processes.server import free_port
+from free_ports import free_port
 
 MANY = 300
 FEW = 20

@@ -7,22 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from clarion.model import DeliveryState
+from clarion.model import Delivery, DeliveryState, DeviceKind
+from clarion.ports import Effects, FactsQuery, Sent
 from clarion.storage.sqlite import SqliteStore
 from contract.support import (
     NOW,
     claim_one,
+    decision,
     event,
+    new_armed,
     new_channel,
     new_project,
     new_users,
     pairs_work,
     push_message,
     put_work,
+    receipt,
     register,
     stoppage,
 )
-from contract.world import new_world, read_all
+from contract.world import World, new_world, read_all
 
 # What may be walked: what is small by nature, and a project's own list, page by page in the order of its key.
 SMALL = (
@@ -118,7 +122,21 @@ async def _everything(store: SqliteStore) -> None:
     await store.idempotency.finish(project, "k", 200, b"")
     await store.idempotency.abandon(project, "k")
     await store.users.erase(project, third.user_id)
+    await _fired(store, world)
     await store.ping()
+
+
+async def _fired(store: SqliteStore, world: World) -> None:
+    project, person = world.project, world.people[0]
+    armed = await new_armed(store, project)
+    await store.trail.fire(project.key, armed.key, NOW)
+    await store.steps.changes(project.key, NOW)
+    early = Delivery(armed.key, person.key, person.device.key, DeviceKind.WEBPUSH)
+    await store.trail.add_receipts([receipt(project, early)], NOW)
+    await store.steps.facts(project.key, FactsQuery(users=[person.key], again=[armed.key]))
+    await store.steps.facts(project.key, FactsQuery(span=(1, 9), again=[armed.key]))
+    sent = Sent(armed.key, DeviceKind.APNS, [person.key] * 20, list(range(20)), None, NOW)
+    await store.steps.commit(Effects(sent=[sent], decisions=[decision(armed, person.key)]))
 
 
 def _plan(connection: sqlite3.Connection, sql: str) -> Iterator[str]:

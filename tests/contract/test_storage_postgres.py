@@ -10,6 +10,7 @@ import pytest
 from clarion.errors import ConfigurationError, InvalidRequest, Unavailable
 from clarion.model import UserChange
 from clarion.ports import Effects
+from clarion.storage import notify
 from clarion.storage.notify import PostgresBus
 from clarion.storage.postgres import PostgresStore
 from contract.support import NOW, claim_one, event, facts_query, new_project, new_user, pairs_work, put_work, soon
@@ -33,7 +34,8 @@ async def test_an_unknown_database_is_a_wrong_setting(postgres_url: str) -> None
     assert "hidden-password" not in str(told.value)
 
 
-async def test_a_server_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:
+async def test_a_server_that_is_not_there_is_unavailable(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "_LONGEST_PAUSE", 0.3)
     url = f"postgresql://clarion@127.0.0.1:{unused_tcp_port}/clarion"
     with pytest.raises(Unavailable) as told:
         await PostgresStore(url).open()

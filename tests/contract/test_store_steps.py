@@ -165,6 +165,34 @@ async def test_an_outcome_is_kept_with_what_the_provider_said(store: Store) -> N
     assert (done.state, done.reason, done.provider_id, done.attempts) == (DeliveryState.ACCEPTED, None, "p1", 2)
 
 
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("shared", [True, False])
+async def test_outcomes_of_a_batch_keep_what_is_their_own_and_what_they_share(
+    store: Store, count: int, shared: bool
+) -> None:
+    project = await new_project(store)
+    notification = await new_notification(store, project)
+    users = await new_users(store, project, count)
+    devices = [await register(store, project, user, f"https://push.example/{user}") for user in users]
+    queued = [delivery(notification, device) for device in devices]
+    bystander = delivery(notification, await register(store, project, users[0], "https://push.example/other"))
+    decisions = [decision(notification, device.user) for device in devices]
+    await store.steps.commit(Effects(decisions=decisions, deliveries=[*queued, bystander]))
+    fates = (
+        {"state": DeliveryState.ACCEPTED, "reason": None, "attempts": 1},
+        {"state": DeliveryState.FAILED, "reason": Reason.DEVICE_GONE, "attempts": 2},
+    )
+    told = {one.device: fates[0 if shared else at % 2] for at, one in enumerate(queued)}
+    ids = {one.device: None if shared else f'{{p,"{at}' for at, one in enumerate(queued)}
+    outcomes = [outcome(one, **told[one.device], provider_id=ids[one.device]) for one in queued]
+    assert await store.steps.commit(Effects(outcomes=outcomes))
+    for one in queued:
+        found = await the_delivery(store, project, one)
+        kept = {"state": found.state, "reason": found.reason, "attempts": found.attempts}
+        assert (kept, found.provider_id) == (told[one.device], ids[one.device])
+    assert (await the_delivery(store, project, bystander)).state is DeliveryState.QUEUED
+
+
 async def test_an_outcome_of_a_delivery_that_is_gone_is_no_error(store: Store) -> None:
     project = await new_project(store)
     device = await register(store, project, await new_user(store, project))

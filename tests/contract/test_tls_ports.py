@@ -20,7 +20,7 @@ from clarion.config import Settings
 from clarion.testing import ManualClock
 from clarion.transport.tls import Certificate
 from contract.support_gateway import PATIENCE_S, Device, push_service
-from processes.server import free_port
+from free_ports import free_port
 
 ON_BOTH_LOOPS = True
 PLAIN = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

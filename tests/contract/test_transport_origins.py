@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from clarion.crypto.webpush import Receiver
 from clarion.ports import Accepted, HttpRequest, Transport
 from clarion.providers.webpush import WebPushProvider
 from clarion.testing import ManualClock
+from clarion.transport import origins
 from clarion.transport.http import HttpTransport
 from clarion.transport.http2 import Limits
 from clarion.transport.origins import ASK_AGAIN_S, LIMITS, REST_S, RESTING, SLOW_S, OriginsTransport
@@ -176,7 +178,8 @@ async def test_a_redirect_is_an_answer(setting: Setting) -> None:
     assert answer.status == 307
 
 
-async def test_where_nobody_listens(setting: Setting) -> None:
+async def test_where_nobody_listens(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origins, "LIMITS", msgspec.structs.replace(origins.LIMITS, patience_s=0.5))
     setting.http2.stop()
     [answer] = await send_and_close(setting.transport(limits=QUICK), post(f"{setting.h2}/s"))
     assert answer.status == 0

@@ -10,7 +10,7 @@ import pytest
 from clarion.api.http import Answer, Receive, Scope, Send, client_of, write
 from clarion.api.listener import HttpServer
 from clarion.config import Settings
-from processes.server import free_port
+from free_ports import free_port
 
 OURS = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"]
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from processes.server import HOST, Server
+from free_ports import HOST
+from processes.server import Server
 
 _TRY_AGAIN_S = 0.02
 _IDLE_S = 0.002

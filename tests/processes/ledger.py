@@ -30,9 +30,14 @@ class Api:
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer to a call that succeeds."""
-        async with self._http.request(method, self._url + path, json=body) as answer:
-            assert answer.status < 300, f"{method} {path}: {answer.status} {await answer.text()}"
-            return await answer.json()
+        status, answer = await self.answer(method, path, body)
+        assert status < 300, f"{method} {path}: {status} {answer}"
+        return answer
+
+    async def answer(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Status and body. Raises aiohttp.ClientError when there is none."""
+        async with self._http.request(method, self._url + path, json=body, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
 
     async def all(self, path: str, **filters: str) -> AsyncIterator[Any]:
         """Every item of a list."""

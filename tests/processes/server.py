@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import random
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,27 +14,12 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from free_ports import HOST, free_port
 from processes.waiting import PATIENCE_S
 
-HOST = "127.0.0.1"
 SECRET_KEY = "the secret of the servers that these tests kill"
 _POLL_S = 0.01
 _LOG_TAIL = 40
-# Below the range that the system gives to outgoing connections. While a server is away, those who call it again and
-# again would otherwise sooner or later be given its very port as their own.
-_PORTS = range(20_000, 32_000)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
 
 
 class Keys(NamedTuple):
@@ -71,7 +54,7 @@ class Server:
         self.trust = trust
         self.started_in: list[float] = []
         self._command = [command, "--role", role] if role else [command]
-        self._settings = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
+        self._settings: dict[str, str] = {"LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -92,6 +75,10 @@ class Server:
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """More settings, from the next start on."""
+        self._settings |= settings
 
     def create_project(self, name: str) -> Keys:
         """By the command, beside a running server or before it."""

@@ -5,20 +5,25 @@ import json
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 
-from processes.server import free_port
+from free_ports import free_port
 
 
 class Simulator:
-    """`clarion simulate SERVICE`; `about` is what it tells of itself, its credential included."""
+    """`clarion simulate SERVICE`; `about` is what it tells of itself, its credential included.
+
+    It may be killed and started again: on the same port, with what it counted before.
+    """
 
     def __init__(self, service: str, folder: Path, *flags: str) -> None:
         self._command = [sys.executable, "-m", "clarion", "simulate", service, "--json", "--data", str(folder)]
-        self._command += ["--port", str(free_port()), "--state", str(folder / "state"), *flags]
+        self.state = folder / "state"
+        self._command += ["--port", str(free_port()), "--state", str(self.state), *flags]
         self._process: subprocess.Popen[str] | None = None
         self.about: dict[str, Any] = {}
 
@@ -27,6 +32,7 @@ class Simulator:
         self._process = self._spawn()
         assert self._process.stdout is not None
         self.about = json.loads(await asyncio.to_thread(self._process.stdout.readline))
+        threading.Thread(target=_hear_out, args=(self._process.stdout,), daemon=True).start()
 
     def _spawn(self) -> subprocess.Popen[str]:
         return subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
@@ -35,7 +41,7 @@ class Simulator:
         """SIGKILL: nothing more runs in it when this returns."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
             self._process = None
 
     @property
@@ -43,11 +49,11 @@ class Simulator:
         """As it is uploaded."""
         if "service_account" in self.about:
             account = json.loads(Path(self.about["service_account"]).read_text())
-            return {"kind": "fcm", "name": "simulated", "service_account": account}
+            return {"kind": "fcm", "name": "simulated fcm", "service_account": account}
         about = self.about
         return {
             "kind": "apns",
-            "name": "simulated",
+            "name": "simulated apns",
             "key_id": about["key_id"],
             "team_id": about["team_id"],
             "private_key": Path(about["key_file"]).read_text(),
@@ -68,3 +74,10 @@ class Simulator:
         """What a device shows."""
         told: dict[str, Any] = await self.ask("GET", f"/devices/{token}")
         return told
+
+
+def _hear_out(output: IO[str]) -> None:
+    """Read what nobody wants to know, to the end: its counts every second. It would wait when the pipe is full."""
+    with output:
+        for _ in output:
+            pass

@@ -14,8 +14,9 @@ from certificates import Authority, Pair
 from clarion.api.server.sending import AUDIENCE_LIMIT
 from clarion.config import Settings
 from contract.support_gateway import Device, data_of, random_body
+from free_ports import free_port
 from processes.proxies import Proxy, blocks_of
-from processes.server import Server, free_port
+from processes.server import Server
 
 pytestmark = pytest.mark.process
 

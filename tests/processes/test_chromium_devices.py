@@ -13,9 +13,10 @@ import pytest
 from clarion.crypto.webpush import Receiver
 from contract.support_gateway import PATIENCE_S, PushService
 from contract.support_gcm import DATA, PING, PING_ACK, Browser, Hung
+from free_ports import free_port
 from postgres_server import PostgresServer
 from processes.ledger import Api
-from processes.server import Keys, Server, free_port
+from processes.server import Keys, Server
 from processes.world import Tell, seed
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres]

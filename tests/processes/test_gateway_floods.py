@@ -16,7 +16,8 @@ import pytest
 
 from contract.raw_socket import CLOSE, CONTINUATION, PING, TEXT, UPGRADE, RawSocket, frame
 from contract.support_gateway import Device, data_of
-from processes.server import HOST, Server
+from free_ports import HOST
+from processes.server import Server
 from processes.world import Tell
 
 pytestmark = [

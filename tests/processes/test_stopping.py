@@ -6,7 +6,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from processes.server import HOST, Server
+from free_ports import HOST
+from processes.server import Server
 from processes.waiting import until
 from processes.world import Tell, new_world
 

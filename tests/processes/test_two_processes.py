@@ -1,8 +1,6 @@
 """Two servers on one PostgreSQL share the work: either may be killed, and PostgreSQL may go away and come back."""
 
 import asyncio
-import os
-import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from postgres_server import PostgresServer, find_binaries, running_server
+from postgres_server import KILLABLE, PostgresServer, find_binaries, running_server
 from processes.ledger import Api
 from processes.server import Server
 from processes.waiting import PATIENCE_S, until
@@ -39,31 +37,17 @@ def empty_database(postgres_server: PostgresServer) -> Iterator[str]:
 
 @contextmanager
 def restartable() -> Iterator[PostgresServer]:
-    """A server of our own, whose end disturbs no other test; its databases keep what they have committed."""
+    """A server of our own, whose end disturbs no other test; what is committed outlives its processes."""
     binaries = find_binaries()
     assert binaries is not None
-    with running_server(binaries) as server:
+    with running_server(binaries, KILLABLE) as server:
         yield server
 
 
-def durable(server: PostgresServer) -> str:
-    """A database in which what is committed outlives the server."""
-    url = server.create("durable")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ALTER DATABASE durable SET synchronous_commit = on")
-    return url
-
-
 def crash_and_restart(server: PostgresServer) -> None:
-    """As when it is killed: connections break, what was not committed is gone."""
-    binaries = find_binaries()
-    assert binaries is not None
-    with psycopg.connect(server.url("postgres")) as connection:
-        [folder] = connection.execute("SHOW data_directory").fetchone() or ()
-    command = [str(binaries / "pg_ctl"), "restart", "-w", "-D", folder, "-m", "immediate"]
-    if os.geteuid() == 0:
-        command = ["runuser", "-u", "postgres", "--", *command]
-    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """It is killed: connections break, what was not committed is gone."""
+    server.kill()
+    server.start()
 
 
 @pytest.mark.soak
@@ -159,7 +143,7 @@ async def until_accepted(api: Api, number: int) -> None:
 @pytest.mark.usefixtures("postgres_server")  # which says what to do where there is none
 async def test_both_recover_when_postgresql_goes_away_and_comes_back(tmp_path: Path, tell: Tell) -> None:
     with restartable() as postgres:
-        servers = two_servers(tmp_path, durable(postgres))
+        servers = two_servers(tmp_path, postgres.create("killed"))
         async with new_world(servers) as world:
             async with world.traffic.flowing():
                 for number in range(1, 4):

@@ -18,7 +18,8 @@ import pytest
 from clarion import __version__
 from clarion.cli import main
 from clarion.config import load
-from story.terminal import Ended, Running, Shop, environment, free_port, process
+from free_ports import free_port
+from story.terminal import Ended, Running, Shop, environment, process
 
 pytestmark = pytest.mark.process
 
@@ -179,6 +180,17 @@ def test_what_others_wrote_does_not_command_the_terminal(clarion: Clarion, shop:
         assert ended.code == 0
         assert "[/red]·[31m·" in ended.out
         assert "\x1b" not in ended.out
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_what_is_armed_is_fired_by_its_id(clarion: Clarion, shop: Shop, way: str) -> None:
+    door = getattr(shop, way)
+    told = clarion("send", "--user", "u1", "--title", "Goal!", "--arm", *door).out
+    command = told.split("clarion ")[-1].split()
+    assert command[0] == "fire"
+    assert re.fullmatch(r"Fired [0-9a-f]{32} at .*Z\.\n", clarion(*command, *door).out)
+    fired = clarion(*command, "--json", *door).json
+    assert (fired["id"], bool(fired["fired_at"])) == (command[1], True)
 
 
 @pytest.mark.parametrize("way", ["asking", "opening"])

@@ -28,7 +28,7 @@ from clarion.model import (
     ReceiptKind,
     Registration,
 )
-from clarion.ports import DecisionRecord, DeliveryRecord, Outgoing, Provider, Store
+from clarion.ports import DecisionRecord, DeliveryRecord, Outgoing, Provider, Recorder, Store
 from clarion.testing import ManualClock, ScriptedProvider, SeededChance
 from clarion.transport.bus import LocalBus
 
@@ -51,7 +51,7 @@ class World:
         self.pipeline = self.another_pipeline()
         self.founded: Founded
 
-    def another_pipeline(self) -> Pipeline:
+    def another_pipeline(self, recorder: Recorder | None = None) -> Pipeline:
         """As a second process would have it."""
         return Pipeline(
             store=self.store,
@@ -63,6 +63,7 @@ class World:
             receipts=self.receipts,
             anonymous=self.anonymous,
             receipts_url=RECEIPTS_URL,
+            recorder=recorder,
             pause=self.pause,
         )
 
@@ -108,14 +109,15 @@ class World:
     async def work(self) -> int:
         """Do everything that is due, as the workers would; how many jobs it was."""
         done = 0
-        while leases := await self._due():
+        while leases := await self.due():
             for lease in leases:
                 await self.pipeline.step(lease)
             done += len(leases)
         return done
 
-    async def _due(self) -> list:
-        now = self.clock.now()
+    async def due(self, at: int | None = None) -> list:
+        """Leases of everything that is due, now or at another time."""
+        now = at or self.clock.now()
         queues = [queue for queue, due in (await self.store.work.waiting()).items() if due <= now]
         return [lease for queue in queues for lease in await self.store.work.claim(queue, 10, now, 15_000)]
 
@@ -161,7 +163,7 @@ def subscription(address: str, permission: Permission = Permission.GRANTED, **mo
 
 def payload(message: Outgoing) -> dict:
     """What the device decrypts."""
-    return msgspec.json.decode(message.ready.payload)
+    return msgspec.json.decode(message.body or message.ready.payload)
 
 
 def titles(messages: Sequence[Outgoing]) -> list[str]:

@@ -59,11 +59,11 @@ def audience(body: AudienceBody) -> Audience:
 
 def send_at(body: NotificationBody) -> Millis | None:
     """When. Raises InvalidRequest for what this version cannot do."""
-    later = [name for name in ("local_time", "arm") if getattr(body, name) not in (None, False)]
-    if later:
-        raise InvalidRequest(
-            "; ".join(f"{name}: {_NOT_YET}" for name in later), errors=[FieldError(name, _NOT_YET) for name in later]
-        )
+    if body.arm and (body.send_at is not None or body.local_time is not None):
+        field = "send_at" if body.send_at is not None else "local_time"
+        raise InvalidRequest.field("arm", f"cannot be true beside {field}: what is armed is sent when it is fired")
+    if body.local_time is not None:
+        raise InvalidRequest.field("local_time", _NOT_YET)
     return None if body.send_at is None else millis(body.send_at, "send_at")
 
 

@@ -241,7 +241,10 @@ class NotificationBody(MessageBody, frozen=True, kw_only=True):
     send_at: Instant | None = None
     dry_run: Annotated[bool, Meta(description="Answer the decisions and send nothing.")] | None = None
     local_time: Annotated[Any, Meta(description=NOT_YET)] = None
-    arm: Annotated[bool, Meta(description="Not in this version yet: true is refused.")] | None = None
+    arm: (
+        Annotated[bool, Meta(description="Prepare everything now, and send it at `POST …/fire`; for seven days.")]
+        | None
+    ) = None
 
 
 class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):

@@ -154,6 +154,7 @@ def send(
         str | None, typer.Option(help="What kind of message it is; general unless given.", metavar="NAME")
     ] = None,
     url: Annotated[str | None, typer.Option(help="What a tap opens.", metavar="URL")] = None,
+    arm: Annotated[bool, typer.Option("--arm", help="Only prepare it; `clarion fire` sends it.")] = False,
     as_json: AsJson = False,
     server: Server = None,
     key: Key = None,
@@ -162,12 +163,35 @@ def send(
 ) -> None:
     """Send a notification."""
     told = {"title": title, "body": body, "category": category, "url": url}
-    wanted = {"to": {"users": user}} | {name: value for name, value in told.items() if value is not None}
+    wanted: dict[str, Any] = {"to": {"users": user}} | {
+        name: value for name, value in told.items() if value is not None
+    }
+    if arm:
+        wanted["arm"] = True
     answer = _ask(Where(server, key, data, project), lambda door: door.notify(wanted))
     if as_json:
         table.print_json(answer)
+    elif arm:
+        typer.echo(f"Armed {answer['id']}. Send it with: clarion fire {answer['id']}")
     else:
         table.print_sent(answer, user[0])
+
+
+@app.command()
+def fire(
+    notification: Annotated[str, typer.Argument(help="The id of a notification that was armed.", metavar="ID")],
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Send what was prepared with send --arm; once, however often it is told."""
+    answer = _ask(Where(server, key, data, project), lambda door: door.fire(notification))
+    if as_json:
+        table.print_json(answer)
+    else:
+        typer.echo(f"Fired {answer['id']} at {answer['fired_at']}.")
 
 
 @app.command()

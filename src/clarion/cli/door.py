@@ -23,6 +23,10 @@ class Door(Protocol):
         """`POST /v1/notifications`."""
         ...
 
+    async def fire(self, notification_id: str) -> Json:
+        """`POST /v1/notifications/{id}/fire`."""
+        ...
+
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         """`GET /v1/users/{user_id}/story`."""
         ...

@@ -11,7 +11,7 @@ from clarion.api import messages
 from clarion.api.answers.alerts import AlertAnswer, AlertList
 from clarion.api.answers.base import Answer
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
-from clarion.api.answers.sending import Created
+from clarion.api.answers.sending import Created, NotificationSummary
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.decoding import Reader
 from clarion.api.schemas import KeyPost, NotificationBody
@@ -54,9 +54,16 @@ class Folder:
     async def notify(self, body: Json) -> Json:
         wanted = _read_notification(msgspec.json.encode(body))
         notification = await self._platform.pipeline.notify(
-            self._project, messages.message(wanted), messages.audience(wanted.to), send_at=messages.send_at(wanted)
+            self._project,
+            messages.message(wanted),
+            messages.audience(wanted.to),
+            send_at=messages.send_at(wanted),
+            arm=bool(wanted.arm),
         )
         return _json(Created(id=notification.id))
+
+    async def fire(self, notification_id: str) -> Json:
+        return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))
 
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         chapters = await self._platform.pipeline.story(self._project, user_id, notification_id)

@@ -2,11 +2,14 @@
 
 import hmac
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 from clarion.crypto import base64url
 from clarion.crypto.derivation import derive_keys
 
 TAG_SIZE = 16
+_BLOCK_SIZE = 64
+_INNER_PAD, _OUTER_PAD = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Signer:
@@ -17,7 +20,7 @@ class Signer:
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         self._roots = derive_keys(secrets, "sign")
-        self._keyed: dict[str, tuple[hmac.HMAC, ...]] = {}
+        self._macs: dict[str, tuple[Callable[[bytes], bytes], ...]] = {}
 
     def sign(self, purpose: str, payload: bytes) -> str:
         """Base64url of the payload and the first 16 bytes of its HMAC-SHA256. The payload is readable by anyone."""
@@ -25,16 +28,8 @@ class Signer:
 
     def signer_for(self, purpose: str) -> Callable[[bytes], str]:
         """`sign` with the purpose bound, for batches."""
-        keyed = self._for_purpose(purpose)[0]
-        encode = base64url.encode
-
-        def sign(payload: bytes) -> str:
-            # Copying a keyed HMAC saves hashing the key again, half of the whole cost.
-            mac = keyed.copy()
-            mac.update(payload)
-            return encode(payload + mac.digest()[:TAG_SIZE])
-
-        return sign
+        mac, encode = self._for_purpose(purpose)[0], base64url.encode
+        return lambda payload: encode(payload + mac(payload)[:TAG_SIZE])
 
     def verify(self, purpose: str, token: str) -> bytes | None:
         """The payload, or None for anything that we did not sign for this purpose. Never raises."""
@@ -43,16 +38,31 @@ class Signer:
         except ValueError:
             return None
         payload, tag = signed[:-TAG_SIZE], signed[-TAG_SIZE:]
-        for keyed in self._for_purpose(purpose):
-            mac = keyed.copy()
-            mac.update(payload)
-            if hmac.compare_digest(mac.digest()[:TAG_SIZE], tag):
+        for mac in self._for_purpose(purpose):
+            if hmac.compare_digest(mac(payload)[:TAG_SIZE], tag):
                 return payload
         return None
 
-    def _for_purpose(self, purpose: str) -> tuple[hmac.HMAC, ...]:
-        keyed = self._keyed.get(purpose)
-        if keyed is None:
+    def _for_purpose(self, purpose: str) -> tuple[Callable[[bytes], bytes], ...]:
+        macs = self._macs.get(purpose)
+        if macs is None:
             keys = [hmac.digest(root, purpose.encode(), "sha256") for root in self._roots]
-            keyed = self._keyed[purpose] = tuple(hmac.new(key, digestmod="sha256") for key in keys)
-        return keyed
+            macs = self._macs[purpose] = tuple(map(_hmac_sha256, keys))
+        return macs
+
+
+def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA256 (RFC 2104 §2) under a key of one block at most, which is hashed once for all payloads.
+
+    One is made for each message: `hmac.HMAC` would take twice the time, `hmac.digest` four times.
+    """
+    block = key.ljust(_BLOCK_SIZE, b"\0")
+    inner, outer = sha256(block.translate(_INNER_PAD)), sha256(block.translate(_OUTER_PAD))
+
+    def mac(payload: bytes) -> bytes:
+        inside, outside = inner.copy(), outer.copy()
+        inside.update(payload)
+        outside.update(inside.digest())
+        return outside.digest()
+
+    return mac

@@ -44,9 +44,24 @@ def facts_query(job: SpanWork | PairsWork, notifications: Mapping[Key, Notificat
     """What must be known to decide a job."""
     categories = sorted({one.message.category for one in notifications.values()})
     content = content_hashes(notifications.values())
+    again = [one.key for one in notifications.values() if one.fired_at is not None]
     if isinstance(job, SpanWork):
-        return FactsQuery(span=(job.first, job.last), categories=categories, content=content)
-    return FactsQuery(users=sorted({user for _, user in job.pairs}), categories=categories, content=content)
+        return FactsQuery(span=(job.first, job.last), categories=categories, content=content, again=again)
+    users = sorted({user for _, user in job.pairs})
+    return FactsQuery(users=users, categories=categories, content=content, again=again)
+
+
+def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:
+    """What these notifications themselves reserved for these people, when they were armed, makes them no duplicates."""
+    if not facts.chosen:
+        return facts
+    own = {
+        (user, content_hash(key)): at
+        for (notification, user), at in facts.chosen.items()
+        if (key := notifications[notification].message.content_key) is not None
+    }
+    others = {about: at for about, at in facts.sent_content.items() if own.get(about) != at}
+    return msgspec.structs.replace(facts, sent_content=others)
 
 
 def candidates(

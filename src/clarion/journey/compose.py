@@ -86,23 +86,19 @@ class _Form:
 
 
 class _Letter(NamedTuple):
-    """One notification in one language on one kind of device; `same`: the rendered texts if they are so for all."""
+    """One notification in one language on one kind of device, with what every message of it carries.
+
+    `same`: the rendered texts if they are so for all; `context`: what others see beside the user.
+    """
 
     texts: Texts
     form: _Form
     draft: Draft
+    context: dict[str, Any]
     same: dict[str, bytes] | None
-
-
-class _Envelope(NamedTuple):
-    """What every message of one notification carries beside its payload."""
-
-    id: str
     make_receipt: Callable[[Key, Key], str]
-    category: str
     expires_at: Millis
     urgency: str
-    collapse_key: str | None
 
 
 class Composer:
@@ -111,7 +107,6 @@ class Composer:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._letters: dict[tuple[Key, str | None, DeviceKind], _Letter] = {}
-        self._envelopes: dict[Key, _Envelope] = {}
 
     def compose(self, decided: Sequence[Decided]) -> tuple[list[Decided], list[tuple[Target, Ready]]]:
         """Decisions in order, those that cannot be composed turned into drops, and the messages of the others."""
@@ -133,40 +128,32 @@ class Composer:
         return final, ready
 
     def _ready(self, decided: Decided, target: Target) -> Ready:
-        notification, recipient = decided.notification, decided.recipient
-        envelope = self._envelopes.get(notification.key) or self._envelope(notification)
-        id = delivery_id(envelope.id, target.key)
+        notification, recipient, device = decided.notification, decided.recipient, target.key
         locale = target.locale or recipient.locale
         letter = self._letters.get((notification.key, locale, target.kind)) or self._letter(
             notification, locale, target.kind
         )
-        values = letter.same if letter.same is not None else self._personal(letter, notification, recipient, locale)
+        id = delivery_id(notification.id, device)
+        values = letter.same if letter.same is not None else _personal(letter, recipient, locale)
         values[_ID] = id.hex().encode()
-        values[_RECEIPT] = envelope.make_receipt(recipient.key, target.key).encode()
+        values[_RECEIPT] = letter.make_receipt(recipient.key, device).encode()
         payload = letter.form.fill(values)
         if len(payload) > letter.draft.limit:
             raise _TooLarge(payload, letter, values, notification.message, target.kind)
+        message = notification.message
         return Ready(
             notification.key,
             recipient.key,
-            target.key,
+            device,
             id,
             payload,
-            envelope.category,
-            envelope.expires_at,
-            envelope.urgency,
-            envelope.collapse_key,
+            message.category,
+            letter.expires_at,
+            letter.urgency,
+            message.collapse_key,
             0,
             letter.draft.headers,
         )
-
-    def _envelope(self, notification: Notification) -> _Envelope:
-        message, expires_at = notification.message, notification.expires_at
-        make = self._scene.receipts_for(self._scene.project, notification.key, expires_at + RECEIPT_LIFE_MS)
-        envelope = self._envelopes[notification.key] = _Envelope(
-            notification.id, make, message.category, expires_at, message.urgency.value, message.collapse_key
-        )
-        return envelope
 
     def _letter(self, notification: Notification, locale: str | None, kind: DeviceKind) -> _Letter:
         message, scene = notification.message, self._scene
@@ -176,10 +163,13 @@ class Composer:
         draft = self._draft(message, kind, texts.with_blanks(blanks.place), blanks)
         encoded = _encode(draft.payload)
         form = _Form(blanks.split(encoded))
-        same = None
-        if not texts.personal:
-            same = _encoded(texts.render(self._context(notification, texts)))
-        letter = _Letter(texts, form, draft, same)
+        context = self._context(notification, texts)
+        same = None if texts.personal else _encoded(texts.render(context))
+        expires_at = notification.expires_at
+        make_receipt = scene.receipts_for(
+            scene.project, notification.key, notification.expires_at_last + RECEIPT_LIFE_MS
+        )
+        letter = _Letter(texts, form, draft, context, same, make_receipt, expires_at, message.urgency.value)
         self._letters[notification.key, locale, kind] = letter
         return letter
 
@@ -204,18 +194,6 @@ class Composer:
             raise TextError("template", f"there is no template {message.template}")
         return template
 
-    def _personal(
-        self, letter: _Letter, notification: Notification, recipient: Recipient, locale: str | None
-    ) -> dict[str, bytes]:
-        context = self._context(notification, letter.texts)
-        context["user"] = {
-            **_decode(recipient.attributes),
-            "user_id": recipient.user_id,
-            "locale": locale,
-            "timezone": recipient.timezone,
-        }
-        return _encoded(letter.texts.render(context))
-
     def _context(self, notification: Notification, texts: Texts) -> dict[str, Any]:
         scene = self._scene
         context: dict[str, Any] = {
@@ -226,6 +204,12 @@ class Composer:
         if texts.needs_event and notification.event is not None and notification.event in scene.events:
             context["event"] = event_facts(scene.events[notification.event])
         return context
+
+
+def _personal(letter: _Letter, recipient: Recipient, locale: str | None) -> dict[str, bytes]:
+    user = _decode(recipient.attributes)
+    user["user_id"], user["locale"], user["timezone"] = recipient.user_id, locale, recipient.timezone
+    return _encoded(letter.texts.render({**letter.context, "user": user}))
 
 
 def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:

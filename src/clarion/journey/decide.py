@@ -1,6 +1,6 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from clarion.journey import rules
@@ -18,12 +18,24 @@ class Law(NamedTuple):
     now: Millis
 
 
+class _Judged(NamedTuple):
+    """What the gates came to, and what they said."""
+
+    reason: Reason
+    until: Millis | None
+    gates: str
+
+
 class _Common(NamedTuple):
-    """The gates that look at the notification alone, passed once for all its candidates."""
+    """The gates that look at the notification alone, passed once for all its candidates.
+
+    `judged`: by what the other gates said. Most candidates hear the same, which is written down once for all of them.
+    """
 
     written: str
     stop: rules.Ruling | None
     category: Category | None
+    judged: dict[tuple[rules.Ruling, ...], _Judged]
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
@@ -53,8 +65,8 @@ def _common(notification: Notification, law: Law) -> _Common:
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(",".join(written), ruling, None)
-    return _Common(",".join(written), None, law.categories[notification.message.category])
+            return _Common(",".join(written), ruling, None, {})
+    return _Common(",".join(written), None, law.categories[notification.message.category], {})
 
 
 def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, int], Millis], law: Law) -> Decided:
@@ -66,14 +78,23 @@ def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, in
     targets = recipient.targets
     targets = [target for target in targets if target.kind in law.reachable and (only is None or target.key in only)]
     allowed = rules.permitted(targets)
-    written = shared.written
-    for gate, ruling in (
-        ("consent", rules.consent(recipient, shared.category, Channel.PUSH, law.settings)),
-        ("device", rules.device(targets)),
-        ("permission", rules.permission(targets, allowed)),
-        ("duplicate", rules.duplicate(notification.message, recipient.key, sent, law.now)),
-    ):
+    rulings = (
+        rules.consent(recipient, shared.category, Channel.PUSH, law.settings),
+        rules.device(targets),
+        rules.permission(targets, allowed),
+        rules.duplicate(notification.message, recipient.key, sent, law.now),
+    )
+    judged = shared.judged.get(rulings)
+    if judged is None:
+        judged = shared.judged[rulings] = _judged(shared.written, rulings)
+    passed = judged.reason is Reason.SEND
+    return Decided(notification, recipient, judged.reason, judged.until, judged.gates, allowed if passed else [])
+
+
+def _judged(written: str, rulings: Sequence[rules.Ruling]) -> _Judged:
+    """The first gate that stops it decides; what comes after it is not written down."""
+    for gate, ruling in zip(("consent", "device", "permission", "duplicate"), rulings, strict=True):
         written += "," + rules.record(gate, ruling.reason, ruling.because)
         if ruling.reason is not None:
-            return Decided(notification, recipient, ruling.reason, ruling.until, f"[{written}]", [])
-    return Decided(notification, recipient, Reason.SEND, None, f"[{written}]", allowed)
+            return _Judged(ruling.reason, ruling.until, f"[{written}]")
+    return _Judged(Reason.SEND, None, f"[{written}]")

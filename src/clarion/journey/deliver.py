@@ -1,7 +1,7 @@
 """Deliver: what may still leave, and what each outcome means: done, retry, retire, quarantine."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -77,15 +77,20 @@ def sift(
             stopped.append((ready, Reason.DEVICE_GONE))
         elif words and words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
             stopped.append((ready, Reason.OPTED_OUT))
-        elif _expired(ready, now):
+        elif _is_over(ready, now):
             stopped.append((ready, Reason.EXPIRED))
         else:
             outgoing.append(Outgoing(ready, address))
     return Sifted(outgoing, stopped)
 
 
-def _expired(ready: Ready, now: Millis) -> bool:
-    return now >= ready.expires_at and (ready.attempts > 0 or now - ready.expires_at > LATE_MS)
+def _is_over(ready: Ready, now: Millis) -> bool:
+    return is_over(ready.expires_at, ready.attempts, now)
+
+
+def is_over(expires_at: Millis, attempts: int, now: Millis) -> bool:
+    """Whether a message's time to live is over, or its one chance when that is 0."""
+    return now >= expires_at and (attempts > 0 or now - expires_at > LATE_MS)
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -121,23 +126,14 @@ def settle(
     refused: list[Ready] = []
     for outgoing, outcome in zip(attempt.sent, attempt.outcomes, strict=True):
         ready = outgoing.ready
-        if isinstance(outcome, Accepted):
-            settled.append(_attempted(ready, DeliveryState.ACCEPTED, None, outcome.provider_id))
-        elif isinstance(outcome, BadCredentials):
+        after = attempted(ready, outcome, now)
+        if after.outcome is None:
             refused.append(ready)
-        elif isinstance(outcome, RetryAfter):
-            due = now + _wait_ms(ready, outcome)
-            if due < ready.expires_at:
-                # Rounded up to the second, so that what failed together comes again together.
-                again.setdefault(-(-due // 1000) * 1000, []).append(
-                    msgspec.structs.replace(ready, attempts=ready.attempts + 1)
-                )
-                settled.append(_attempted(ready, DeliveryState.QUEUED, None))
-            else:
-                settled.append(_attempted(ready, DeliveryState.EXPIRED, Reason.EXPIRED))
-        else:
-            settled.append(_attempted(ready, DeliveryState.FAILED, _REASONS[type(outcome)]))
-            verdicts += _verdict(outgoing.address, outcome, sent_at)
+            continue
+        settled.append(after.outcome)
+        if after.again_at is not None:
+            again.setdefault(after.again_at, []).append(msgspec.structs.replace(ready, attempts=ready.attempts + 1))
+        verdicts += verdict(outgoing.address, outcome, sent_at)
     for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
         if held:
             again.setdefault(comes_again(held, until, now), []).extend(held)
@@ -158,8 +154,7 @@ def settle(
     )
 
 
-_Failure: TypeAlias = Gone | Quarantined | TooLarge | Rejected
-_REASONS: Final[dict[type[_Failure], Reason]] = {
+_REASONS: Final[dict[type[ProviderOutcome], Reason]] = {
     Gone: Reason.DEVICE_GONE,
     Quarantined: Reason.DEVICE_GONE,
     TooLarge: Reason.TOO_LARGE,
@@ -167,11 +162,33 @@ _REASONS: Final[dict[type[_Failure], Reason]] = {
 }
 
 
-def _attempted(ready: Ready, state: DeliveryState, reason: Reason | None, provider_id: str | None = None) -> Outcome:
+class After(NamedTuple):
+    """What an attempt came to. Of a message whose credentials were refused nothing is said; others may come again."""
+
+    outcome: Outcome | None
+    again_at: Millis | None
+
+
+def attempted(ready: Ready, outcome: ProviderOutcome, now: Millis) -> After:
+    """The meaning of one answer for the delivery. Moments are rounded up: what failed together comes again together."""
+    if isinstance(outcome, Accepted):
+        return After(_outcome(ready, DeliveryState.ACCEPTED, None, outcome.provider_id), None)
+    if isinstance(outcome, BadCredentials):
+        return After(None, None)
+    if not isinstance(outcome, RetryAfter):
+        return After(_outcome(ready, DeliveryState.FAILED, _REASONS[type(outcome)]), None)
+    due = now + _wait_ms(ready, outcome)
+    if due < ready.expires_at:
+        return After(_outcome(ready, DeliveryState.QUEUED, None), -(-due // 1000) * 1000)
+    return After(_outcome(ready, DeliveryState.EXPIRED, Reason.EXPIRED), None)
+
+
+def _outcome(ready: Ready, state: DeliveryState, reason: Reason | None, provider_id: str | None = None) -> Outcome:
     return Outcome(ready.notification, ready.user, ready.device, state, reason, provider_id, ready.attempts + 1)
 
 
-def _verdict(address: Address, outcome: _Failure, sent_at: Millis) -> list[DeviceVerdict]:
+def verdict(address: Address, outcome: ProviderOutcome, sent_at: Millis) -> list[DeviceVerdict]:
+    """What an answer says about the address itself, if anything."""
     match outcome:
         case Gone(detail, since):
             died_at = since if since is not None else sent_at

@@ -8,7 +8,18 @@ from clarion.journey.deliver import Attempt, Sifted
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
 from clarion.model import DeviceKind, Project
-from clarion.ports import Clock, DeliverWork, Effects, Lease, Outgoing, Place, Provider, ProviderOutcome, Store
+from clarion.ports import (
+    ArmedWork,
+    Clock,
+    DeliverWork,
+    Effects,
+    Lease,
+    Outgoing,
+    Place,
+    Provider,
+    ProviderOutcome,
+    Store,
+)
 
 IN_HAND_MS = 5_000
 """A slow batch is written down after so long, and what is left of it comes again."""
@@ -42,7 +53,7 @@ class Delivering:
         # Before the addresses are read: who registers again after that has nothing to do with what comes of them.
         looked_at = self._clock.now()
         sifted = await self._last_look(project, job)
-        attempt = await self._attempt(project, job, sifted.outgoing)
+        attempt = await self.attempt(project, job, sifted.outgoing)
         now = self._clock.now()
         if attempt.held and not attempt.sent and not sifted.stopped:
             due = deliver.comes_again(attempt.held, attempt.held_until, now)
@@ -61,11 +72,11 @@ class Delivering:
         words = await self._store.steps.refused_since(project.key, users, job.decided_at)
         return deliver.sift(messages, notifications, addresses, words, successors, self._clock.now())
 
-    async def _attempt(self, project: Project, job: DeliverWork, outgoing: Sequence[Outgoing]) -> Attempt:
+    async def attempt(self, project: Project, job: DeliverWork | ArmedWork, outgoing: Sequence[Outgoing]) -> Attempt:
         """Send in chunks, as the gate lets them through: a healthy batch is one."""
         place, begun = Place(project.key, job.kind, job.lane), self._clock.now()
         provider = self._providers[job.kind]
-        sent: list[Outgoing] = []
+        sent: Sequence[Outgoing] = ()
         outcomes: list[ProviderOutcome] = []
         after = Next(begun, begun)
         while outgoing and self._clock.now() - begun < IN_HAND_MS:
@@ -83,7 +94,7 @@ class Delivering:
                 self._gates.came_to_nothing(place, passed)
                 raise
             after = await self._gates.arrived(place, passed, answered, next(iter(names), None))
-            sent += chunk
+            sent = [*sent, *chunk] if sent else chunk
             outcomes += answered
         return Attempt(sent, outcomes, [each.ready for each in outgoing], after.rest_at, after.refused_at)
 

@@ -1,7 +1,7 @@
 """Deciding and composing joined over one batch, in slices that leave the event loop room to breathe."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 import msgspec
@@ -44,7 +44,11 @@ async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: 
 def _with_content(facts: Facts, decided: Sequence[Decided], now: Millis) -> Facts:
     """Facts that know what the slice before sent."""
     sent = _sent_content(decided)
-    return Facts(facts.recipients, {**facts.sent_content, **dict.fromkeys(sent, now)}) if sent else facts
+    return (
+        msgspec.structs.replace(facts, sent_content={**facts.sent_content, **dict.fromkeys(sent, now)})
+        if sent
+        else facts
+    )
 
 
 def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:
@@ -63,29 +67,41 @@ def effects(
         Decision(one.notification.key, one.recipient.key, one.reason, one.until, one.gates, now)
         for one in judgement.decided
     ]
+    armed = {one.notification.key for one in judgement.decided if one.notification.is_armed}
     return Effects(
         decisions=() if held_before else decisions,
         revised=decisions if held_before else (),
+        # What is armed has no delivery before its fire: the decision alone says that it will be sent.
         deliveries=[
-            Delivery(ready.notification, ready.user, ready.device, target.kind) for target, ready in judgement.ready
+            Delivery(ready.notification, ready.user, ready.device, target.kind)
+            for target, ready in judgement.ready
+            if ready.notification not in armed
         ],
         sent_content=_sent_content(judgement.decided),
-        work=[*_deliver_work(judgement, project, now), *_held_work(judgement, project), *further],
+        work=[*_deliver_work(judgement, armed, project, now), *_held_work(judgement, project), *further],
     )
 
 
-def _deliver_work(judgement: Judgement, project: Key, now: Millis) -> list[NewWork]:
-    by_lane: dict[tuple[DeviceKind, str], list[Ready]] = {}
+def without(judgement: Judgement, begun: Collection[tuple[Key, Key]]) -> Judgement:
+    """The same decisions, without messages to devices that have theirs already: (notification, device)."""
+    if not begun:
+        return judgement
+    ready = [pair for pair in judgement.ready if (pair[1].notification, pair[1].device) not in begun]
+    return Judgement(judgement.decided, ready)
+
+
+def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, now: Millis) -> list[NewWork]:
+    by_way: dict[tuple[DeviceKind, str, bool], list[Ready]] = {}
     for target, ready in judgement.ready:
-        by_lane.setdefault((target.kind, target.lane), []).append(ready)
+        by_way.setdefault((target.kind, target.lane, ready.notification in armed), []).append(ready)
     return [
         NewWork(
             project=project,
-            job=DeliverWork(kind=kind, decided_at=now, messages=chunk, lane=lane),
+            job=DeliverWork(kind=kind, decided_at=now, messages=chunk, lane=lane, arm=arm),
             due_at=now,
             notification=_one({ready.notification for ready in chunk}),
         )
-        for (kind, lane), messages in by_lane.items()
+        for (kind, lane, arm), messages in by_way.items()
         for chunk in (messages[at : at + MESSAGES_A_JOB] for at in range(0, len(messages), MESSAGES_A_JOB))
     ]
 

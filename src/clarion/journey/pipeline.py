@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import audience, judgement, learn, permission, registration, trigger
-from clarion.journey.candidate import candidates, facts_query
+from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
+from clarion.journey.candidate import candidates, facts_query, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
@@ -22,9 +22,12 @@ from clarion.journey.decide import Law
 from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
+from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
-from clarion.journey.story import MOST, Chapter, Records, tell
+from clarion.journey.records import records
+from clarion.journey.story import Chapter, tell
 from clarion.model import (
+    ARMED_LIFE_MS,
     Audience,
     Consent,
     Device,
@@ -41,9 +44,11 @@ from clarion.model import (
     User,
 )
 from clarion.ports import (
+    ArmedWork,
     AudienceWork,
     BadCredentials,
     Bus,
+    CatchUpWork,
     Chance,
     Clock,
     DeliverWork,
@@ -53,6 +58,7 @@ from clarion.ports import (
     NewWork,
     PairsWork,
     Provider,
+    Recorder,
     RetryAfter,
     SpanWork,
     Store,
@@ -80,10 +86,14 @@ class Pipeline:
         receipts: ReceiptTokens,
         anonymous: AnonymousTokens,
         receipts_url: str,
+        recorder: Recorder | None = None,
         own_origin: str = "",
         pause: Pause = asyncio.sleep,
     ) -> None:
-        """`own_origin`: of the endpoints of our own push service; `pause` lets seconds pass."""
+        """`recorder`: who writes down what was fired; without one it is written before the next batch.
+
+        `own_origin`: of the endpoints of our own push service; `pause` lets seconds pass.
+        """
         self._store = store
         self._catalog = catalog
         self._bus = bus
@@ -96,6 +106,7 @@ class Pipeline:
         self._own_origin = own_origin
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
+        self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
     # --- permission and registration: a person says yes (or no), a device gets an address -----------------------------
 
@@ -174,9 +185,18 @@ class Pipeline:
         return new
 
     async def notify(
-        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None, id: str | None = None
+        self,
+        project: Project,
+        message: Message,
+        to: Audience,
+        *,
+        send_at: Millis | None = None,
+        arm: bool = False,
+        id: str | None = None,
     ) -> Notification:
         """Accepted and on disk when it returns; under an `id` that is known, nothing happens a second time.
+
+        `arm`: it is prepared as far as it can be, and sent when it is fired.
 
         Raises:
             InvalidRequest: names the fields.
@@ -192,6 +212,7 @@ class Pipeline:
             to=to,
             created_at=now,
             send_at=send_at if send_at is not None and send_at > now else None,
+            armed_until=now + ARMED_LIFE_MS if arm else None,
         )
         work = await self._first_work(notification, now)
         await self._store.steps.commit(Effects(notifications=[notification], work=work))
@@ -229,12 +250,28 @@ class Pipeline:
 
     async def cancel(self, project: Project, id: str) -> Notification:
         """What was not handed to a provider yet is dropped as `cancelled`. Raises NotFound."""
-        notification = await self._store.trail.notification(project.key, id)
-        if notification is None:
-            raise NotFound(f"there is no notification {id}")
+        notification = await self._named(project, id)
         if await self._store.trail.cancel(project.key, notification.key, self._clock.now()):
             await self._wake(ALL_QUEUES)
         return (await self._store.trail.notification(project.key, id)) or notification
+
+    async def fire(self, project: Project, id: str) -> Notification:
+        """What was armed is on its way when this returns; calling it again changes nothing.
+
+        Raises:
+            NotFound: there is no such notification.
+            Conflict: it is not armed, not any more, or cancelled.
+        """
+        notification = await self._named(project, id)
+        for queue in await self._store.trail.fire(project.key, notification.key, self._clock.now()):
+            await self._wake(queue)
+        return arming.fired(await self._named(project, id))
+
+    async def _named(self, project: Project, id: str) -> Notification:
+        notification = await self._store.trail.notification(project.key, id)
+        if notification is None:
+            raise NotFound(f"there is no notification {id}")
+        return notification
 
     async def dry_run(
         self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None
@@ -270,8 +307,14 @@ class Pipeline:
                 await self._audience(lease, lease.job)
             case SpanWork() | PairsWork():
                 await self._decide(lease, lease.job)
+            case DeliverWork(arm=True):
+                await self._firing.arm(lease, lease.job)
             case DeliverWork():
                 await self._delivering.step(lease, lease.job)
+            case ArmedWork():
+                await self._firing.step(lease, lease.job)
+            case CatchUpWork():
+                await self._firing.catch_up(lease, lease.job)
 
     async def _trigger(self, lease: Lease, job: EventsWork) -> None:
         automations = await self._catalog.automations(lease.project)
@@ -311,8 +354,9 @@ class Pipeline:
         law, scene = await self._law(project, now), await self._scene(project, list(notifications.values()), now)
         only = await self._only(notifications)
         async with self._store.steps.deciding(project.key, facts_query(job, notifications)) as deciding:
-            batch = candidates(job, notifications, deciding.facts, only)
-            judged = await judgement.judge(batch, deciding.facts, law, scene)
+            facts = without_own_content(deciding.facts, notifications)
+            judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)
+            judged = judgement.without(judged, facts.begun)
             held = isinstance(job, PairsWork) and job.held
             further = await carried_over(self._store, project.key, job, deciding.facts, now)
             effects = judgement.effects(judged, project.key, now, held_before=held, further=further)
@@ -333,29 +377,8 @@ class Pipeline:
             raise NotFound(f"there is no user {user_id}")
         key = None
         if notification_id is not None:
-            notification = await self._store.trail.notification(project.key, notification_id)
-            if notification is None:
-                raise NotFound(f"there is no notification {notification_id}")
-            key = notification.key
-        return tell(await self._records(project.key, user.key, key))
-
-    async def _records(self, project: Key, user: Key, notification: Key | None) -> Records:
-        store = self._store
-        decisions = await store.trail.decisions(
-            project, notification=notification, user=user, reason=None, cursor=None, limit=MOST
-        )
-        deliveries = await store.trail.deliveries(
-            project, notification=notification, user=user, state=None, cursor=None, limit=MOST
-        )
-        receipts = await store.trail.receipts_of_user(project, user, MOST * 4)
-        return Records(
-            devices=await store.devices.of_user(project, user),
-            consents=await store.consents.of_user(project, user),
-            events=await store.events.of_user(project, user, MOST),
-            decisions=decisions.items,
-            deliveries=deliveries.items,
-            receipts=[one for one in receipts if notification is None or one.notification == notification],
-        )
+            key = (await self._named(project, notification_id)).key
+        return tell(await records(self._store, project.key, user.key, key))
 
     # --- what the steps share -----------------------------------------------------------------------------------------
 

@@ -84,12 +84,12 @@ class Texts:
         self._env = environment()
         self._actions = message.actions
         self._sources = dict(_sources(content, message))
-        self._dynamic: set[str] = set()
+        self._dynamic: dict[str, bool] = {}  # and whether it is a link
         names: set[str] = set()
         for field, source in self._sources.items():
             if not any(mark in source for mark in _MARKS):
                 continue
-            self._dynamic.add(field)
+            self._dynamic[field] = _is_link(field)
             try:
                 self._env.add_template(field, source)
                 names |= self._env.undeclared_variables_in_str(source)
@@ -104,7 +104,15 @@ class Texts:
         Raises:
             TextError: a value is missing, the fuel runs out, or a link renders to something else.
         """
-        return {field: self._one(field, context) for field in self._dynamic}
+        rendered = {}
+        for field, is_link in self._dynamic.items():
+            try:
+                text = rendered[field] = self._env.render_template(field, **context)
+            except TemplateError as error:
+                raise _text_error(field, error) from None
+            if is_link and _LINK.fullmatch(text) is None:  # a person's data may have brought anything
+                raise TextError(field, _NO_LINK)
+        return rendered
 
     def sizes(self, rendered: Mapping[str, bytes]) -> dict[str, int]:
         """Bytes by field, of those in `rendered` as they are there."""
@@ -132,15 +140,6 @@ class Texts:
             actions=actions,
         )
 
-    def _one(self, field: str, context: Mapping[str, Any]) -> str:
-        try:
-            text = self._env.render_template(field, **context)
-        except TemplateError as error:
-            raise _text_error(field, error) from None
-        if not _is_good(field, text):
-            raise TextError(field, _NO_LINK)
-        return text
-
 
 def _sources(content: Content, message: Message) -> Iterator[tuple[str, str]]:
     texts = {
@@ -157,9 +156,8 @@ def _sources(content: Content, message: Message) -> Iterator[tuple[str, str]]:
     yield from ((field, text) for field, text in texts.items() if text is not None)
 
 
-def _is_good(field: str, text: str) -> bool:
-    """Whether a field that is a link became one: a person's data may have brought anything."""
-    return field.rpartition(".")[2] not in _LINK_FIELDS or _LINK.fullmatch(text) is not None
+def _is_link(field: str) -> bool:
+    return field.rpartition(".")[2] in _LINK_FIELDS
 
 
 def _text_error(field: str, error: TemplateError) -> TextError:
@@ -213,4 +211,5 @@ def _problem(env: Environment, field: str, source: str, context: Mapping[str, An
         text = env.render_str(source, **context)
     except TemplateError as error:
         return _text_error(field, error).detail if all_is_known or error.kind in _CERTAIN else None
-    return _NO_LINK if all_is_known and not _is_good(field, text) else None
+    is_bad = _is_link(field) and _LINK.fullmatch(text) is None
+    return _NO_LINK if all_is_known and is_bad else None

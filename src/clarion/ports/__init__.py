@@ -3,7 +3,7 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -27,6 +27,7 @@ from clarion.ports.provider import (
     Blames,
     Gone,
     Outgoing,
+    Prepared,
     Provider,
     ProviderOutcome,
     Quarantined,
@@ -37,7 +38,7 @@ from clarion.ports.provider import (
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
-from clarion.ports.surroundings import Bus, Chance, Clock, Limiter
+from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
 from clarion.ports.transport import (
     BatchRequest,
     ClientIdentity,
@@ -50,7 +51,9 @@ from clarion.ports.transport import (
 from clarion.ports.work import (
     DELIVERIES,
     LATE_MS,
+    ArmedWork,
     AudienceWork,
+    CatchUpWork,
     DeliverWork,
     Effects,
     EventsWork,
@@ -59,6 +62,7 @@ from clarion.ports.work import (
     NewWork,
     PairsWork,
     Ready,
+    Sent,
     SpanWork,
     Work,
     ends_of,
@@ -74,12 +78,15 @@ __all__ = [
     "LATE_MS",
     "Accepted",
     "Address",
+    "ArmedWork",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
     "Blames",
     "Bus",
+    "CatchUpWork",
     "Chance",
+    "Changes",
     "ClientIdentity",
     "Clock",
     "Consents",
@@ -108,6 +115,7 @@ __all__ = [
     "Page",
     "PairsWork",
     "Place",
+    "Prepared",
     "Progress",
     "Projects",
     "Provider",
@@ -120,10 +128,12 @@ __all__ = [
     "Ready",
     "ReceiptRecord",
     "Recipient",
+    "Recorder",
     "Rejected",
     "RetryAfter",
     "SavedAnswer",
     "Senders",
+    "Sent",
     "SpanWork",
     "Steps",
     "StopReason",

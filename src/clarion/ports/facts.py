@@ -20,7 +20,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     lane: str = ""
 
 
-class Recipient(msgspec.Struct, frozen=True):
+class Recipient(msgspec.Struct, frozen=True, gc=False):
     """One user with what matters for this decision. `attributes` is raw JSON, parsed only when a text needs it.
 
     `consents` maps (category, channel) to the last word of the ledger; no entry means that nothing was said.
@@ -36,10 +36,16 @@ class Recipient(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at."""
+    """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
+
+    Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
+    (notification, user) → when it was decided to send.
+    """
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
+    begun: frozenset[tuple[Key, Key]] = frozenset()
+    chosen: dict[tuple[Key, Key], Millis] = {}
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,18 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     users: Sequence[Key] | None = None
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
+    again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Whose devices, consents or very existence changed, and which devices: when the last time.
+
+    `successors` are people who are not there any more, with who they turned out to be; None for the erased.
+    """
+
+    users: dict[Key, Millis]
+    devices: dict[Key, Millis]
+    successors: dict[Key, Key | None]
 
 
 class Deciding(Protocol):
@@ -94,6 +112,10 @@ class Steps(Protocol):
         self, project: Key, users: Sequence[Key], since: Millis
     ) -> dict[tuple[Key, str, str], bool]:
         """(user, category, channel) → granted, for ledger lines at or after `since`; the last word."""
+        ...
+
+    async def changes(self, project: Key, since: Millis) -> Changes:
+        """What changed at or after `since`; of people who went, for eight days."""
         ...
 
     async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:

@@ -244,11 +244,16 @@ class ReceiptRecord(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Counts of one notification. `working`: jobs of it are still waiting."""
+    """Counts of one notification. `due_at`: when the first of its jobs is due that still wait or are being done."""
 
     reasons: dict[str, int]
     deliveries: dict[DeliveryState, int]
-    working: bool
+    due_at: Millis | None
+
+    @property
+    def working(self) -> bool:
+        """Whether jobs of it are still waiting."""
+        return self.due_at is not None
 
 
 class Trail(Protocol):
@@ -263,6 +268,13 @@ class Trail(Protocol):
     async def notifications(self, project: Key, cursor: str | None, limit: int) -> Page[Notification]: ...
     async def cancel(self, project: Key, key: Key, now: Millis) -> bool:
         """Mark as cancelled and make its waiting work due at once; False when it was cancelled before."""
+        ...
+
+    async def fire(self, project: Key, key: Key, now: Millis) -> list[str]:
+        """Let an armed notification go, once: its armed jobs are due, and `CatchUpWork` begins.
+
+        The queues that have something to do now; none when it is not armed, over, cancelled or fired.
+        """
         ...
 
     async def progress(self, project: Key, key: Key) -> Progress: ...

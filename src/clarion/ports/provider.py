@@ -1,13 +1,13 @@
 """Who speaks to one kind of push service, what it is given, and what can come of it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias, overload
 
 import msgspec
 
 from clarion.model import Channel, DeviceKind, Millis
 from clarion.ports.facts import Address
-from clarion.ports.work import Ready
+from clarion.ports.work import ArmedWork, Ready
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
@@ -18,8 +18,61 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     body: bytes | None = None
 
 
+class Prepared(Sequence[Outgoing]):
+    """Messages of one notification that were prepared, as the columns in which they waited.
+
+    A provider may build its requests from the columns; for everybody else they are a sequence like any other.
+    """
+
+    __slots__ = ("_made", "expires_at", "work")
+
+    def __init__(self, work: ArmedWork, expires_at: Millis) -> None:
+        self.work = work
+        self.expires_at = expires_at
+        self._made: list[Outgoing] | None = None
+
+    def __len__(self) -> int:
+        return len(self.work.users)
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> Outgoing: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Prepared": ...
+    def __getitem__(self, at: int | slice) -> "Outgoing | Prepared":
+        return self._all()[at] if isinstance(at, int) else Prepared(self.work.part(at), self.expires_at)
+
+    def first(self) -> Outgoing:
+        """The first message, without a look at the others."""
+        return _messages(self.work.part(slice(1)), self.expires_at)[0]
+
+    def _all(self) -> list[Outgoing]:
+        if self._made is None:
+            self._made = _messages(self.work, self.expires_at)
+        return self._made
+
+
+def _messages(work: ArmedWork, expires_at: Millis) -> list[Outgoing]:
+    """One by one. The body is made, so there is no payload any more."""
+    kind, notification, category, urgency = work.kind, work.notification, work.category, work.urgency
+    collapse_key, attempts, headers = work.collapse_key, work.attempts, work.headers
+    details = work.details * len(work.users) if len(work.details) == 1 else work.details
+    return [
+        Outgoing(
+            Ready(notification, user, device, id, b"", category, expires_at, urgency, collapse_key, attempts, headers),
+            Address(device, user, kind, address, detail),
+            body,
+        )
+        for user, device, id, address, detail, body in zip(
+            work.users, work.devices, work.ids, work.addresses, details, work.bodies, strict=True
+        )
+    ]
+
+
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The service took it; `provider_id` is its own name for it."""
+    """The service took it; `provider_id` is its own name for it, where that is not the delivery's id."""
 
     provider_id: str | None = None
 

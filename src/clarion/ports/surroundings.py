@@ -1,9 +1,11 @@
-"""Time, chance, and the word between processes."""
+"""Time, chance, the word between processes, and the books."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from clarion.model import Millis
+from clarion.ports.work import Effects, Lease
 
 
 class Clock(Protocol):
@@ -43,3 +45,15 @@ class Bus(Protocol):
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
+
+
+class Recorder(Protocol):
+    """Writes down what was sent, behind the sending: where many wait for a message, nobody waits for the books."""
+
+    def sending(self) -> AbstractContextManager[None]:
+        """Around the sending of a batch: what is to be written waits as long as it may."""
+        ...
+
+    async def record(self, lease: Lease, effects: Effects, commit: Callable[[Lease, Effects], Awaitable[None]]) -> None:
+        """Commit it, now or soon; the lease is held until then. Returns late when too much waits already."""
+        ...

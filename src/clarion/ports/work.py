@@ -57,15 +57,63 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
-    """Composed messages of one lane, in one batch. Consents newer than `decided_at` are asked for again."""
+    """Composed messages of one lane, in one batch. Consents newer than `decided_at` are asked for again.
+
+    `arm`: they are prepared only, and wait as `ArmedWork` for the fire of their notification.
+    """
 
     kind: DeviceKind
     decided_at: Millis
     messages: list[Ready]
     lane: str = ""
+    arm: bool = False
 
 
-Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork
+class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
+    """Messages of one notification that can be handed to a provider as they are: due when it is fired.
+
+    Columns: the n-th message is the n-th of each list, so that a thousand of them are read at once. `bodies` are what
+    `Provider.prepare` made, `details` the devices' own, a single one where all have the same. `attempts` counts those
+    since the fire. Stored while it waits for that, it is due at once if its notification is fired or cancelled by then.
+    """
+
+    kind: DeviceKind
+    notification: Key
+    armed_at: Millis
+    category: str
+    urgency: str
+    collapse_key: str | None
+    headers: dict[str, str] | None
+    users: list[Key]
+    devices: list[Key]
+    ids: list[bytes]
+    addresses: list[str]
+    details: list[str]
+    bodies: list[bytes]
+    lane: str = ""
+    attempts: int = 0
+    waits: bool = True  # for the fire; else for its turn after it
+
+    def part(self, at: slice) -> "ArmedWork":
+        """Some of the messages."""
+        return msgspec.structs.replace(
+            self,
+            users=self.users[at],
+            devices=self.devices[at],
+            ids=self.ids[at],
+            addresses=self.addresses[at],
+            details=self.details if len(self.details) == 1 else self.details[at],
+            bodies=self.bodies[at],
+        )
+
+
+class CatchUpWork(msgspec.Struct, frozen=True, tag="catch_up"):
+    """A notification was fired: whoever changed while it was armed is decided anew."""
+
+    notification: Key
+
+
+Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork | ArmedWork | CatchUpWork
 
 
 DELIVERIES = "deliver."
@@ -81,11 +129,11 @@ def queue_of(job: Job, project: Key) -> str:
     match job:
         case EventsWork():
             return "trigger"
-        case AudienceWork():
+        case AudienceWork() | CatchUpWork():
             return "audience"
         case SpanWork() | PairsWork():
             return "decide"
-        case DeliverWork():
+        case DeliverWork() | ArmedWork():
             return lane_queue(job.kind, project, job.lane)
 
 
@@ -106,11 +154,20 @@ def owner_of(queue: str) -> Key | None:
 
 def size_of(job: Job) -> int:
     """How many messages a job holds; 1 for what is none."""
-    return len(job.messages) if isinstance(job, DeliverWork) else 1
+    match job:
+        case DeliverWork():
+            return len(job.messages)
+        case ArmedWork():
+            return len(job.users)
+        case _:
+            return 1
 
 
 def ends_of(job: Job) -> Millis | None:
-    """When the first of its messages has expired, whatever happens; None for a job without messages."""
+    """When the first of its messages has expired, whatever happens; None for a job without messages.
+
+    What is armed is told by its notification alone.
+    """
     return min(map(_expiry, job.messages)) + LATE_MS + 1 if isinstance(job, DeliverWork) and job.messages else None
 
 
@@ -136,11 +193,23 @@ class Lease(msgspec.Struct, frozen=True):
     until: Millis
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """Messages of one notification that a service took at their first attempt, after the last look at `at`. Columns."""
+
+    notification: Key
+    kind: DeviceKind
+    users: Sequence[Key]
+    devices: Sequence[Key]
+    provider_ids: Sequence[str | None] | None
+    at: Millis
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
     A notification whose (project, id) is known is left as it is, and so is all work here that names its key.
-    `revised` are decisions that replace an earlier hold. `sent_content` are (user, content hash) reservations.
+    `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
+    are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
     """
 
     notifications: Sequence[Notification] = ()
@@ -148,6 +217,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     revised: Sequence[Decision] = ()
     deliveries: Sequence[Delivery] = ()
     outcomes: Sequence[Outcome] = ()
+    sent: Sequence[Sent] = ()
     device_verdicts: Sequence[DeviceVerdict] = ()
     sent_content: Sequence[tuple[Key, int]] = ()
     work: Sequence[NewWork] = ()

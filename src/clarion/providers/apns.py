@@ -25,6 +25,7 @@ from clarion.ports import (
     HttpBatch,
     HttpResponse,
     Outgoing,
+    Prepared,
     ProviderOutcome,
     Quarantined,
     Ready,
@@ -49,6 +50,9 @@ _LONGEST_COLLAPSE_ID: Final = 64
 _PRIORITY: Final[dict[str, str]] = {Urgency.VERY_LOW: "1", Urgency.LOW: "5", Urgency.NORMAL: "10", Urgency.HIGH: "10"}
 _LONGEST_TOPIC: Final = 255
 _NOBODY: Final = "00" * 32
+_NOT_HEX: Final = "the device token is not hexadecimal"
+_ACCEPTED: Final = Accepted()
+"""Without a name: Apple's is the `apns-id` that we chose, the delivery's id as a UUID."""
 
 _MEANING: Final[dict[str, type[Gone | Quarantined | TooLarge | BadCredentials | RetryAfter]]] = {
     "Unregistered": Gone,
@@ -90,7 +94,7 @@ class _Refusal(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
-_read_details = lru_cache(maxsize=1_024)(msgspec.json.Decoder(_Details).decode)
+_decode_details = msgspec.json.Decoder(_Details).decode
 
 
 class _Way(NamedTuple):
@@ -123,33 +127,33 @@ class ApnsProvider:
         credentials: list[ApnsSecret] = among(secrets, ApnsToken, ApnsCertificate)
         if not credentials:
             return [BadCredentials("the project has no APNs credential (POST /v1/credentials)")] * len(batch)
-        outcomes: dict[int, ProviderOutcome] = {}
-        ways: dict[_Way, list[int]] = {}
-        for number, outgoing in enumerate(batch):
-            way = _way(outgoing, credentials)
+        if isinstance(batch, Prepared) and batch and len(batch.work.details) == 1:
+            way = _way(batch.first(), credentials)
             if isinstance(way, _Way):
-                ways.setdefault(way, []).append(number)
-            else:
-                outcomes[number] = way
+                return await self._one_way(way, _prepared_requests(batch), now)
+        ways, outcomes = _sorted(batch, credentials)
         answers = await asyncio.gather(
-            *(self._one_way(way, [batch[number] for number in numbers], now) for way, numbers in ways.items())
+            *(self._one_way(way, [_request(batch[number]) for number in numbers], now) for way, numbers in ways.items())
         )
         for numbers, answered in zip(ways.values(), answers, strict=True):
             outcomes.update(zip(numbers, answered, strict=True))
         return [outcomes[number] for number in range(len(batch))]
-
-    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
-        """The one for the app that the lane names (`environment/bundle_id`)."""
-        chosen = _credential(among(secrets, ApnsToken, ApnsCertificate), lane.partition("/")[2] or None)
-        return [name for name, secret in secrets.items() if chosen in among({name: secret}, ApnsToken, ApnsCertificate)]
 
     async def prepare(
         self,
         batch: Sequence[Outgoing],
         secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
     ) -> list[bytes | ProviderOutcome]:
-        """There is nothing to do ahead: the payloads."""
-        return [outgoing.ready.payload for outgoing in batch]
+        """The payloads; whose token is none is told ahead."""
+        return [
+            outgoing.ready.payload if _is_token(outgoing.address.address) else Quarantined(_NOT_HEX)
+            for outgoing in batch
+        ]
+
+    def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:
+        """The one for the app that the lane names (`environment/bundle_id`)."""
+        chosen = _credential(among(secrets, ApnsToken, ApnsCertificate), lane.partition("/")[2] or None)
+        return [name for name, secret in secrets.items() if chosen in among({name: secret}, ApnsToken, ApnsCertificate)]
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Send to a token that no device has: who is told that it is a bad one has been let in, in one environment."""
@@ -163,7 +167,7 @@ class ApnsProvider:
             refused = refused or outcome
         return refused
 
-    async def _one_way(self, way: _Way, batch: Sequence[Outgoing], now: Millis) -> list[ProviderOutcome]:
+    async def _one_way(self, way: _Way, requests: Sequence[BatchRequest], now: Millis) -> list[ProviderOutcome]:
         headers = [
             ("apns-topic", way.topic),
             (PUSH_TYPE, way.push_type),
@@ -175,11 +179,11 @@ class ApnsProvider:
                 headers.append(("authorization", f"bearer {self._token(way.credential, now)}"))
             sender = self._sender(way)
         except (InvalidRequest, ValueError) as error:
-            return [BadCredentials(clean(str(error)))] * len(batch)
-        answers = await sender.send_batch(
-            HttpBatch(self._hosts[way.environment], tuple(headers), [_request(outgoing) for outgoing in batch])
-        )
-        outcomes = [_outcome(answer, outgoing.ready, way, now) for answer, outgoing in zip(answers, batch, strict=True)]
+            return [BadCredentials(clean(str(error)))] * len(requests)
+        answers = await sender.send_batch(HttpBatch(self._hosts[way.environment], tuple(headers), requests))
+        if all(answer.status == 200 for answer in answers):  # noqa: PLR2004 - OK
+            return [_ACCEPTED] * len(answers)
+        outcomes = [_outcome(answer, way, now) for answer in answers]
         if isinstance(way.credential, ApnsToken) and any(map(_is_too_soon, outcomes)):
             self._too_soon.put(way.credential, now // 1000 + KEPT_S)
         return outcomes
@@ -212,16 +216,38 @@ def _is_too_soon(outcome: ProviderOutcome) -> bool:
     return isinstance(outcome, RetryAfter) and "TooManyProviderTokenUpdates" in outcome.detail
 
 
+def _sorted(
+    batch: Sequence[Outgoing], credentials: Sequence[ApnsSecret]
+) -> tuple[dict[_Way, list[int]], dict[int, ProviderOutcome]]:
+    """The numbers of the batch by their way, and outcomes of those that have none."""
+    outcomes: dict[int, ProviderOutcome] = {}
+    ways: dict[_Way, list[int]] = {}
+    # What a way is made of is mostly the same text for all of a batch, and is looked at once.
+    seen: dict[object, list[int] | ProviderOutcome] = {}
+    for number, outgoing in enumerate(batch):
+        ready, address = outgoing.ready, outgoing.address
+        told = (address.details, ready.urgency, ready.expires_at, tuple(ready.headers.items()) if ready.headers else ())
+        found = seen.get(told)
+        if found is None:
+            way = _way(outgoing, credentials)
+            found = seen[told] = ways.setdefault(way, []) if isinstance(way, _Way) else way
+        if not isinstance(found, list):
+            outcomes[number] = found
+        elif _is_token(address.address):
+            found.append(number)
+        else:
+            outcomes[number] = Quarantined(_NOT_HEX)
+    return ways, outcomes
+
+
 def _way(outgoing: Outgoing, credentials: Sequence[ApnsSecret]) -> _Way | ProviderOutcome:
     ready, address = outgoing.ready, outgoing.address
     try:
-        details = _read_details(address.details)
+        details = _decode_details(address.details)
     except msgspec.MsgspecError:
         details = _Details()
     if details.environment not in HOSTS:
         return Quarantined(f"environment must be one of {', '.join(HOSTS)}")
-    if not (address.address.isascii() and address.address.isalnum()):
-        return Quarantined("the device token is not hexadecimal")
     credential = _credential(credentials, details.bundle_id)
     if credential is None:
         return BadCredentials(f"no APNs credential of this project is for {clean(details.bundle_id or '')}")
@@ -247,9 +273,27 @@ def _credential(credentials: Sequence[ApnsSecret], bundle_id: str | None) -> Apn
     return next(own, None) or next(keys, None)
 
 
+def _is_token(address: str) -> bool:
+    return address.isascii() and address.isalnum()
+
+
+def _prepared_requests(batch: Prepared) -> list[BatchRequest]:
+    """From columns to requests, with nothing in between: this runs once for each of millions who wait."""
+    work, requests = batch.work, []
+    key = None if work.collapse_key is None else _collapse_id(work.collapse_key)
+    for id, address, body in zip(work.ids, work.addresses, work.bodies, strict=True):
+        text = id.hex()
+        uuid = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        headers = (("apns-id", uuid), ("apns-collapse-id", key or text))
+        requests.append(BatchRequest("/3/device/" + address, headers, body))
+    return requests
+
+
 def _request(outgoing: Outgoing) -> BatchRequest:
     ready = outgoing.ready
-    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", _collapse_id(ready)))
+    # Without a key of the caller's, it is the delivery's id that makes a resend show once.
+    collapse_id = ready.id.hex() if ready.collapse_key is None else _collapse_id(ready.collapse_key)
+    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", collapse_id))
     return BatchRequest(f"/3/device/{outgoing.address.address}", headers, outgoing.body or ready.payload)
 
 
@@ -259,20 +303,18 @@ def _uuid(ready: Ready) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _collapse_id(ready: Ready) -> str:
-    """The caller's key as it is where a header takes it, else its hash; without one, what makes a resend show once."""
-    key = ready.collapse_key
-    if key is None:
-        return ready.id.hex()
+@lru_cache(maxsize=1_024)
+def _collapse_id(key: str) -> str:
+    """The caller's key as it is where a header takes it, else its hash."""
     plain = len(key) <= _LONGEST_COLLAPSE_ID and key.isascii() and key.isprintable() and key == key.strip()
     return key if plain else sha256(key.encode()).hexdigest()
 
 
-def _outcome(response: HttpResponse, ready: Ready, way: _Way, now: Millis) -> ProviderOutcome:
+def _outcome(response: HttpResponse, way: _Way, now: Millis) -> ProviderOutcome:
     """What an answer means. The reason counts, not the status, which varies."""
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - success by RFC 9110 section 15.3
-        return Accepted(_uuid(ready))
+        return _ACCEPTED
     if status == 0:
         return RetryAfter(detail=clean(response.error or "no answer"), unknown=response.unknown)
     refusal = _read_refusal(response.body)

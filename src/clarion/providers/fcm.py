@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
@@ -41,6 +42,8 @@ _MOST_TTL_S: Final = 2_419_200
 _QUOTA_S: Final = 60.0
 _FIRST_WAIT_S: Final = 10.0
 _LONGEST_WAIT_S: Final = 900.0
+_UNSAID: Final = b'{"android":{"ttl":null'
+"""How a payload begins whose TTL the caller did not choose."""
 _JSON: Final = ("content-type", "application/json")
 _FORM: Final = ("content-type", "application/x-www-form-urlencoded")
 
@@ -255,17 +258,33 @@ def _denial(body: bytes) -> str:
 def _body(outgoing: Outgoing, now: Millis) -> bytes | ProviderOutcome:
     """The message with its target, and with the time that is left to it unless the caller chose one."""
     ready, address = outgoing.ready, outgoing.address
-    try:
-        kind = _decode_details(address.details).address_kind
-    except msgspec.MsgspecError:
-        kind = "token"
+    kind = _address_kind(address.details)
     if kind not in ("token", "fid"):
         return Quarantined("address_kind must be token or fid")
-    left_s = min(max(0, -(-(ready.expires_at - now) // 1000)), _MOST_TTL_S)
-    message = _decode_parts(outgoing.body or ready.payload)
+    payload, ttl = outgoing.body or ready.payload, _ttl(ready.expires_at, now)
+    if payload.startswith(_UNSAID):
+        # As nearly all of them are: TTL and target find their places without a look at the rest.
+        target = b'{"message":{"token":' if kind == "token" else b'{"message":{"fid":'
+        rest = payload[len(_UNSAID) :]
+        return b"".join((target, _encode(address.address), b',"android":{"ttl":', ttl, rest, b"}"))
+    message = _decode_parts(payload)
     android = _decode_parts(message.get("android", b"{}"))
-    android.setdefault("ttl", msgspec.Raw(b'"%ds"' % left_s))
+    android.setdefault("ttl", msgspec.Raw(ttl))
     return _encode({"message": {kind: address.address, **message, "android": android}})
+
+
+@lru_cache(maxsize=1_024)
+def _ttl(expires_at: Millis, now: Millis) -> bytes:
+    """The time that is left, as JSON."""
+    return b'"%ds"' % min(max(0, -(-(expires_at - now) // 1000)), _MOST_TTL_S)
+
+
+@lru_cache(maxsize=1_024)
+def _address_kind(details: str | bytes) -> str:
+    try:
+        return _decode_details(details).address_kind
+    except msgspec.MsgspecError:
+        return "token"
 
 
 def _outcome(response: _Answer, ready: Ready, now: Millis) -> ProviderOutcome:

@@ -124,6 +124,24 @@ def from_json(text: str | bytes) -> Any:
     return msgspec.json.decode(text)
 
 
+_FEW = 16
+"""Rows that are not worth a look at what they have in common."""
+
+
+def parted(rows: Sequence[Row]) -> tuple[dict[int, object], Sequence[Row]]:
+    """What all rows have in common, by column, and the rows without it; at least one column stays.
+
+    A value is what a row costs most, on its way to the engine: one that all of them share goes once.
+    """
+    if len(rows) < _FEW:
+        return {}, rows
+    by_column = list(zip(*rows, strict=True))
+    same = {at: column[0] for at, column in enumerate(by_column) if column.count(column[0]) == len(rows)}
+    if len(same) == len(by_column):
+        same.popitem()
+    return same, list(zip(*(column for at, column in enumerate(by_column) if at not in same), strict=True))
+
+
 @cache
 def columns_of(table: Table, *names: str) -> Columns:
     """The named columns of a table with their types; all of them when none is named."""

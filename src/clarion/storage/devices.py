@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, insert, literal_column, select, update
 
 from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Permission, Registration
@@ -47,7 +47,7 @@ class SqlDevices:
         return await self._db.read(_devices, project, device.c.id.in_(device_ids))
 
     async def delete(self, project: Key, device_id: str) -> bool:
-        return await self._db.write(_delete, project, device.c.id == device_id)
+        return await self._db.write(_delete, project, device.c.id == device_id, self._db.now())
 
     async def end_doubts(self, project: Key, kind: DeviceKind, now: Millis) -> int:
         return await self._db.write(_return, and_(device.c.project == project, device.c.kind == kind.value), now)
@@ -64,14 +64,16 @@ def _register(
     if owner is None:
         raise NotFound("there is no such user any more")
     known = _known(conn, project, registration)
-    values = _values(registration) | {"person": owner, "registered_at": now, "updated_at": now}
+    values = _values(registration) | {"person": owner}
     if known:
         key, *others = known
         if others:
-            _delete(conn, project, device.c.key.in_(others))
-        conn.execute(update(device).where(device.c.key == key).values(values))
+            _delete(conn, project, device.c.key.in_(others), now)
+        told = values | {"registered_at": now, "updated_at": _changed(values, now)}
+        conn.execute(update(device).where(device.c.key == key).values(told))
     else:
-        added = insert(device).values(values | {"project": project, "id": device_id, "created_at": now})
+        made = {"project": project, "id": device_id, "registered_at": now, "created_at": now, "updated_at": now}
+        added = insert(device).values(values | made)
         key = conn.execute(added.returning(device.c.key)).scalar_one()
     row = conn.execute(_select(project, device.c.key == key)).one()
     return _device(row), not known
@@ -109,9 +111,15 @@ def _values(registration: Registration) -> dict[str, Any]:
     }
 
 
-def _delete(conn: Connection, project: Key, condition: ColumnElement[bool]) -> bool:
+def _changed(values: dict[str, Any], now: Millis) -> ColumnElement[Millis]:
+    """When a device that told all this last changed: an app tells the same at each start, which changes nothing."""
+    same = and_(*(device.c[name].is_not_distinct_from(value) for name, value in values.items()))
+    return case((same, device.c.updated_at), else_=now)
+
+
+def _delete(conn: Connection, project: Key, condition: ColumnElement[bool], now: Millis) -> bool:
     mine = and_(device.c.project == project, condition, device.c.state != DELETED)
-    return conn.execute(update(device).where(mine).values(_GONE)).rowcount > 0
+    return conn.execute(update(device).where(mine).values(_GONE | {"updated_at": now})).rowcount > 0
 
 
 def _return(conn: Connection, condition: ColumnElement[bool], now: Millis) -> int:

@@ -20,6 +20,7 @@ from clarion.model import (
     Reason,
 )
 from clarion.ports import Effects, Lease
+from clarion.storage.arming import hastened, write_sent
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
@@ -80,7 +81,8 @@ def write(conn: Connection, dialect: Dialect, effects: Effects, lease: Lease | N
     project = _project_of(conn, effects, lease)
     if project is not None:
         _write_trail(conn, dialect, project, effects, _moment(effects, now))
-    add_work(conn, dialect, without(effects.work, skipped) if skipped else effects.work)
+    jobs = without(effects.work, skipped) if skipped else effects.work
+    add_work(conn, dialect, hastened(conn, jobs, now))
     return True
 
 
@@ -96,6 +98,8 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
             for each in effects.deliveries
         ]
         dialect.insert(conn, "delivery", _DELIVERY, queued)
+    if effects.sent:
+        write_sent(conn, dialect, project, effects.sent, at)
     if effects.outcomes:
         _learn(conn, dialect, project, effects.outcomes, at)
     if effects.device_verdicts:
@@ -118,7 +122,7 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
 def _notification(new: Notification) -> Row:
     request = encode_request(Request(new.message, new.to))
     times = (new.created_at, new.send_at, new.cancelled_at)
-    return (new.key, new.project, new.id, request, *times, new.automation, new.event)
+    return (new.key, new.project, new.id, request, *times, new.automation, new.event, new.armed_until, new.fired_at)
 
 
 def _keep_gates(conn: Connection, dialect: Dialect, project: Key, decisions: Sequence[Decision]) -> dict[str, int]:
@@ -151,13 +155,8 @@ def _learn(conn: Connection, dialect: Dialect, project: Key, outcomes: Sequence[
         dialect.apply(conn, _LEARN, _OUTCOME, _outcomes(project, moved, at))
 
 
-def _outcomes(project: Key, outcomes: Iterable[Outcome], at: Millis) -> list[Row]:
-    """One row a delivery: of several attempts in one step, the one that came furthest."""
-    best: dict[tuple[Key, Key, Key], Outcome] = {}
-    for each in outcomes:
-        delivered = (each.notification, each.user, each.device)
-        if delivered not in best or each.state >= best[delivered].state:
-            best[delivered] = each
+def _outcomes(project: Key, outcomes: Sequence[Outcome], at: Millis) -> list[Row]:
+    """One row a delivery."""
     return [
         (
             project,
@@ -170,8 +169,20 @@ def _outcomes(project: Key, outcomes: Iterable[Outcome], at: Millis) -> list[Row
             each.attempts,
             at,
         )
-        for each in best.values()
+        for each in _furthest(outcomes)
     ]
+
+
+def _furthest(outcomes: Sequence[Outcome]) -> Iterable[Outcome]:
+    """Of several attempts at one delivery in one step, the one that came furthest."""
+    if len({each.device for each in outcomes}) == len(outcomes):
+        return outcomes
+    best: dict[tuple[Key, Key, Key], Outcome] = {}
+    for each in outcomes:
+        delivered = (each.notification, each.user, each.device)
+        if delivered not in best or each.state >= best[delivered].state:
+            best[delivered] = each
+    return best.values()
 
 
 def _judge(conn: Connection, dialect: Dialect, project: Key, verdicts: Sequence[DeviceVerdict], at: Millis) -> None:

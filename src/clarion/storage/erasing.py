@@ -3,7 +3,9 @@
 import msgspec
 from sqlalchemy import Connection, delete, or_, select, update
 
-from clarion.model import Key, Message
+from clarion.model import Key, Message, Millis
+from clarion.storage.database import by_other_index
+from clarion.storage.departing import depart
 from clarion.storage.requests import Request, decode_request, encode_request
 from clarion.storage.schema import (
     consent,
@@ -17,17 +19,23 @@ from clarion.storage.schema import (
     receipt,
     sent_content,
 )
+from clarion.storage.schema import project as project_table
 
 
-def erase(conn: Connection, project: Key, key: Key, user_id: str) -> bool:
+def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -> bool:
     """Delete everything of the person; False when somebody else did."""
+    if conn.execute(select(person.c.key).where(person.c.project == project, person.c.key == key)).scalar() is None:
+        return False
+    # Deliveries that are being written down are found below, those to come find the person gone.
+    conn.execute(select(project_table.c.key).where(project_table.c.key == project).with_for_update())
+    depart(conn, project, key, None, now)
     _strike(conn, project, key, user_id)
     told = select(decision.c.notification).where(decision.c.project == project, decision.c.person == key)
     for table in (receipt, delivery):
         mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
         conn.execute(delete(table).where(mine))
     for table in (decision, sent_content, device, consent, event):
-        conn.execute(delete(table).where(table.c.project == project, table.c.person == key))
+        conn.execute(delete(table).where(by_other_index(table.c.project) == project, table.c.person == key))
     aliases = or_(merged.c.person == key, merged.c.former == key)
     conn.execute(delete(merged).where(merged.c.project == project, aliases))
     return conn.execute(delete(person).where(person.c.project == project, person.c.key == key)).rowcount > 0

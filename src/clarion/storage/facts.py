@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from clarion.model import DeviceKind, Key, Millis, Permission
+from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, Reason
 from clarion.ports import Address, Facts, FactsQuery, Recipient, Target
 from clarion.storage.database import Dialect, Row
 
@@ -36,14 +36,15 @@ class _People(NamedTuple):
         self, conn: Connection, columns: Sequence[str], table: str, column: str, more: str = "", *values: object
     ) -> list[Row]:
         """Rows about these people; `more` begins with AND."""
-        keys: tuple[object, ...]
-        if self.query.span is not None:
-            condition, keys = f"{column} BETWEEN ? AND ?", self.query.span
-        else:
-            condition = f"{column} {self.dialect.within('bigint')}"
-            keys = (self.dialect.listed(self.query.users or ()),)
+        condition, keys = self.condition(column)
         rest = f"FROM {table} WHERE +project = ? AND {condition} {more}"
         return self.dialect.rows(conn, columns, rest, self.project, *keys, *values)
+
+    def condition(self, column: str) -> tuple[str, tuple[object, ...]]:
+        """That a column names one of these people, with its values."""
+        if self.query.span is not None:
+            return f"{column} BETWEEN ? AND ?", self.query.span
+        return f"{column} {self.dialect.within('bigint')}", (self.dialect.listed(self.query.users or ()),)
 
 
 def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQuery) -> Facts:
@@ -63,7 +64,10 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         )
         for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
     ]
-    return Facts(recipients, _sent_content(conn, people, query.content))
+    if not query.again:
+        return Facts(recipients, _sent_content(conn, people, query.content))
+    begun, chosen = _before(conn, people, query.again)
+    return Facts(recipients, _sent_content(conn, people, query.content), begun, chosen)
 
 
 def _targets(conn: Connection, people: _People) -> dict[Key, list[Target]]:
@@ -99,6 +103,20 @@ def _sent_content(conn: Connection, people: _People, content: Sequence[int]) -> 
     named, hashes = people.dialect.within("bigint"), people.dialect.listed(content)
     rows = people.rows(conn, ("person", "hash", "at"), "sent_content", "person", f"AND hash {named}", hashes)
     return {(person, hash): at for person, hash, at in rows}
+
+
+def _before(
+    conn: Connection, people: _People, notifications: Sequence[Key]
+) -> tuple[frozenset[tuple[Key, Key]], dict[tuple[Key, Key], Millis]]:
+    """What became of them before: deliveries that are under way or done, and decisions to send."""
+    named, keys = people.dialect.within("bigint"), people.dialect.listed(notifications)
+    condition, whom = people.condition("person")
+    lost = f"{int(DeliveryState.FAILED)}, {int(DeliveryState.EXPIRED)}"
+    rest = f"FROM delivery WHERE project = ? AND notification {named} AND {condition} AND state NOT IN ({lost})"
+    begun = people.dialect.rows(conn, ("notification", "device"), rest, people.project, keys, *whom)
+    more = f"AND notification {named} AND reason = '{Reason.SEND}'"
+    chosen = people.rows(conn, ("notification", "person", "at"), "decision", "person", more, keys)
+    return frozenset(begun), {(notification, person): at for notification, person, at in chosen}
 
 
 def load_addresses(conn: Connection, dialect: Dialect, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:

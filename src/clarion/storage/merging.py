@@ -5,6 +5,8 @@ from collections.abc import Collection
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from clarion.model import Key, Millis
+from clarion.storage.database import by_other_index
+from clarion.storage.departing import depart
 from clarion.storage.schema import consent, device, event, merged, person
 
 # What the known person has already wins; `told` finds the anonymous person's rows through the index of decisions.
@@ -30,10 +32,12 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
     both = select(person.c.key).where(person.c.project == project, person.c.key.in_((anonymous, known)))
     if len(conn.execute(both).all()) < 2:  # noqa: PLR2004 - the two of them
         return
+    depart(conn, project, anonymous, known, now)
     _merge_consents(conn, project, anonymous, known, now)
-    for table in (device, event):
-        mine = (table.c.project == project) & (table.c.person == anonymous)
-        conn.execute(update(table).where(mine).values(person=known))
+    devices = (device.c.project == project) & (device.c.person == anonymous)
+    conn.execute(update(device).where(devices).values(person=known, updated_at=now))
+    events = (event.c.project == project) & (event.c.person == anonymous)
+    conn.execute(update(event).where(events).values(person=known))
     keys = {"project": project, "anonymous": anonymous, "known": known}
     for name, told, columns in _MOVED:
         same = " AND ".join(f"kept.{column} = {name}.{column}" for column in columns)
@@ -47,7 +51,7 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
 
 def _merge_consents(conn: Connection, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
     """One ledger of two. Where one side's last word was no and the joint ledger would end in yes, no is said again."""
-    mine = (consent.c.project == project) & consent.c.person.in_((anonymous, known))
+    mine = (by_other_index(consent.c.project) == project) & consent.c.person.in_((anonymous, known))
     last: dict[tuple[str, str], bool] = {}
     words: dict[tuple[Key, str, str], bool] = {}
     for line in conn.execute(select(consent).where(mine).order_by(consent.c.key)):

@@ -55,7 +55,7 @@ class SqlUsers:
         if user_id not in found:
             return False
         async with self._db.holding(project, None, [found[user_id]]) as held:
-            return await held.write(erase, project, found[user_id], user_id)
+            return await held.write(erase, project, found[user_id], user_id, self._db.now())
 
     async def merge(self, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
         """See `ports.Users`; nothing happens when one of them is not there (any more)."""

@@ -1,6 +1,6 @@
 """PostgreSQL's way with many rows: COPY in, arrays as the relation of a statement."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +10,7 @@ from psycopg.pq import Format
 from sqlalchemy import Connection
 
 from clarion.model import Key
-from clarion.storage.database import Columns, Row
+from clarion.storage.database import Columns, Row, parted
 
 _FEW = 32  # below this COPY's extra round trips cost more than they save, but for bytes
 
@@ -60,7 +60,9 @@ class PostgresDialect:
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
         if not rows:
             return 0
-        return driver_of(conn).execute(_with_batch(tuple(columns.items()), sql), _arrays(columns, rows)).rowcount
+        same, varying = parted(rows)
+        sql = _with_batch(tuple(columns.items()), sql, tuple(same))
+        return driver_of(conn).execute(sql, _values(columns, same, varying)).rowcount
 
     def rows(self, conn: Connection, columns: Sequence[str], rest: str, *values: object) -> list[Row]:
         return driver_of(conn).execute(_marked(f"SELECT {', '.join(columns)} {rest}"), values).fetchall()
@@ -70,8 +72,8 @@ class PostgresDialect:
     ) -> list[Row]:
         if not rows:
             return []
-        sql = _with_batch(tuple(batch.items()), f"SELECT {', '.join(columns)} {rest}")
-        return driver_of(conn).execute(sql, _arrays(batch, rows)).fetchall()
+        sql = _with_batch(tuple(batch.items()), f"SELECT {', '.join(columns)} {rest}", ())
+        return driver_of(conn).execute(sql, _values(batch, {}, rows)).fetchall()
 
     def large(self, conn: Connection, sql: str, *values: object) -> list[Row]:
         with driver_of(conn).cursor(binary=True) as cursor:
@@ -99,10 +101,14 @@ def _copy(driver: psycopg.Connection[Row], table: str, columns: Columns, rows: S
 
 
 @lru_cache(maxsize=256)
-def _with_batch(columns: tuple[tuple[str, str], ...], sql: str) -> str:
-    names = ", ".join(name for name, _ in columns)
-    arrays = ", ".join(f"CAST(? AS {type_}[])" for _, type_ in columns)
-    return _marked(f"WITH batch ({names}) AS (SELECT * FROM unnest({arrays})) {sql}")  # noqa: S608 - our own words
+def _with_batch(columns: tuple[tuple[str, str], ...], sql: str, same: tuple[int, ...]) -> str:
+    """`same`: the columns that all rows share, whose values come first."""
+    names = [name for name, _ in columns]
+    shared = "".join(f"CAST(? AS {columns[at][1]}) AS {columns[at][0]}, " for at in same)
+    arrays = ", ".join(f"CAST(? AS {type_}[])" for at, (_, type_) in enumerate(columns) if at not in same)
+    varying = ", ".join(name for at, name in enumerate(names) if at not in same)
+    rows = f"SELECT {shared}{varying} FROM unnest({arrays}) AS own ({varying})"  # noqa: S608 - our own words
+    return _marked(f"WITH batch AS ({rows}) {sql}")
 
 
 @lru_cache(maxsize=256)
@@ -110,8 +116,11 @@ def _marked(sql: str) -> str:
     return sql.replace("?", "%s")
 
 
-def _arrays(columns: Columns, rows: Sequence[Row]) -> list[str]:
-    return [_array(type_, values) for type_, values in zip(columns.values(), zip(*rows, strict=True), strict=True)]
+def _values(columns: Columns, same: Mapping[int, object], varying: Sequence[Row]) -> list[object]:
+    """The parameters of `_with_batch`."""
+    types = [type_ for at, type_ in enumerate(columns.values()) if at not in same]
+    arrays = [_array(type_, values) for type_, values in zip(types, zip(*varying, strict=True), strict=True)]
+    return [*same.values(), *arrays]
 
 
 def _array(type_: str, values: Sequence[Any]) -> str:

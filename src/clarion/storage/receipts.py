@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 from sqlalchemy import Connection, select
 
-from clarion.model import STATE_OF_RECEIPT, Key, Millis, Receipt
+from clarion.model import STATE_OF_RECEIPT, DeliveryState, Key, Millis, Receipt
 from clarion.ports import ReceiptRecord
 from clarion.storage.coalesce import Coalescer
 from clarion.storage.database import Columns, Database, Dialect, by_other_index, columns_of
@@ -18,11 +18,18 @@ _ReceiptKey: TypeAlias = tuple[Key, Key, Key, Key, str, str]
 _DELIVERY_KEY = columns_of(delivery, "project", "notification", "person", "device")
 _RECEIPT_KEY = columns_of(receipt, "project", "notification", "person", "device", "kind", "action")
 _RECEIPT = columns_of(receipt)
+_DELIVERY = columns_of(delivery)
 _STATE = columns_of(delivery, "project", "notification", "person", "device", "state", "updated_at")
 _FORWARD = """
 UPDATE delivery SET state = batch.state, reason = NULL, updated_at = batch.updated_at FROM batch
 WHERE delivery.project = batch.project AND delivery.notification = batch.notification
 AND delivery.person = batch.person AND delivery.device = batch.device AND delivery.state < batch.state
+"""
+_FIRED = """
+FROM batch
+JOIN notification n ON n.key = batch.notification AND n.project = batch.project AND n.fired_at IS NOT NULL
+JOIN person p ON p.key = batch.person AND p.project = batch.project
+JOIN device d ON d.key = batch.device AND d.project = batch.project
 """
 
 
@@ -86,7 +93,19 @@ def _of_deliveries(conn: Connection, dialect: Dialect, receipts: Sequence[Receip
     if any(_key(each)[:4] not in there for each in receipts):
         receipts = _moved(conn, receipts)
         there |= _known(conn, dialect, "delivery", _DELIVERY_KEY, {_key(each)[:4] for each in receipts})
+    if missing := {_key(each)[:4] for each in receipts} - there:
+        there |= _begun(conn, dialect, missing)
     return [each if _key(each)[:4] in there else None for each in receipts]
+
+
+def _begun(conn: Connection, dialect: Dialect, missing: Collection[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
+    """Of a fired notification a device may tell before what was sent is written: these deliveries begin here."""
+    names = ("batch.project", "batch.notification", "batch.person", "batch.device", "d.kind")
+    told = dialect.joined(conn, names, _FIRED, _DELIVERY_KEY, sorted(missing))
+    if told:
+        state = int(DeliveryState.ACCEPTED)
+        dialect.insert(conn, "delivery", _DELIVERY, [(*key, state, None, None, 1, 0) for key in sorted(told)])
+    return {key[:4] for key in told}
 
 
 def _moved(conn: Connection, receipts: Sequence[Receipt]) -> list[Receipt]:

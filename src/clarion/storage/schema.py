@@ -152,6 +152,18 @@ merged = Table(
     Index("merged_person", "person"),
 )
 
+# Who was erased or merged of late, by keys alone: what was prepared for them must not be sent.
+departed = Table(
+    "departed",
+    metadata,
+    _column("project", BigInteger),
+    _column("at", BigInteger),
+    _column("person", BigInteger),
+    _column("successor", BigInteger, null=True),  # none: erased
+    PrimaryKeyConstraint("project", "at", "person"),
+    sqlite_with_rowid=False,
+)
+
 device = Table(
     "device",
     metadata,
@@ -176,6 +188,7 @@ device = Table(
     Column("lane", Text, nullable=False, server_default=text("''")),  # where its messages go, see `model.Registration`
     Index("device_id", "project", "id", unique=True),
     Index("device_person", "person"),
+    Index("device_changed", "project", "updated_at"),  # what changed while something was armed
     Index(
         "device_address",
         "project",
@@ -209,6 +222,7 @@ consent = Table(
     _column("wording", Text, null=True),
     _column("at", BigInteger),
     Index("consent_person", "person"),  # a person has few lines; the last one of a category and channel counts
+    Index("consent_changed", "project", "at"),
     sqlite_autoincrement=True,
 )
 
@@ -245,6 +259,8 @@ notification = Table(
     _column("cancelled_at", BigInteger, null=True),
     _column("automation", Text, null=True),
     _column("event", BigInteger, null=True),
+    _column("armed_until", BigInteger, null=True),
+    _column("fired_at", BigInteger, null=True),
     Index("notification_id", "project", "id", unique=True),
     Index("notification_span", "project", "key"),
     sqlite_autoincrement=True,

@@ -13,11 +13,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from clarion.model import Key
-from clarion.storage.database import Columns, Row
+from clarion.storage.database import Columns, Row, parted
 
 _CHUNK = 1_024
 _VALUES = 30_000  # SQLite takes 32,766 in one statement
-_FEW = 16
 _ROWS = "{rows}"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list).decode
@@ -35,20 +34,12 @@ class SqliteDialect:
 
     def insert(self, conn: Connection, table: str, columns: Columns, rows: Sequence[Row]) -> int:
         names = tuple(columns)
-        if len(rows) < _FEW:
-            return _run(conn, _inserting(table, names, ()), rows)
-        # Binding a value is what a row costs most: one that all rows share is bound once.
-        by_column = list(zip(*rows, strict=True))
-        same = [index for index in range(1, len(names)) if by_column[index].count(by_column[index][0]) == len(rows)]
-        if not same:
-            return _run(conn, _inserting(table, names, ()), rows)
-        other = [index for index in range(len(names)) if index not in same]
-        sql = _inserting(table, tuple(names[index] for index in other), tuple(names[index] for index in same))
-        varying = list(zip(*(by_column[index] for index in other), strict=True))
-        return _run(conn, sql, varying, [rows[0][index] for index in same])
+        same, varying = parted(rows)
+        return _run(conn, _inserting(table, names, tuple(same)), varying, list(same.values()))
 
     def apply(self, conn: Connection, sql: str, columns: Columns, rows: Sequence[Row]) -> int:
-        return _run(conn, _with_batch(columns, sql), rows)
+        same, varying = parted(rows)
+        return _run(conn, _with_batch(tuple(columns), sql, tuple(same)), varying, list(same.values()))
 
     def rows(self, conn: Connection, columns: Sequence[str], rest: str, *values: object) -> list[Row]:
         found = driver_of(conn).execute(_by_column(tuple(columns), rest), values).fetchone()
@@ -58,7 +49,7 @@ class SqliteDialect:
         self, conn: Connection, columns: Sequence[str], rest: str, batch: Columns, rows: Sequence[Row]
     ) -> list[Row]:
         driver = driver_of(conn)
-        template = _with_batch(batch, _by_column(tuple(columns), rest))
+        template = _with_batch(tuple(batch), _by_column(tuple(columns), rest))
         found: list[Row] = []
         for sql, values in _chunks(template, rows, []):
             found += zip(*map(_decode, driver.execute(sql, values).fetchone()), strict=True)
@@ -110,12 +101,18 @@ def _filled(template: str, width: int, size: int) -> str:
     return template.replace(_ROWS, ", ".join([row] * size))
 
 
+def _selected(width: int, same: tuple[int, ...]) -> str:
+    """All columns, in order, of rows without those that they have in common."""
+    if not same:
+        return f"VALUES {_ROWS}"
+    numbers = iter(range(1, width + 1))
+    taken = ", ".join("?" if at in same else f"column{next(numbers)}" for at in range(width))
+    return f"SELECT {taken} FROM (VALUES {_ROWS}) WHERE true"  # noqa: S608 - our own words
+
+
 @lru_cache(maxsize=256)
-def _inserting(table: str, varying: tuple[str, ...], shared: tuple[str, ...]) -> str:
-    names = ", ".join(shared + varying)
-    taken = ", ".join(["?"] * len(shared) + [f"column{number}" for number in range(1, len(varying) + 1)])
-    source = f"SELECT {taken} FROM (VALUES {_ROWS}) WHERE true" if shared else f"VALUES {_ROWS}"  # noqa: S608 - our own words
-    return f"INSERT INTO {table} ({names}) {source} ON CONFLICT DO NOTHING"
+def _inserting(table: str, names: tuple[str, ...], same: tuple[int, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(names)}) {_selected(len(names), same)} ON CONFLICT DO NOTHING"
 
 
 @lru_cache(maxsize=128)
@@ -125,5 +122,6 @@ def _by_column(columns: tuple[str, ...], rest: str) -> str:
     return f"SELECT {arrays} FROM (SELECT {named} {rest})"  # noqa: S608 - our own words
 
 
-def _with_batch(columns: Columns, sql: str) -> str:
-    return f"WITH batch ({', '.join(columns)}) AS (VALUES {_ROWS}) {sql}"
+@lru_cache(maxsize=256)
+def _with_batch(columns: tuple[str, ...], sql: str, same: tuple[int, ...] = ()) -> str:
+    return f"WITH batch ({', '.join(columns)}) AS ({_selected(len(columns), same)}) {sql}"

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from clarion.model import Key, Millis
-from clarion.ports import Address, Deciding, Effects, Facts, FactsQuery, Lease
+from clarion.ports import Address, Changes, Deciding, Effects, Facts, FactsQuery, Lease
+from clarion.storage.arming import changes
 from clarion.storage.database import Database, Transactions
 from clarion.storage.effects import write
 from clarion.storage.facts import load_addresses, load_facts, refused_since, user_span
@@ -36,6 +37,9 @@ class SqlSteps:
         self, project: Key, users: Sequence[Key], since: Millis
     ) -> dict[tuple[Key, str, str], bool]:
         return await self._db.read(refused_since, self._db.dialect, project, users, since)
+
+    async def changes(self, project: Key, since: Millis) -> Changes:
+        return await self._db.read(changes, self._db.dialect, project, since)
 
     async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
         return await self._db.read(user_span, project, after, size, limit)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_, update
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Notification, Reason, Receipt
 from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord
+from clarion.storage.arming import fire
 from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
 from clarion.storage.requests import decode_request
@@ -45,6 +46,9 @@ class SqlTrail:
 
     async def cancel(self, project: Key, key: Key, now: Millis) -> bool:
         return await self._db.write(_cancel, project, key, now)
+
+    async def fire(self, project: Key, key: Key, now: Millis) -> list[str]:
+        return await self._db.write(fire, self._db.dialect, project, key, now)
 
     async def progress(self, project: Key, key: Key) -> Progress:
         return await self._db.read(_progress, project, key)
@@ -113,11 +117,11 @@ def _progress(conn: Connection, project: Key, key: Key) -> Progress:
     of_deliveries = (delivery.c.project == project) & (delivery.c.notification == key)
     reasons = select(decision.c.reason, func.count().label("total")).where(of_decisions).group_by(decision.c.reason)
     states = select(delivery.c.state, func.count().label("total")).where(of_deliveries).group_by(delivery.c.state)
-    waiting = select(exists().where(work.c.notification == key, work.c.project == project))
+    due = select(func.min(work.c.due_at)).where(work.c.notification == key, work.c.project == project)
     return Progress(
         reasons={row.reason: row.total for row in conn.execute(reasons)},
         deliveries={DeliveryState(row.state): row.total for row in conn.execute(states)},
-        working=bool(conn.execute(waiting).scalar()),
+        due_at=conn.execute(due).scalar(),
     )
 
 
@@ -232,6 +236,8 @@ def _notification(row: Row[Any]) -> Notification:
         cancelled_at=row.cancelled_at,
         automation=row.automation,
         event=row.event,
+        armed_until=row.armed_until,
+        fired_at=row.fired_at,
     )
 
 

@@ -21,8 +21,8 @@ class Call(NamedTuple):
 class ScriptedProvider:
     """A `Provider` that takes one answer of its script a message, then answers `otherwise` to all that follow.
 
-    An answer is an outcome, or a function from the message to one; `otherwise` may be changed. `calls` holds
-    every batch in order, `taken` is what is said of every credential.
+    An answer is an outcome, or a function from the message to one; `otherwise` may be changed. `calls` holds every
+    batch in order, `taken` is what is said of every credential, `unpreparable` by address what can never be sent.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class ScriptedProvider:
         self.kind = kind
         self.channel = CHANNEL_OF_KIND[kind]
         self.calls: list[Call] = []
+        self.unpreparable: dict[str, ProviderOutcome] = {}
         self.taken: BadCredentials | RetryAfter | None = None
         self._script: deque[Answer] = deque(script)
         self.otherwise = otherwise or Accepted()
@@ -60,8 +61,8 @@ class ScriptedProvider:
         batch: Sequence[Outgoing],
         secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
     ) -> list[bytes | ProviderOutcome]:
-        """The payloads."""
-        return [message.ready.payload for message in batch]
+        """The payloads, or what `unpreparable` says of an address."""
+        return [self.unpreparable.get(message.address.address, message.ready.payload) for message in batch]
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:  # noqa: ARG002 - `taken`
         """What `taken` says."""

@@ -15,6 +15,8 @@ LEASE_MS = 15_000
 RENEW_S = 5.0
 # Workers look again after this long even if nobody woke them: the bus may lose messages, the database is the truth.
 IDLE_S = 1.0
+# Who is told to end finishes what is under way for so long: a batch that is cut off is sent once more by somebody else.
+FINISHING_S = 5.0
 LONGEST_BACKOFF_MS = 300_000
 
 # What one process holds of deliveries, in messages. A lane may always have its first thousand, one full job or many
@@ -71,6 +73,7 @@ class Workers:
         self._look_now = asyncio.Event()
         self._keeping: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = False
 
     def start(self, topic: str) -> None:
         """Begin; `topic` is where the names of queues with something to do are told."""
@@ -87,9 +90,12 @@ class Workers:
                 raise Unavailable(f"the workers' task {task.get_name()} has ended")
 
     async def stop(self) -> None:
-        """End at once; what is unfinished keeps its lease until that runs out, then it comes back."""
+        """Finish what is under way, for a few seconds; the rest comes back when its lease has run out."""
         if self._keeping:
             self._unsubscribe()
+            self._ending = True
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=FINISHING_S)
         ending = [*self._keeping, *self._tasks]
         self._keeping = []
         for task in ending:
@@ -129,7 +135,7 @@ class Workers:
             self._serving[name].wake()
         elif lane and len(self._serving) >= LANES_AT_ONCE:
             self._crowd[name] = None
-        elif self._keeping and (lane or name in self._concurrency):
+        elif self._keeping and not self._ending and (lane or name in self._concurrency):
             queue = self._serving[name] = _Queue(name)
             self._spawn(self._empty(queue))
 
@@ -148,7 +154,7 @@ class Workers:
             while queue.more or queue.running:
                 queue.woken.clear()
                 over = turn and self._crowd and queue.name not in self._concurrency
-                room = self._room(queue) if queue.more and not over else 0
+                room = self._room(queue) if queue.more and not over and not self._ending else 0
                 if room > 0:
                     await self._claim(queue, room)
                     turn = True
@@ -221,11 +227,18 @@ class Workers:
             del self._held[lease.key]
 
     async def _give_back(self, queue: str, lease: Lease) -> None:
-        try:
-            await self._work.release(lease, self._clock.now() + backoff_ms(lease.attempts))
-        except Exception:
-            # The lease runs out by itself.
-            log.exception("cannot give a job back", queue=queue)
+        """Also to a database that is back soon; later the lease has run out by itself."""
+        deadline = self._clock.now() + LEASE_MS
+        while True:
+            try:
+                await self._work.release(lease, self._clock.now() + backoff_ms(lease.attempts))
+            except Exception:
+                log.exception("cannot give a job back", queue=queue)
+            else:
+                return
+            if self._ending or self._clock.now() >= deadline:
+                return
+            await asyncio.sleep(IDLE_S)
 
     async def _renew(self) -> None:
         while True:

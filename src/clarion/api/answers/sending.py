@@ -1,17 +1,19 @@
 """Events, notifications, decisions and deliveries."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
-from clarion.model import DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
+from clarion.model import DeliveryState, DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
 from clarion.ports import DecisionRecord, DeliveryRecord
 
 SHOWN_AUDIENCE = 1_000
 DELIVERY_STATES = ("queued", "sent", "accepted", "delivered", "displayed", "clicked", "dismissed", "expired", "failed")
+STATES = ("scheduled", "arming", "armed", "running", "done", "cancelled")
 DeliveryWord = Annotated[str, Meta(extra_json_schema={"enum": list(DELIVERY_STATES)})]
 
 
@@ -56,6 +58,8 @@ class NotificationSummary(Answer, frozen=True, kw_only=True):
     automation: str | None
     created_at: Told
     send_at: Told | None
+    armed_until: Told | None
+    fired_at: Told | None
     cancelled_at: Told | None
 
     @classmethod
@@ -69,6 +73,8 @@ class NotificationSummary(Answer, frozen=True, kw_only=True):
             automation=notification.automation,
             created_at=told(notification.created_at),
             send_at=told_or_none(notification.send_at),
+            armed_until=told_or_none(notification.armed_until),
+            fired_at=told_or_none(notification.fired_at),
             cancelled_at=told_or_none(notification.cancelled_at),
         )
 
@@ -77,12 +83,14 @@ class NotificationAnswer(Answer, frozen=True, kw_only=True):
     """A notification: what was asked for, and how far it came."""
 
     id: str
-    state: Annotated[str, Meta(extra_json_schema={"enum": ["scheduled", "running", "done", "cancelled"]})]
+    state: Annotated[str, Meta(extra_json_schema={"enum": list(STATES)})]
     request: Annotated[Json, Meta(description="As it was asked for, defaults filled in. Long audiences are cut short.")]
     counts: Counts
     automation: str | None
     created_at: Told
     send_at: Told | None
+    armed_until: Told | None
+    fired_at: Told | None
     cancelled_at: Told | None
 
 
@@ -93,7 +101,8 @@ def request_of(notification: Notification) -> Json:
     for name, value in to.items():
         if isinstance(value, list) and len(value) > SHOWN_AUDIENCE:
             to = {name: value[:SHOWN_AUDIENCE], "total": len(value)}
-    return {"to": to, **request, "send_at": told_or_none(notification.send_at)}
+    arm = notification.armed_until is not None
+    return {"to": to, **request, "send_at": told_or_none(notification.send_at), "arm": arm}
 
 
 def counts_of(reasons: dict[str, int], deliveries: dict[str, int]) -> Counts:
@@ -167,15 +176,18 @@ class DeliveryAnswer(Answer, frozen=True, kw_only=True):
     @classmethod
     def of(cls, record: DeliveryRecord) -> "DeliveryAnswer":
         """As the API shows it."""
+        id = delivery_id(record.notification_id, record.device)
+        accepted = record.state >= DeliveryState.ACCEPTED
+        named = record.provider_id or (str(UUID(bytes=id)) if accepted and record.kind is DeviceKind.APNS else None)
         return cls(
-            id=delivery_id(record.notification_id, record.device).hex(),
+            id=id.hex(),
             notification_id=record.notification_id,
             user_id=record.user_id,
             device_id=record.device_id,
             kind=record.kind,
             state=record.state.name.lower(),
             reason=record.reason,
-            provider_id=record.provider_id,
+            provider_id=named,
             attempts=record.attempts,
             created_at=told(record.created_at),
             updated_at=told(record.updated_at),

@@ -57,7 +57,7 @@ OfState = Annotated[str | None, QueryParameter(name="state", schema_extra={"enum
 async def notify(
     services: FromServices, caller: FromCaller, request: Request[Any, Any, Any], data: JSONBody[NotificationBody]
 ) -> Response[DryRunAnswer] | Response[Created]:
-    """Send a notification, at once or at `send_at`; with `dry_run`, tell what would be decided."""
+    """Send a notification, now or at `send_at`; with `arm`, prepare it; with `dry_run`, tell what would be decided."""
     send_at = messages.send_at(data)
     to = messages.audience(data.to)
     message = messages.message(data)
@@ -73,7 +73,10 @@ async def notify(
     today, yesterday = (None, None) if key is None else repeatable_ids(caller.key.kind, key, services.clock.now())
     id = await _made_within_a_day(services, caller.project, yesterday)
     if id is None:
-        id = (await services.pipeline.notify(caller.project, message, to, send_at=send_at, id=today)).id
+        made = await services.pipeline.notify(
+            caller.project, message, to, send_at=send_at, arm=bool(data.arm), id=today
+        )
+        id = made.id
     return Response(Created(id=id), status_code=202)
 
 
@@ -106,6 +109,14 @@ async def cancel_notification(
 ) -> NotificationAnswer:
     """Drop everything that was not handed to a provider yet."""
     return await _shown(services, await services.pipeline.cancel(caller.project, notification_id))
+
+
+@post("/v1/notifications/{notification_id:str}/fire", status_code=200, **server("send"))
+async def fire_notification(
+    services: FromServices, caller: FromCaller, notification_id: IdInPath
+) -> NotificationAnswer:
+    """Send what was prepared with `arm`: once, whoever calls it how often."""
+    return await _shown(services, await services.pipeline.fire(caller.project, notification_id))
 
 
 @get("/v1/notifications/{notification_id:str}/decisions", **server("read"))
@@ -182,6 +193,8 @@ async def _shown(services: Services, notification: Notification) -> Notification
         automation=notification.automation,
         created_at=told(notification.created_at),
         send_at=told_or_none(notification.send_at),
+        armed_until=told_or_none(notification.armed_until),
+        fired_at=told_or_none(notification.fired_at),
         cancelled_at=told_or_none(notification.cancelled_at),
     )
 
@@ -191,6 +204,9 @@ def _state(notification: Notification, progress: Progress, now: int) -> str:
         return "cancelled"
     if notification.send_at is not None and notification.send_at > now:
         return "scheduled"
+    if notification.is_armed and notification.expires_at > now:
+        ready = progress.due_at is None or progress.due_at >= notification.expires_at
+        return "armed" if ready else "arming"
     return "running" if progress.working or _is_open(notification, progress) else "done"
 
 
@@ -217,6 +233,7 @@ SENDING = (
     list_notifications,
     get_notification,
     cancel_notification,
+    fire_notification,
     list_decisions,
     list_deliveries,
 )

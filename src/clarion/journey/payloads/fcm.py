@@ -26,7 +26,8 @@ def draft(written: Written) -> Draft:
     """
     message = written.message
     theirs = _in_camel_case(message.fcm)
-    android: Json = {"priority": "NORMAL" if message.urgency in QUIET else "HIGH"} | given(
+    # TTL null, at this place, is what the provider fills in.
+    android: Json = {"ttl": None, "priority": "NORMAL" if message.urgency in QUIET else "HIGH"} | given(
         collapseKey=message.collapse_key
     )
     words = written.words

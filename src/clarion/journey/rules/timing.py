@@ -13,6 +13,9 @@ def cancelled(notification: Notification) -> Ruling:
 
 def expiry(notification: Notification, now: Millis) -> Ruling:
     """Its time to live is over: stale is worse than silent."""
+    if notification.is_armed:
+        waits = now < notification.expires_at
+        return Ruling(None, "armed") if waits else Ruling(Reason.EXPIRED, "armed, and never fired")
     if now < notification.expires_at:
         return Ruling(None, f"ttl {notification.message.ttl} s")
     if notification.message.ttl == 0 and now - notification.expires_at < _TTL_ZERO_GRACE_MS:

@@ -1,6 +1,6 @@
 """Addresses of users, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -36,8 +36,10 @@ class MemoryDevices:
             updated_at=now,
             **told,
         )
+        if known is not None and _alike(known, device):
+            device = msgspec.structs.replace(device, updated_at=known.updated_at)
         if device.address is not None:
-            drop(self._tables.devices, lambda key, other: key != device.key and _has(other, project, device))
+            self._remove(lambda key, other: key != device.key and _has(other, project, device), now)
         self._tables.devices[device.key] = device
         self._tables.device_ids[device.key] = device.id
         return device, known is None
@@ -53,7 +55,13 @@ class MemoryDevices:
         return [row for row in self._tables.devices.values() if row.project == project and row.id in wanted]
 
     async def delete(self, project: Key, device_id: str) -> bool:
-        return drop(self._tables.devices, lambda _, row: (row.project, row.id) == (project, device_id)) > 0
+        return self._remove(lambda _, row: (row.project, row.id) == (project, device_id), self._tables.now())
+
+    def _remove(self, gone: Callable[[Key, Device], bool], now: Millis) -> bool:
+        """Whether there were any. The trail still names them, and who armed something wants to know."""
+        removed = [device for key, device in self._tables.devices.items() if gone(key, device)]
+        self._tables.removed += [(device, now) for device in removed]
+        return drop(self._tables.devices, gone) > 0
 
     async def end_doubts(self, project: Key, kind: DeviceKind, now: Millis) -> int:
         return self._return([row for row in self._doubtful() if (row.project, row.kind) == (project, kind)], now)
@@ -83,6 +91,13 @@ class MemoryDevices:
                 if value is not None and getattr(device, field) == value:
                     return device
         return None
+
+
+def _alike(known: Device, device: Device) -> bool:
+    """Whether it told nothing new."""
+    return msgspec.structs.replace(known, registered_at=0, updated_at=0) == msgspec.structs.replace(
+        device, registered_at=0, updated_at=0
+    )
 
 
 def _has(other: Device, project: Key, device: Device) -> bool:

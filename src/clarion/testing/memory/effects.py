@@ -6,6 +6,7 @@ from clarion.model import (
     STATE_OF_RECEIPT,
     Decision,
     Delivery,
+    DeliveryState,
     DeviceVerdict,
     Key,
     Millis,
@@ -13,7 +14,7 @@ from clarion.model import (
     Outcome,
     Receipt,
 )
-from clarion.ports import Effects, NewWork, PairsWork
+from clarion.ports import ArmedWork, Effects, NewWork, PairsWork, Sent
 from clarion.testing.memory.devices import with_state
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, stored
 from clarion.testing.memory.work import MemoryWork
@@ -36,6 +37,8 @@ class EffectsWriter:
             self._revise(decision)
         for delivery in effects.deliveries:
             self._queue(delivery, now)
+        for sent in effects.sent:
+            self._begin(sent, now)
         for outcome in effects.outcomes:
             self._apply(outcome, now)
         for verdict in effects.device_verdicts:
@@ -45,14 +48,22 @@ class EffectsWriter:
         for new in effects.work:
             wanted = without(new, skipped)
             if wanted is not None:
-                self._work.put(wanted)
+                self.put(wanted, now)
+
+    def put(self, new: NewWork, now: Millis = 0) -> None:
+        """Store a job; an armed one is due now if its notification was fired or cancelled before."""
+        if isinstance(new.job, ArmedWork) and new.job.waits:
+            about = self._tables.notifications.get(new.job.notification)
+            if about is not None and (about.fired_at, about.cancelled_at) != (None, None):
+                new = msgspec.structs.replace(new, due_at=now)
+        self._work.put(new)
 
     def receive(self, receipt: Receipt, now: Millis) -> bool:
         """Store a receipt and move its delivery; False when it is known or the delivery is gone.
 
         The delivery's own user counts: the token may still name the one before a merge.
         """
-        row = self._tables.deliveries.get((receipt.notification, receipt.device))
+        row = self._tables.deliveries.get((receipt.notification, receipt.device)) or self._told_first(receipt, now)
         identity = (receipt.notification, receipt.device, receipt.kind, receipt.action)
         if row is None or self._tables.project_of(receipt.notification) != receipt.project:
             return False
@@ -63,6 +74,14 @@ class EffectsWriter:
         if state > row.state:
             row.state, row.reason, row.updated_at = state, None, now
         return True
+
+    def _told_first(self, receipt: Receipt, now: Millis) -> DeliveryRow | None:
+        """Of a fired notification a device may tell before it is written down what was sent."""
+        about, device = self._tables.notifications.get(receipt.notification), self._tables.devices.get(receipt.device)
+        if about is None or about.fired_at is None or about.project != receipt.project or device is None:
+            return None
+        self._begin(Sent(about.key, device.kind, [receipt.user], [device.key], None, now), now)
+        return self._tables.deliveries.get((receipt.notification, receipt.device))
 
     def _add_notification(self, new: Notification) -> Key | None:
         """None when it is stored; its key when its id is known and all of it is to be skipped."""
@@ -80,6 +99,22 @@ class EffectsWriter:
 
     def _queue(self, delivery: Delivery, now: Millis) -> None:
         self._tables.deliveries.setdefault((delivery.notification, delivery.device), DeliveryRow(delivery, now, now))
+
+    def _begin(self, sent: Sent, now: Millis) -> None:
+        """Deliveries that begin with their outcome, unless their device told more already."""
+        ids = sent.provider_ids or [None] * len(sent.users)
+        for named, device, provider_id in zip(sent.users, sent.devices, ids, strict=True):
+            user = self._present(named)
+            if user is not None:
+                delivery = Delivery(sent.notification, user, device, sent.kind)
+                row = DeliveryRow(delivery, now, now, DeliveryState.ACCEPTED, None, provider_id, 1)
+                self._tables.deliveries.setdefault((sent.notification, device), row)
+
+    def _present(self, user: Key | None) -> Key | None:
+        """Who this is now; None when erased."""
+        while user is not None and user not in self._tables.users:
+            user = next((successor for _, gone, successor, _ in self._tables.departed if gone == user), None)
+        return user
 
     def _apply(self, outcome: Outcome, now: Millis) -> None:
         """What is known of the attempt is kept; the state only moves forward, a receipt may have been faster."""

@@ -4,11 +4,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import msgspec
 
-from clarion.model import Device, DeviceState, Key, Millis, Permission, User
-from clarion.ports import Address, Effects, Facts, FactsQuery, Lease, Recipient, Target
+from clarion.model import DeliveryState, Device, DeviceState, Key, Millis, Permission, Reason, User
+from clarion.ports import Address, Changes, Effects, Facts, FactsQuery, Lease, Recipient, Target
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.tables import Tables
 from clarion.testing.memory.users import last_words
@@ -62,7 +63,23 @@ class MemorySteps:
                 for (user, content), at in self._tables.sent_content.items()
                 if user in keys and content in query.content
             },
+            **self._before(keys, query),
         )
+
+    def _before(self, users: set[Key], query: FactsQuery) -> dict[str, Any]:
+        lost = (DeliveryState.FAILED, DeliveryState.EXPIRED)
+        return {
+            "begun": frozenset(
+                identity
+                for identity, row in self._tables.deliveries.items()
+                if identity[0] in query.again and row.delivery.user in users and row.state not in lost
+            ),
+            "chosen": {
+                identity: row.decision.at
+                for identity, row in self._tables.decisions.items()
+                if identity[0] in query.again and identity[1] in users and row.decision.reason is Reason.SEND
+            },
+        }
 
     def deciding(self, project: Key, query: FactsQuery) -> AbstractAsyncContextManager[MemoryDeciding]:
         return self._deciding(project, query)
@@ -83,6 +100,22 @@ class MemorySteps:
     ) -> dict[tuple[Key, str, str], bool]:
         mine = {key for key in users if self._tables.user(project, key)}
         return last_words([line for line in self._tables.consents if line.at >= since], mine)
+
+    async def changes(self, project: Key, since: Millis) -> Changes:
+        tables = self._tables
+        gone = [(user, successor, at) for owner, user, successor, at in tables.departed if owner == project]
+        devices = [(row, row.updated_at) for row in tables.devices.values()] + tables.removed
+        found: list[tuple[Key | None, Millis]] = [
+            *((line.user, line.at) for line in tables.consents if tables.user(project, line.user)),
+            *((user, at) for user, _, at in gone),
+            *((successor, at) for _, successor, at in gone),
+            *((device.user, at) for device, at in devices if device.project == project),
+        ]
+        return Changes(
+            users=_latest([(user, at) for user, at in found if user is not None and at >= since]),
+            devices=_latest([(row.key, at) for row, at in devices if row.project == project and at >= since]),
+            successors={user: successor for user, successor, at in gone if at >= since},
+        )
 
     async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
         keys = sorted(key for key, user in self._tables.users.items() if user.project == project and key > after)
@@ -115,6 +148,10 @@ class MemorySteps:
             if device.project == project and device.user in users and device.state is DeviceState.ACTIVE:
                 targets[device.user].append(Target(key, device.kind, device.permission, device.locale, device.lane))
         return targets
+
+
+def _latest(found: list[tuple[Key, Millis]]) -> dict[Key, Millis]:
+    return dict(sorted(found, key=lambda one: one[1]))
 
 
 def _reachable(device: Device) -> bool:

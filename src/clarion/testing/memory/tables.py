@@ -99,8 +99,10 @@ class Tables:
     definitions: dict[tuple[Key, str, str], Json] = field(default_factory=dict)
     users: dict[Key, User] = field(default_factory=dict)
     successors: dict[tuple[Key, Key], Key] = field(default_factory=dict)
+    departed: list[tuple[Key, Key, Key | None, Millis]] = field(default_factory=list)  # project, user, successor, at
     user_keys: dict[tuple[Key, str], Key] = field(default_factory=dict)
     devices: dict[Key, Device] = field(default_factory=dict)
+    removed: list[tuple[Device, Millis]] = field(default_factory=list)  # devices that were taken away, and when
     device_ids: dict[Key, str] = field(default_factory=dict)  # of deleted ones too: the trail still names them
     consents: list[Consent] = field(default_factory=list)
     events: dict[Key, tuple[Key, Event]] = field(default_factory=dict)  # with the project

@@ -6,9 +6,21 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.model import DeliveryState, Key, Millis, Notification, Reason, Receipt
-from clarion.ports import DecisionRecord, DeliveryRecord, Page, Place, Progress, ReceiptRecord
+from clarion.ports import (
+    DELIVERIES,
+    CatchUpWork,
+    DecisionRecord,
+    DeliveryRecord,
+    NewWork,
+    Page,
+    Place,
+    Progress,
+    ReceiptRecord,
+    queue_of,
+)
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, page
+from clarion.testing.memory.work import waits_until
 
 
 class MemoryTrail:
@@ -43,15 +55,30 @@ class MemoryTrail:
                 job.due_at = min(job.due_at, now)
         return True
 
+    async def fire(self, project: Key, key: Key, now: Millis) -> list[str]:
+        known = (await self.load(project, [key])).get(key)
+        if known is None or not known.is_armed or known.expires_at <= now or known.cancelled_at is not None:
+            return []
+        self._tables.notifications[key] = msgspec.structs.replace(known, fired_at=now)
+        self._effects.put(NewWork(project=project, job=CatchUpWork(notification=key), due_at=now, notification=key))
+        queues = {"audience"}
+        for job in self._tables.jobs.values():
+            if job.notification == key and queue_of(job.job, project).startswith(DELIVERIES):
+                job.due_at = min(job.due_at, now) if job.leased_until is None else job.due_at
+                queues.add(queue_of(job.job, project))
+        return sorted(queues)
+
     async def progress(self, project: Key, key: Key) -> Progress:
         if self._tables.project_of(key) != project:
-            return Progress({}, {}, working=False)
+            return Progress({}, {}, None)
         decisions = [row for row in self._tables.decisions.values() if row.decision.notification == key]
         deliveries = [row for row in self._tables.deliveries.values() if row.delivery.notification == key]
         return Progress(
             reasons=dict(Counter(str(row.decision.reason) for row in decisions)),
             deliveries=dict(Counter(row.state for row in deliveries)),
-            working=any(job.notification == key for job in self._tables.jobs.values()),
+            due_at=min(
+                (waits_until(job) for job in self._tables.jobs.values() if job.notification == key), default=None
+            ),
         )
 
     async def decisions(

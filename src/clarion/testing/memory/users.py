@@ -56,6 +56,7 @@ class MemoryUsers:
         if user is None:
             return False
         key, tables = user.key, self._tables
+        tables.departed.append((project, key, None, tables.now()))
         drop(tables.devices, lambda _, device: device.user == key)
         tables.consents[:] = [line for line in tables.consents if line.user != key]
         drop(tables.events, lambda _, row: row[1].user == key)
@@ -72,7 +73,8 @@ class MemoryUsers:
         if old is None or new is None:
             return
         refused = _refused(self._tables.consents, {old.key}) | _refused(self._tables.consents, {new.key})
-        self._move_belongings(old, new)
+        self._tables.departed.append((project, old.key, new.key, now))
+        self._move_belongings(old, new, now)
         self._move_trail(old.key, new.key)
         self._move_consents(old.key, new.key, refused, now)
         del self._tables.user_keys[project, old.user_id], self._tables.users[old.key]
@@ -98,11 +100,11 @@ class MemoryUsers:
         self._tables.user_keys[project, user_id] = user.key
         return user
 
-    def _move_belongings(self, old: User, new: User) -> None:
+    def _move_belongings(self, old: User, new: User, now: Millis) -> None:
         tables, replace = self._tables, msgspec.structs.replace
         for key, device in tables.devices.items():
             if device.user == old.key:
-                tables.devices[key] = replace(device, user=new.key, user_id=new.user_id)
+                tables.devices[key] = replace(device, user=new.key, user_id=new.user_id, updated_at=now)
         for key, (project, event) in tables.events.items():
             if event.user == old.key:
                 tables.events[key] = project, replace(event, user=new.key, user_id=new.user_id)

@@ -18,7 +18,7 @@ class MemoryWork:
         self._jobs = tables.jobs
 
     async def claim(self, queue: str, limit: int, now: Millis, lease_ms: int) -> list[Lease]:
-        due = [row for row in self._jobs.values() if _queue(row) == queue and _waits_until(row) <= now]
+        due = [row for row in self._jobs.values() if _queue(row) == queue and waits_until(row) <= now]
         due.sort(key=lambda row: (row.due_at, row.key))
         return [_leased(row, now + lease_ms) for row in due[:limit]]
 
@@ -36,7 +36,7 @@ class MemoryWork:
     async def waiting(self) -> dict[str, Millis]:
         found: dict[str, Millis] = {}
         for row in self._jobs.values():
-            due = _waits_until(row)
+            due = waits_until(row)
             found[_queue(row)] = min(due, found.get(_queue(row), due))
         return found
 
@@ -76,7 +76,7 @@ def _queue(row: JobRow) -> str:
     return queue_of(row.job, row.project)
 
 
-def _waits_until(row: JobRow) -> Millis:
+def waits_until(row: JobRow) -> Millis:
     """When the job may be claimed: a leased one when its lease runs out, so that a crash delays it and no more."""
     return row.due_at if row.leased_until is None else row.leased_until
 

@@ -20,6 +20,17 @@ PUSH_CERTIFICATE: Final[dict[Environment, x509.ObjectIdentifier]] = {
 }
 """The extensions by which Apple says what a push certificate is for."""
 _NULL: Final = b"\x05\x00"
+_SIGNS: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 _VALID: Final = dt.timedelta(days=3_650)
 _LEEWAY: Final = dt.timedelta(minutes=5)
 
@@ -36,9 +47,9 @@ class Authority:
         if not self.ca_file.exists() or not key_file.exists():
             key = ec.generate_private_key(ec.SECP256R1())
             name = _name("Clarion simulator authority")
-            made = _unsigned(name, name, key, ca=True).sign(key, hashes.SHA256())
+            made = _unsigned(name, name, key, _known_by(key), ca=True).add_extension(_SIGNS, critical=True)
             write_secret(key_file, private_pem(key))
-            self.ca_file.write_bytes(_pem(made))
+            self.ca_file.write_bytes(_pem(made.sign(key, hashes.SHA256())))
         loaded = serialization.load_pem_private_key(key_file.read_bytes(), None)
         assert isinstance(loaded, ec.EllipticCurvePrivateKey)
         self._key = loaded
@@ -69,7 +80,7 @@ class Authority:
 
     def _issue(self, name: x509.Name, usage: x509.ObjectIdentifier, *extensions: x509.ExtensionType) -> bytes:
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _unsigned(name, self._certificate.subject, key, ca=False)
+        builder = _unsigned(name, self._certificate.subject, key, _known_by(self._key), ca=False)
         for extension in (x509.ExtendedKeyUsage([usage]), *extensions):
             builder = builder.add_extension(extension, critical=False)
         return private_pem(key) + _pem(builder.sign(self._key, hashes.SHA256()))
@@ -88,9 +99,19 @@ def write_secret(file: Path, data: bytes) -> None:
         opened.write(data)
 
 
+def _known_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
 def _unsigned(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: x509.AuthorityKeyIdentifier,
+    *,
+    ca: bool,
 ) -> x509.CertificateBuilder:
+    """With the key identifiers (RFC 5280 §4.2.1.1) that tell two authorities of the same name apart."""
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -101,6 +122,8 @@ def _unsigned(
         .not_valid_before(now - _LEEWAY)
         .not_valid_after(now + _VALID)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(signer, critical=False)
     )
 
 

@@ -1,0 +1,1 @@
+"""What several benches share: the far side, a database, processes of others."""

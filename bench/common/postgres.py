@@ -1,0 +1,20 @@
+"""A durable PostgreSQL for a bench, or none."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from postgres_server import DURABLE, PostgresServer, find_binaries, running_server
+
+
+@contextmanager
+def postgres() -> Iterator[PostgresServer | None]:
+    """A server of our own; None where PostgreSQL is not installed."""
+    binaries = find_binaries()
+    if binaries is None:
+        yield None
+        return
+    with running_server(binaries, DURABLE) as server:
+        yield server

@@ -1,0 +1,24 @@
+"""What the store knows of one person: what `story` tells."""
+
+from clarion.journey.story import MOST, Records
+from clarion.model import Key
+from clarion.ports import Store
+
+
+async def records(store: Store, project: Key, user: Key, notification: Key | None) -> Records:
+    """The newest of each, of all notifications or of one."""
+    decisions = await store.trail.decisions(
+        project, notification=notification, user=user, reason=None, cursor=None, limit=MOST
+    )
+    deliveries = await store.trail.deliveries(
+        project, notification=notification, user=user, state=None, cursor=None, limit=MOST
+    )
+    receipts = await store.trail.receipts_of_user(project, user, MOST * 4)
+    return Records(
+        devices=await store.devices.of_user(project, user),
+        consents=await store.consents.of_user(project, user),
+        events=await store.events.of_user(project, user, MOST),
+        decisions=decisions.items,
+        deliveries=deliveries.items,
+        receipts=[one for one in receipts if notification is None or one.notification == notification],
+    )

@@ -1,0 +1,103 @@
+"""Armed notifications: the moment of the fire, what changed before it, and deliveries that begin with their outcome."""
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+import msgspec
+from sqlalchemy import Connection, select, update
+
+from clarion.model import DeliveryState, Key, Millis
+from clarion.ports import DELIVERIES, ArmedWork, CatchUpWork, Changes, Job, NewWork, Sent
+from clarion.storage.database import Dialect, columns_of
+from clarion.storage.departing import gone_since
+from clarion.storage.schema import delivery, notification, project, work
+from clarion.storage.work import add_work
+
+_OVERLAP_MS = 60_000
+"""Who went this long before the last look may have gone after it: the clocks of two machines differ."""
+_DELIVERY = columns_of(delivery)
+_NAMES = ", ".join(_DELIVERY)
+_BEGIN = f"INSERT INTO delivery ({_NAMES}) SELECT {_NAMES} FROM batch WHERE true ON CONFLICT DO NOTHING"  # noqa: S608 - ours
+
+
+def fire(conn: Connection, dialect: Dialect, owner: Key, key: Key, now: Millis) -> list[str]:
+    """See `ports.Trail.fire`. The row stays locked: what is armed at the same time is found, or finds it fired."""
+    mine = (notification.c.project == owner) & (notification.c.key == key)
+    ready = (
+        (notification.c.armed_until > now) & notification.c.fired_at.is_(None) & notification.c.cancelled_at.is_(None)
+    )
+    if conn.execute(update(notification).where(mine, ready).values(fired_at=now)).rowcount == 0:
+        return []
+    waiting = (work.c.notification == key) & (work.c.project == owner) & work.c.queue.startswith(DELIVERIES)
+    queues = set(conn.execute(select(work.c.queue).where(waiting).distinct()).scalars())
+    conn.execute(update(work).where(waiting, work.c.lease.is_(None), work.c.due_at > now).values(due_at=now))
+    catch_up = NewWork(project=owner, job=CatchUpWork(notification=key), due_at=now, notification=key)
+    add_work(conn, dialect, [catch_up])
+    return sorted(queues | {"audience"})
+
+
+def hastened(conn: Connection, jobs: Sequence[NewWork], now: Millis) -> Sequence[NewWork]:
+    """The jobs as they are to be stored: armed ones are due now if their notification is fired or cancelled already.
+
+    Its row is held until the transaction ends, so that nobody fires it meanwhile.
+    """
+    keys = sorted({new.job.notification for new in jobs if _waits_for_its_fire(new.job)})
+    if not keys:
+        return jobs
+    held = select(notification.c.key, notification.c.fired_at, notification.c.cancelled_at)
+    held = held.where(notification.c.key.in_(keys)).order_by(notification.c.key).with_for_update(read=True)
+    begun = {row.key for row in conn.execute(held) if (row.fired_at, row.cancelled_at) != (None, None)}
+    return [
+        msgspec.structs.replace(new, due_at=now)
+        if _waits_for_its_fire(new.job) and new.job.notification in begun
+        else new
+        for new in jobs
+    ]
+
+
+def _waits_for_its_fire(job: Job) -> TypeGuard[ArmedWork]:
+    return isinstance(job, ArmedWork) and job.waits
+
+
+def changes(conn: Connection, dialect: Dialect, owner: Key, since: Millis) -> Changes:
+    """See `ports.Steps.changes`."""
+    users: dict[Key, Millis] = {}
+    devices: dict[Key, Millis] = {}
+    successors: dict[Key, Key | None] = {}
+    for person, (successor, at) in gone_since(conn, owner, since).items():
+        users[person], successors[person] = at, successor
+        if successor is not None:
+            users[successor] = max(users.get(successor, 0), at)
+    rest = "FROM consent WHERE project = ? AND at >= ?"
+    for user, at in dialect.rows(conn, ("person", "at"), rest, owner, since):
+        users[user] = max(users.get(user, 0), at)
+    rest = "FROM device WHERE project = ? AND updated_at >= ?"
+    for device, user, at in dialect.rows(conn, ("key", "person", "updated_at"), rest, owner, since):
+        devices[device] = at
+        users[user] = max(users.get(user, 0), at)
+    return Changes(users, devices, successors)
+
+
+def write_sent(conn: Connection, dialect: Dialect, owner: Key, sent: Sequence[Sent], at: Millis) -> None:
+    """Deliveries that begin as accepted. One that is there already was told by its device, which knows better."""
+    # Whoever erases a person waits until this is written, and finds it.
+    conn.execute(select(project.c.key).where(project.c.key == owner).with_for_update(read=True))
+    since = min(each.at for each in sent) - _OVERLAP_MS
+    gone = {person: successor for person, (successor, _) in gone_since(conn, owner, since).items()}
+    state = int(DeliveryState.ACCEPTED)
+    for each in sent:
+        ids = each.provider_ids or [None] * len(each.users)
+        users = [_present(user, gone) for user in each.users] if gone else each.users
+        rows = [
+            (owner, each.notification, user, device, each.kind.value, state, None, id, 1, at)
+            for user, device, id in zip(users, each.devices, ids, strict=True)
+            if user is not None
+        ]
+        dialect.apply(conn, _BEGIN, _DELIVERY, rows)
+
+
+def _present(user: Key, gone: dict[Key, Key | None]) -> Key | None:
+    present: Key | None = user
+    while present is not None and present in gone:
+        present = gone[present]
+    return present

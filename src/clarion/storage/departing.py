@@ -1,0 +1,22 @@
+"""People who are not there any more, remembered for a while: what is on its way still names them by key."""
+
+from sqlalchemy import Connection, delete, insert, select
+
+from clarion.model import DAY_MS, Key, Millis
+from clarion.storage.schema import departed
+
+_KEPT_MS = 8 * DAY_MS
+"""Longer than anything is armed."""
+
+
+def depart(conn: Connection, project: Key, person: Key, successor: Key | None, now: Millis) -> None:
+    """Remember that a person was merged into another, or, without one, erased; forget who went long ago."""
+    old = (departed.c.project == project) & (departed.c.at < now - _KEPT_MS)
+    conn.execute(delete(departed).where(old))
+    conn.execute(insert(departed).values(project=project, at=now, person=person, successor=successor))
+
+
+def gone_since(conn: Connection, project: Key, since: Millis) -> dict[Key, tuple[Key | None, Millis]]:
+    """Person → who they turned out to be, None for the erased, and when."""
+    query = select(departed).where(departed.c.project == project, departed.c.at >= since)
+    return {row.person: (row.successor, row.at) for row in conn.execute(query.order_by(departed.c.at))}
