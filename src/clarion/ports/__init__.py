@@ -3,7 +3,7 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import Address, Asked, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -80,6 +80,7 @@ __all__ = [
     "Accepted",
     "Address",
     "ArmedWork",
+    "Asked",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",

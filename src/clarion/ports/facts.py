@@ -39,6 +39,13 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     zone: str | None = None
 
 
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What one person asked for themselves, and their zone, as in `Recipient`."""
+
+    preferences: PersonPreference | None = None
+    zone: str | None = None
+
+
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
@@ -112,6 +119,10 @@ class Steps(Protocol):
 
     async def addresses(self, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:
         """Active devices with permission; who is missing may not be sent to any more."""
+        ...
+
+    async def asked(self, project: Key, users: Sequence[Key], *, zones: bool) -> dict[Key, Asked]:
+        """Of those of these people (sorted) who asked for anything; with `zones` also of those who have a zone."""
         ...
 
     async def refused_since(
