@@ -1,6 +1,7 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from clarion.journey import rules
@@ -84,23 +85,27 @@ def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, in
     targets = recipient.targets
     targets = [target for target in targets if target.kind in law.reachable and (only is None or target.key in only)]
     allowed = rules.permitted(targets)
-    rest = shared.quiet.rest(recipient.zone, recipient.preferences)
+    quiet, quiet_from = shared.quiet.usual, None
+    if quiet is None or recipient.preferences is not None:
+        rest = shared.quiet.rest(recipient.zone, recipient.preferences)
+        quiet, quiet_from = rest.ruling(recipient.key), rest.quiet_from
     rulings = (
         rules.consent(recipient, shared.category, Channel.PUSH, law.settings),
         rules.device(targets),
         rules.permission(targets, allowed),
         rules.duplicate(notification.message, recipient.key, sent, law.now),
-        rest.ruling(recipient.key),
+        quiet,
     )
     judged = shared.judged.get(rulings)
     if judged is None:
         judged = shared.judged[rulings] = _judged(shared.written, rulings)
     if judged.reason is not Reason.SEND:
         return Decided(notification, recipient, judged.reason, judged.until, judged.gates, [])
-    return Decided(notification, recipient, Reason.SEND, None, judged.gates, allowed, rest.quiet_from)
+    return Decided(notification, recipient, Reason.SEND, None, judged.gates, allowed, quiet_from)
 
 
-def _judged(written: str, rulings: Sequence[rules.Ruling]) -> _Judged:
+@lru_cache(maxsize=4096)
+def _judged(written: str, rulings: tuple[rules.Ruling, ...]) -> _Judged:
     """The first gate that stops it decides; what comes after it is not written down."""
     for gate, ruling in zip(_PERSONAL, rulings, strict=True):
         written += "," + rules.record(gate, ruling.reason, ruling.because)

@@ -93,12 +93,15 @@ _NONE = Rest([Ruling(None, "no quiet hours")], None)
 class Quiet:
     """The quiet hours of one notification, or of several of one category: asked for each person, worked out for few.
 
-    `expires_at`: what would be held until then, or longer, is dropped now.
+    `expires_at`: what would be held until then, or longer, is dropped now. `usual`: the ruling for whoever asked for
+    nothing, where it is the same everywhere.
     """
 
     def __init__(self, category: Category, settings: ProjectSettings, expires_at: Millis, now: Millis) -> None:
         self._passes = category.class_ is CategoryClass.MANDATORY
         self._window = _window_of(category, settings)
+        nothing = _MANDATORY if self._passes else _NONE
+        self.usual = nothing.rulings[0] if self._window is None else None
         self._settings = settings
         self._expires_at = expires_at
         self._now = now
@@ -120,19 +123,29 @@ class Quiet:
         windows = () if self._window is None else (self._window,)
         if own is not None:
             windows = (*windows, window_of(own))
-        name, where = _place(zone, self._settings)
-        outlook = outlook_of(name, where, windows, self._now // _MINUTE_MS)
-        turns = outlook.turns * _MINUTE_MS
-        if not outlook.quiet:
-            return Rest([Ruling(None, outlook.because)], turns)
-        if turns >= self._expires_at:
-            return Rest([Ruling(Reason.EXPIRED, f"{outlook.because}: would arrive stale")], None)
-        step = max(_SHORTEST_SLOT_MS, self._settings.quiet_hours_spread_s * 1000 // SLOTS)
-        room = min(self._settings.quiet_hours_spread_s * 1000, self._expires_at - turns)
-        if not outlook.never:
-            room = min(room, _free_from(name, windows, outlook.turns) * _MINUTE_MS - turns)
-        slots = max(1, -(-room // step))
-        return Rest([Ruling(Reason.QUIET_HOURS, outlook.because, turns + slot * step) for slot in range(slots)], None)
+        settings = self._settings
+        rest = _rest(*_place(zone, settings), windows, self._now // _MINUTE_MS, settings.quiet_hours_spread_s * 1000)
+        held = rest.rulings
+        if held[-1].until is None or held[-1].until < self._expires_at:
+            return rest
+        in_time = [ruling for ruling in held if (ruling.until or 0) < self._expires_at]
+        late = Ruling(Reason.EXPIRED, f"{held[0].because}: would arrive stale")
+        return Rest(in_time or [late], None)
+
+
+@lru_cache(maxsize=4096)
+def _rest(zone: str, where: str, windows: tuple[Window, ...], minute: int, spread_ms: Millis) -> Rest:
+    """What holds for everybody there at a minute, whatever expires when."""
+    outlook = outlook_of(zone, where, windows, minute)
+    turns = outlook.turns * _MINUTE_MS
+    if not outlook.quiet:
+        return Rest([Ruling(None, outlook.because)], turns)
+    room = spread_ms
+    if not outlook.never:
+        room = min(room, _free_from(zone, windows, outlook.turns) * _MINUTE_MS - turns)
+    step = max(_SHORTEST_SLOT_MS, spread_ms // SLOTS)
+    slots = max(1, -(-room // step))
+    return Rest([Ruling(Reason.QUIET_HOURS, outlook.because, turns + slot * step) for slot in range(slots)], None)
 
 
 def needs_zones(categories: Sequence[Category], settings: ProjectSettings) -> bool:
