@@ -176,3 +176,15 @@ async def test_what_is_fired_at_night_wakes_nobody(world: World, content_key: st
     await world.work()
     assert len(world.browser.sent) == 2
     assert await world.reasons(notification) == {"ada": "send", "bob": "send"}
+
+
+async def test_arming_at_night_disturbs_nobody_and_holds_nobody_back(world: World) -> None:
+    told = Message(title="Goal!")
+    notification = await world.pipeline.notify(world.project, told, Audience(everyone=True), arm=True)
+    await world.work()
+    [armed] = await world.decisions(notification)
+    assert msgspec.json.decode(armed.gates)[-1] == ["quiet_hours", "pass", "armed: asked at the fire"]
+    await go_to(world, MORNING)
+    await world.pipeline.fire(world.project, notification.id)
+    await world.work()
+    assert len(world.browser.sent) == 1

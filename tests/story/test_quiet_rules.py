@@ -51,7 +51,10 @@ def hours(text: str, *days: str) -> QuietHours:
 def law(now: int, project: QuietHours | None = NIGHT, ttl: int = FAR, **more: object) -> Quiet:
     category = Category(name="c", **{name: more.pop(name) for name in ("class_", "quiet_hours") if name in more})  # type: ignore[arg-type]
     settings = ProjectSettings(quiet_hours=project, **more)  # type: ignore[arg-type]
-    return Quiet(category, settings, now + ttl, now)
+    message = Message(title="Hi", ttl=ttl // 1000)
+    to = Audience(everyone=True)
+    notification = Notification(key=1, id="n", project=1, message=message, to=to, created_at=now)
+    return Quiet(notification, category, settings, now)
 
 
 CASES = [

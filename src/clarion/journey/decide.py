@@ -72,7 +72,7 @@ def _common(notification: Notification, law: Law) -> _Common:
         if ruling.reason is not None:
             return _Common(",".join(written), ruling, None, None, {})
     category = law.categories[notification.message.category]
-    quiet = rules.Quiet(category, law.settings, notification.expires_at, law.now)
+    quiet = rules.Quiet(notification, category, law.settings, law.now)
     return _Common(",".join(written), None, category, quiet, {})
 
 

@@ -35,7 +35,7 @@ class Resting:
         if not asked and not need.zones:
             return {}
         quiet = {
-            key: Quiet(categories[one.message.category], settings, one.expires_at, now)
+            key: Quiet(one, categories[one.message.category], settings, now)
             for key, one in notifications.items()
             if one.message.category in categories
         }

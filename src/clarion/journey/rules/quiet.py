@@ -17,6 +17,7 @@ from clarion.model import (
     CategoryClass,
     Key,
     Millis,
+    Notification,
     PersonPreference,
     ProjectSettings,
     QuietHours,
@@ -87,31 +88,32 @@ class Rest(NamedTuple):
 
 
 _MANDATORY = Rest([Ruling(None, "mandatory")], None)
+_ARMED = Rest([Ruling(None, "armed: asked at the fire")], None)
 _NONE = Rest([Ruling(None, "no quiet hours")], None)
 
 
 class Quiet:
-    """The quiet hours of one notification, or of several of one category: asked for each person, worked out for few.
+    """The quiet hours of one notification: asked for each person, worked out for few.
 
-    `expires_at`: what would be held until then, or longer, is dropped now. `usual`: the ruling for whoever asked for
-    nothing, where it is the same everywhere.
+    What would be held until it expires, or longer, is dropped now. `usual`: the ruling for whoever asked for nothing,
+    where it is the same everywhere.
     """
 
-    def __init__(self, category: Category, settings: ProjectSettings, expires_at: Millis, now: Millis) -> None:
-        self._passes = category.class_ is CategoryClass.MANDATORY
-        self._window = _window_of(category, settings)
-        nothing = _MANDATORY if self._passes else _NONE
-        self.usual = nothing.rulings[0] if self._window is None else None
+    def __init__(self, notification: Notification, category: Category, settings: ProjectSettings, now: Millis) -> None:
+        mandatory = category.class_ is CategoryClass.MANDATORY
+        self._passes = _MANDATORY if mandatory else _ARMED if notification.is_armed else None
+        self._window = None if self._passes else _window_of(category, settings)
+        self.usual = (self._passes or _NONE).rulings[0] if self._window is None else None
         self._settings = settings
-        self._expires_at = expires_at
+        self._expires_at = notification.expires_at
         self._now = now
         self._known: dict[tuple[str | None, QuietHours | None], Rest] = {}
 
     def rest(self, zone: str | None, preferences: PersonPreference | None) -> Rest:
         """What holds for a person in this zone (None: unknown) who asked for this."""
         own = preferences.quiet_hours if preferences is not None else None
-        if self._passes:
-            return _MANDATORY
+        if self._passes is not None:
+            return self._passes
         if self._window is None and own is None:
             return _NONE
         rest = self._known.get((zone, own))
