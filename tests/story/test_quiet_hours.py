@@ -59,7 +59,8 @@ async def test_at_night_it_is_held_and_in_the_morning_sent(world: World) -> None
     assert held.until is not None
     assert MORNING <= held.until < MORNING + SPREAD_MS
     gate = ["quiet_hours", "hold", "22:00\N{EN DASH}08:00 in Europe/Paris, now 23:12"]
-    assert msgspec.json.decode(held.gates)[-1] == gate
+    told = await world.pipeline.story(world.project, "ada", notification.id)  # what `clarion explain` prints
+    assert [chapter.detail["gates"][-1] for chapter in told if "gates" in chapter.detail] == [gate]
     await go_to(world, held.until - 1)
     assert await world.work() == 0
     await go_to(world, held.until)

@@ -146,7 +146,7 @@ def _rest(zone: str, where: str, windows: tuple[Window, ...], minute: int, sprea
     if not outlook.never:
         room = min(room, _free_from(zone, windows, outlook.turns) * _MINUTE_MS - turns)
     step = max(_SHORTEST_SLOT_MS, spread_ms // SLOTS)
-    slots = max(1, -(-room // step))
+    slots = min(SLOTS, max(1, -(-room // step)))
     return Rest([Ruling(Reason.QUIET_HOURS, outlook.because, turns + slot * step) for slot in range(slots)], None)
 
 
