@@ -22,6 +22,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     marketing_consent: str
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
+    holdout_percent: float
     vapid_public_key: str
     created_at: Told
 
