@@ -8,6 +8,8 @@ from clarion.journey.deliver import Attempt, Sifted
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
 from clarion.journey.resting import Resting
+from clarion.journey.still_relevant import pointless
+from clarion.journey.words import project_facts
 from clarion.model import DeviceKind, Project
 from clarion.ports import (
     ArmedWork,
@@ -72,8 +74,11 @@ class Delivering:
         successors = await self._store.users.successors(project.key, strangers) if strangers else {}
         users = sorted({successors.get(one.user, one.user) for one in messages})
         words = await self._store.steps.refused_since(project.key, users, job.decided_at)
+        categories, now = await self._catalog.categories(project.key), self._clock.now()
+        told = project_facts(project)
+        over = await pointless(self._store, told, job, notifications, categories, successors, now)
         now = self._clock.now()
-        sifted = deliver.sift(messages, notifications, addresses, words, successors, now)
+        sifted = deliver.sift(messages, notifications, addresses, words, successors, over, now)
         if job.quiet_from is None or now < job.quiet_from:
             return sifted
         pairs = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}

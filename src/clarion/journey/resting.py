@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from clarion.journey.candidate import needed
 from clarion.journey.catalog import Catalog
-from clarion.journey.rules import Quiet, Ruling
+from clarion.journey.rules import Quiet, Ruling, needs_preferences, needs_zones
 from clarion.model import Key, Millis, Notification, Project
 from clarion.ports import Asked, Store
 
@@ -27,12 +26,14 @@ class Resting:
     ) -> dict[tuple[Key, Key], Ruling]:
         """Of those (notification, user) that may not be disturbed now: until when, or that then it is too late."""
         categories, settings = await self._catalog.categories(project.key), project.settings
-        need = needed(notifications.values(), categories, settings)
-        if not need.preferences or not pairs:
+        names = {one.message.category for one in notifications.values()}
+        worn = [categories[name] for name in names if name in categories]
+        if not needs_preferences(worn) or not pairs:
             return {}
+        zones = needs_zones(worn, settings)
         users = sorted({user for _, user in pairs})
-        asked = await self._store.steps.asked(project.key, users, zones=need.zones)
-        if not asked and not need.zones:
+        asked = await self._store.steps.asked(project.key, users, zones=zones)
+        if not asked and not zones:
             return {}
         quiet = {
             key: Quiet(one, categories[one.message.category], settings, now)

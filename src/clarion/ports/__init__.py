@@ -3,7 +3,18 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Asked, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import (
+    Address,
+    Asked,
+    Changes,
+    Deciding,
+    Facts,
+    FactsQuery,
+    Happened,
+    Recipient,
+    Steps,
+    Target,
+)
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -104,6 +115,7 @@ __all__ = [
     "Facts",
     "FactsQuery",
     "Gone",
+    "Happened",
     "HttpBatch",
     "HttpRequest",
     "HttpResponse",
