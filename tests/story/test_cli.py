@@ -230,7 +230,7 @@ def test_a_push_service_without_a_credential_is_an_alert_by_both_doors(clarion: 
     told = clarion("alerts", *shop.asking).out
     for word in (
         "apns",
-        "production/com.example.shop",
+        "production/?",
         "bad_credentials",
         "the project has no APNs credential",
         "none",
