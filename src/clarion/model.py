@@ -209,6 +209,7 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     marketing_consent: str = "opt_in"
     allow_plain_users: bool = False
     mandatory_can_be_switched_off: bool = False
+    lint: dict[str, str] = {}  # rule of intelligence.honesty → "off" | "warn" | "block"; others warn
 
 
 class Project(Struct, frozen=True, kw_only=True):

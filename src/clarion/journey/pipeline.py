@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
+from clarion.journey import arming, audience, honesty, judgement, learn, permission, registration, trigger
 from clarion.journey.candidate import candidates, facts_query, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -222,7 +222,11 @@ class Pipeline:
     async def _check(self, project: Project, message: Message) -> None:
         categories = await self._catalog.categories(project.key)
         templates = await self._catalog.templates(project.key)
-        problems = check_message(message, categories, templates, _project_facts(project))
+        facts = _project_facts(project)
+        problems = check_message(message, categories, templates, facts)
+        if not problems and project.settings.lint:
+            draft = honesty.of_message(message, categories, templates, facts)
+            problems = honesty.refusals(draft, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 

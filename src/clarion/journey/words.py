@@ -11,7 +11,8 @@ from clarion.errors import FieldError
 from clarion.model import Action, Content, Message, Template
 
 FUEL = 20_000
-_MARKS = ("{{", "{%", "{#")
+MARKS = ("{{", "{%", "{#")
+"""What begins an expression, a statement or a comment."""
 _LINK_FIELDS = {"url", "icon", "image", "badge"}
 _LINK = re.compile(r"(https?://\S+)?", re.IGNORECASE)
 _NO_LINK = "must render to an http:// or https:// URL, or to nothing"
@@ -87,7 +88,7 @@ class Texts:
         self._dynamic: dict[str, bool] = {}  # and whether it is a link
         names: set[str] = set()
         for field, source in self._sources.items():
-            if not any(mark in source for mark in _MARKS):
+            if not any(mark in source for mark in MARKS):
                 continue
             self._dynamic[field] = _is_link(field)
             try:
@@ -167,22 +168,31 @@ def _text_error(field: str, error: TemplateError) -> TextError:
 # --- checking before anything is stored -------------------------------------------------------------------------------
 
 
-class _Anything:
-    """Stands for a user or an event that is not known yet: has every field."""
+class Anything:
+    """Stands for a value that is not known yet: has every field, can be called, and reads as `shown`."""
 
-    def __getattr__(self, name: str) -> "_Anything":
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __getattr__(self, name: str) -> "Anything":
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __getitem__(self, _key: object) -> "_Anything":
+    def __getitem__(self, _key: object) -> "Anything":
         return self
 
+    def __call__(self, *_values: object, **_named: object) -> "Anything":
+        return self
+
+    def __iter__(self) -> Iterator["Anything"]:
+        yield self  # or Python would ask for one item after the other, without an end
+
     def __str__(self) -> str:
-        return "…"
+        return self._shown
 
 
-ANYTHING = _Anything()
+ANYTHING = Anything("…")
 _CERTAIN = {"UndefinedError", "UnknownFilter", "UnknownTest", "UnknownFunction", "SyntaxError", "OutOfFuel"}
 
 
@@ -198,7 +208,7 @@ def problems(message: Message, contents: Iterable[tuple[str, Content]], context:
         FieldError(f"{prefix}{field}", problem)
         for prefix, text in contents
         for field, source in _sources(text, message)
-        if any(mark in source for mark in _MARKS)
+        if any(mark in source for mark in MARKS)
         and (problem := _problem(env, field, source, context, open_names)) is not None
     ]
     return list(dict.fromkeys(found))

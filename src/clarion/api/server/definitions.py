@@ -8,6 +8,7 @@ from litestar import delete, get, post, put
 from litestar.params import JSONBody
 
 from clarion.api import messages
+from clarion.api.answers.lint import TemplateAnswer
 from clarion.api.answers.project import AutomationList, CategoryList, TemplateList
 from clarion.api.door import server
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, Limit, NameInPath
@@ -15,7 +16,8 @@ from clarion.api.problems import not_found
 from clarion.api.schemas import AutomationPost, AutomationPut, CategoryPost, CategoryPut, TemplatePost, TemplatePut
 from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError, InvalidRequest
-from clarion.journey import draft
+from clarion.intelligence.honesty import Finding
+from clarion.journey import draft, honesty
 from clarion.model import Automation, Category, Json, Project, Struct, Template
 from clarion.ports import Page
 
@@ -73,11 +75,11 @@ async def list_templates(
 
 
 @post("/v1/templates", **server("write", creates=True))
-async def create_template(services: FromServices, caller: FromCaller, data: JSONBody[TemplatePost]) -> Template:
-    """Define a template."""
+async def create_template(services: FromServices, caller: FromCaller, data: JSONBody[TemplatePost]) -> TemplateAnswer:
+    """Define a template. What the rules of title honesty say of it stands in `warnings`."""
     template = messages.template(data, data.name)
-    _refuse(draft.check_template(template, _facts(caller.project)))
-    return await _create(services, caller.project, TEMPLATES, template.name, template)
+    warnings = _check_template(caller.project, template)
+    return TemplateAnswer.of(await _create(services, caller.project, TEMPLATES, template.name, template), warnings)
 
 
 @get("/v1/templates/{name:str}", **server("read"))
@@ -89,11 +91,11 @@ async def get_template(services: FromServices, caller: FromCaller, name: NameInP
 @put("/v1/templates/{name:str}", **server("write"))
 async def replace_template(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[TemplatePut]
-) -> Template:
+) -> TemplateAnswer:
     """Replace a template as a whole. Notifications that are not composed yet use the new words."""
     template = messages.template(data, _same(name, data.name))
-    _refuse(draft.check_template(template, _facts(caller.project)))
-    return await _replace(services, caller.project, TEMPLATES, name, template)
+    warnings = _check_template(caller.project, template)
+    return TemplateAnswer.of(await _replace(services, caller.project, TEMPLATES, name, template), warnings)
 
 
 @delete("/v1/templates/{name:str}", **server("write"))
@@ -176,10 +178,21 @@ async def _check_category(services: Services, project: Project, category: Catego
     _refuse(draft.check_category(category, await services.catalog.templates(project.key)))
 
 
+def _check_template(project: Project, template: Template) -> list[Finding]:
+    """What is worth a warning. Raises InvalidRequest for what is wrong, or blocked by the project's rules."""
+    _refuse(draft.check_template(template, _facts(project)))
+    looked_at = honesty.of_template(template, _facts(project))
+    _refuse(honesty.refusals(looked_at, project.settings))
+    return honesty.findings(looked_at, project.settings)
+
+
 async def _check_automation(services: Services, project: Project, automation: Automation) -> None:
     categories = await services.catalog.categories(project.key)
     templates = await services.catalog.templates(project.key)
     _refuse(draft.check_automation(automation, categories, templates, _facts(project)))
+    notification = honesty.of_message(automation.notification, categories, templates, _facts(project))
+    refused = honesty.refusals(notification, project.settings)
+    _refuse([FieldError(f"notification.{field}", words) for field, words in refused])
 
 
 def _facts(project: Project) -> Json:

@@ -1,0 +1,26 @@
+"""Title honesty, asked before anything is sent."""
+
+from litestar import post
+from litestar.params import JSONBody
+
+from clarion.api import linting
+from clarion.api.answers.lint import LintAnswer
+from clarion.api.door import server
+from clarion.api.framework import FromCaller, FromServices
+from clarion.api.schemas import LintBody
+
+
+@post("/v1/lint", status_code=200, **server("read"))
+async def lint(services: FromServices, caller: FromCaller, data: JSONBody[LintBody]) -> LintAnswer:
+    """Look at a message or a template: is its title honest, and does it fit? Nothing is stored or sent."""
+    project = caller.project
+    return linting.lint(
+        data,
+        project.settings,
+        await services.catalog.categories(project.key),
+        await services.catalog.templates(project.key),
+        {"id": project.id, "name": project.name},
+    )
+
+
+LINTING = (lint,)
