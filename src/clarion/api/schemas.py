@@ -292,6 +292,7 @@ class TemplatePut(Body, frozen=True, kw_only=True):
     name: Name | None = None
     default_locale: Locale | None = None
     locales: Annotated[dict[Locale, ContentBody], Meta(min_length=1, max_length=200)]
+    warnings: Annotated[Any, Meta(description="As it was read; not looked at.")] = None
 
 
 class TemplatePost(TemplatePut, frozen=True, kw_only=True):

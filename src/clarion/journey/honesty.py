@@ -19,6 +19,7 @@ from clarion.model import Category, CategoryClass, Content, Json, Message, Proje
 OFF, WARN, BLOCK = "off", "warn", "block"
 LEVELS = (OFF, WARN, BLOCK)
 
+_NOBODY = {"user_id": "1", "locale": None, "timezone": None}
 _ALWAYS_THERE = frozenset({"user_id", "locale", "timezone"})
 _MAY_BE_NONE = ("locale", "timezone")
 _MOST_NAMES = 20
@@ -97,31 +98,29 @@ def _sentence(finding: Finding) -> str:
 
 
 def _findings(draft: Draft, rules: Collection[str], blocking: Collection[str]) -> Iterator[Finding]:
+    trial = _Trial(draft, rules)
     for locale, content in _contents(draft):
-        for found in lint(_subject(draft, locale, content), rules, blocking):
+        for found in lint(trial.subject(locale, content), rules, blocking):
             yield found if draft.is_message else found._replace(field=f"locales.{locale}.{found.field}")
 
 
 def _contents(draft: Draft) -> Iterable[tuple[str | None, Content]]:
     if draft.template is None:
         return [(draft.locale, words.content(draft.message, None, None))]
-    every = [(locale, words.content(draft.message, draft.template, locale)) for locale in draft.template.locales]
-    if draft.message.title is not None and draft.message.body is not None:  # the same words in every language
+    said = draft.message
+    every = [
+        (
+            locale,
+            Content(
+                title=text.title if said.title is None else said.title,
+                body=text.body if said.body is None else said.body,
+            ),
+        )
+        for locale, text in draft.template.locales.items()
+    ]
+    if said.title is not None and said.body is not None:  # the same words in every language
         return [(draft.locale, every[0][1])]
     return every
-
-
-def _subject(draft: Draft, locale: str | None, content: Content) -> Subject:
-    data: Any = _UNKNOWN if draft.data is None else draft.data
-    context = {"data": data, "project": draft.project_facts, "event": _UNKNOWN, "now": BLANK}
-    env = words.environment()
-    return Subject(
-        title=_said(env, content.title, context),
-        body=_said(env, content.body, context),
-        locale=locale,
-        data=draft.data or {},
-        may_hurry=draft.may_hurry,
-    )
 
 
 # --- trying a text out -----------------------------------------------------------------------------------------------
@@ -153,22 +152,43 @@ class _Person:
         return self._stand_in if self._known is None or name in self._known else default
 
 
-def _said(env: Environment, source: str, context: Json) -> Said:
-    if not any(mark in source for mark in words.MARKS):
-        return Said.plain(source)
-    literal = without_tags(source)
-    try:
-        names = env.undeclared_variables_in_str(source, nested=True)
-    except TemplateError:  # said by the checks of a draft; here it is a text like any other
-        return Said.plain(literal)
-    shown = next((text for each in _STAND_INS if (text := _rendered(env, source, context, _Person(None, each)))), None)
-    return Said(
-        literal,
-        literal if shown is None else shown,
-        _rendered(env, source, context, {"user_id": "1", "locale": None, "timezone": None}),
-        tuple(_missing(env, source, context)) if any(name.split(".")[0] == "user" for name in names) else (),
-        frozenset(names),
-    )
+class _Trial:
+    """Renders the texts of a draft for people who are not there, as far as the rules ask for it."""
+
+    def __init__(self, draft: Draft, rules: Collection[str]) -> None:
+        data: Any = _UNKNOWN if draft.data is None else draft.data
+        self._draft = draft
+        self._context = {"data": data, "project": draft.project_facts, "event": _UNKNOWN, "now": BLANK}
+        self._env = words.environment()
+        self._looks_for_missing = "personalisation" in rules
+        self._looks_for_least = "title_empty" in rules
+
+    def subject(self, locale: str | None, content: Content) -> Subject:
+        """The message in one language."""
+        draft = self._draft
+        title, body = self._said(content.title), self._said(content.body)
+        return Subject(title, body, locale, draft.data or {}, draft.may_hurry)
+
+    def _said(self, source: str) -> Said:
+        if not any(mark in source for mark in words.MARKS):
+            return Said.plain(source)
+        env, context, literal = self._env, self._context, without_tags(source)
+        try:
+            names = env.undeclared_variables_in_str(source, nested=True)
+        except TemplateError:  # said by the checks of a draft; here it is a text like any other
+            return Said.plain(literal)
+        everybody = (_Person(None, stand_in) for stand_in in _STAND_INS)
+        shown = next(
+            (text for each in everybody if (text := _rendered(env, source, context, each)) is not None), literal
+        )
+        is_personal = any(name.partition(".")[0] == "user" for name in names)
+        return Said(
+            literal,
+            shown,
+            _rendered(env, source, context, _NOBODY) if self._looks_for_least else None,
+            tuple(_missing(env, source, context)) if is_personal and self._looks_for_missing else (),
+            frozenset(names),
+        )
 
 
 def _rendered(env: Environment, source: str, context: Json, user: Any) -> str | None:

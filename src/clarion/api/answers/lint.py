@@ -39,7 +39,7 @@ class LintAnswer(Answer, frozen=True, kw_only=True):
 
 
 class TemplateAnswer(Answer, frozen=True, kw_only=True):
-    """A template as it was just defined, with what the rules say of it."""
+    """A template, with what the rules of title honesty say of it."""
 
     name: str
     default_locale: str

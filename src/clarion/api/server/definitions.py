@@ -83,9 +83,11 @@ async def create_template(services: FromServices, caller: FromCaller, data: JSON
 
 
 @get("/v1/templates/{name:str}", **server("read"))
-async def get_template(services: FromServices, caller: FromCaller, name: NameInPath) -> Template:
-    """Read a template."""
-    return msgspec.convert(await _body(services, caller.project, TEMPLATES, name), Template)
+async def get_template(services: FromServices, caller: FromCaller, name: NameInPath) -> TemplateAnswer:
+    """Read a template, with what the rules of title honesty say of it."""
+    template = msgspec.convert(await _body(services, caller.project, TEMPLATES, name), Template)
+    looked_at = honesty.of_template(template, _facts(caller.project))
+    return TemplateAnswer.of(template, honesty.findings(looked_at, caller.project.settings))
 
 
 @put("/v1/templates/{name:str}", **server("write"))

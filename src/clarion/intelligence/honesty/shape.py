@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from clarion.intelligence.honesty.subject import BLANK, Found, Subject
-from clarion.intelligence.honesty.widths import PLATFORMS, beyond, emoji, width
+from clarion.intelligence.honesty.widths import PLATFORMS, beyond, emoji, is_blank, width
 
 MOST_EMOJI = 2
 MOST_CALLS = 2
@@ -20,9 +20,9 @@ _CALLS = re.compile(r"[!\uff01]")
 def title_empty(subject: Subject) -> Iterator[Found]:
     """A title of which nothing is to be seen, for all or for those of whom nothing is known."""
     title = subject.title
-    if not width(title.shown.strip()):
+    if is_blank(title.shown):
         yield Found("title", title.shown, "the title is empty", "say in a few words what happened")
-    elif title.least is not None and not width(title.least.strip()):
+    elif title.least is not None and is_blank(title.least):
         yield Found(
             "title", "", "the title is empty for people of whom nothing is known", "give its expressions a default"
         )

@@ -44,6 +44,11 @@ def width(text: str) -> int:
     return sum(_columns(text))
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing is to be seen of a text."""
+    return not width("".join(text.split()))
+
+
 def _columns(text: str) -> list[int]:
     """By character. What is joined to the character before it, as in a family of emoji, takes none."""
     columns, before = list[int](), ""
