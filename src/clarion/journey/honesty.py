@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from minijinja import Environment, TemplateError
 
 from clarion.errors import FieldError
-from clarion.intelligence.honesty import BLANK, RULES, Finding, Said, Subject, lint, without_tags
+from clarion.intelligence.honesty import BLANK, RULES, Facts, Finding, Said, Subject, lint, without_tags
 from clarion.journey import words
 from clarion.model import Category, CategoryClass, Content, Json, Message, ProjectSettings, Template
 
@@ -23,6 +23,8 @@ _NOBODY = {"user_id": "1", "locale": None, "timezone": None}
 _ALWAYS_THERE = frozenset({"user_id", "locale", "timezone"})
 _MAY_BE_NONE = ("locale", "timezone")
 _MOST_NAMES = 20
+_LONGEST = 2_000
+"""Characters of a text that are looked at; no screen shows more."""
 _NONE = re.compile(r"\bnone\b", re.IGNORECASE)
 
 
@@ -89,7 +91,12 @@ def findings(draft: Draft, settings: ProjectSettings) -> list[Finding]:
 def refusals(draft: Draft, settings: ProjectSettings) -> list[FieldError]:
     """What the rules that the project lets block find. If none does, nothing is looked at."""
     rules = blocking(settings)
-    return [FieldError(each.field, _sentence(each)) for each in (_findings(draft, rules, rules) if rules else ())]
+    return blocked(_findings(draft, rules, rules)) if rules else []
+
+
+def blocked(found: Iterable[Finding]) -> list[FieldError]:
+    """Those of the findings that block, as errors."""
+    return [FieldError(each.field, _sentence(each)) for each in found if each.blocks]
 
 
 def _sentence(finding: Finding) -> str:
@@ -159,6 +166,7 @@ class _Trial:
         data: Any = _UNKNOWN if draft.data is None else draft.data
         self._draft = draft
         self._context = {"data": data, "project": draft.project_facts, "event": _UNKNOWN, "now": BLANK}
+        self._facts = Facts(draft.data or {})
         self._env = words.environment()
         self._looks_for_missing = "personalisation" in rules
         self._looks_for_least = "title_empty" in rules
@@ -167,24 +175,24 @@ class _Trial:
         """The message in one language."""
         draft = self._draft
         title, body = self._said(content.title), self._said(content.body)
-        return Subject(title, body, locale, draft.data or {}, draft.may_hurry)
+        return Subject(title, body, locale, self._facts, draft.may_hurry)
 
     def _said(self, source: str) -> Said:
         if not any(mark in source for mark in words.MARKS):
-            return Said.plain(source)
+            return Said.plain(source[:_LONGEST])
         env, context, literal = self._env, self._context, without_tags(source)
         try:
             names = env.undeclared_variables_in_str(source, nested=True)
         except TemplateError:  # said by the checks of a draft; here it is a text like any other
-            return Said.plain(literal)
+            return Said.plain(literal[:_LONGEST])
         everybody = (_Person(None, stand_in) for stand_in in _STAND_INS)
         shown = next(
             (text for each in everybody if (text := _rendered(env, source, context, each)) is not None), literal
         )
         is_personal = any(name.partition(".")[0] == "user" for name in names)
         return Said(
-            literal,
-            shown,
+            literal[:_LONGEST],
+            shown[:_LONGEST],
             _rendered(env, source, context, _NOBODY) if self._looks_for_least else None,
             tuple(_missing(env, source, context)) if is_personal and self._looks_for_missing else (),
             frozenset(names),

@@ -226,7 +226,7 @@ class Pipeline:
         problems = check_message(message, categories, templates, facts)
         if not problems and project.settings.lint:
             draft = honesty.of_message(message, categories, templates, facts)
-            problems = honesty.refusals(draft, project.settings)
+            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 

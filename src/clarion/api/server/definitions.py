@@ -1,5 +1,6 @@
 """What a project defines by name: categories, templates, automations. Each is listed, made, read, replaced, deleted."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -78,7 +79,7 @@ async def list_templates(
 async def create_template(services: FromServices, caller: FromCaller, data: JSONBody[TemplatePost]) -> TemplateAnswer:
     """Define a template. What the rules of title honesty say of it stands in `warnings`."""
     template = messages.template(data, data.name)
-    warnings = _check_template(caller.project, template)
+    warnings = await _check_template(caller.project, template)
     return TemplateAnswer.of(await _create(services, caller.project, TEMPLATES, template.name, template), warnings)
 
 
@@ -86,8 +87,7 @@ async def create_template(services: FromServices, caller: FromCaller, data: JSON
 async def get_template(services: FromServices, caller: FromCaller, name: NameInPath) -> TemplateAnswer:
     """Read a template, with what the rules of title honesty say of it."""
     template = msgspec.convert(await _body(services, caller.project, TEMPLATES, name), Template)
-    looked_at = honesty.of_template(template, _facts(caller.project))
-    return TemplateAnswer.of(template, honesty.findings(looked_at, caller.project.settings))
+    return TemplateAnswer.of(template, await _findings(caller.project, template))
 
 
 @put("/v1/templates/{name:str}", **server("write"))
@@ -96,7 +96,7 @@ async def replace_template(
 ) -> TemplateAnswer:
     """Replace a template as a whole. Notifications that are not composed yet use the new words."""
     template = messages.template(data, _same(name, data.name))
-    warnings = _check_template(caller.project, template)
+    warnings = await _check_template(caller.project, template)
     return TemplateAnswer.of(await _replace(services, caller.project, TEMPLATES, name, template), warnings)
 
 
@@ -180,12 +180,18 @@ async def _check_category(services: Services, project: Project, category: Catego
     _refuse(draft.check_category(category, await services.catalog.templates(project.key)))
 
 
-def _check_template(project: Project, template: Template) -> list[Finding]:
+async def _check_template(project: Project, template: Template) -> list[Finding]:
     """What is worth a warning. Raises InvalidRequest for what is wrong, or blocked by the project's rules."""
     _refuse(draft.check_template(template, _facts(project)))
+    found = await _findings(project, template)
+    _refuse(honesty.blocked(found))
+    return found
+
+
+async def _findings(project: Project, template: Template) -> list[Finding]:
+    """What the rules say, in a thread: a template may have two hundred languages."""
     looked_at = honesty.of_template(template, _facts(project))
-    _refuse(honesty.refusals(looked_at, project.settings))
-    return honesty.findings(looked_at, project.settings)
+    return await asyncio.to_thread(honesty.findings, looked_at, project.settings)
 
 
 async def _check_automation(services: Services, project: Project, automation: Automation) -> None:
@@ -193,7 +199,7 @@ async def _check_automation(services: Services, project: Project, automation: Au
     templates = await services.catalog.templates(project.key)
     _refuse(draft.check_automation(automation, categories, templates, _facts(project)))
     notification = honesty.of_message(automation.notification, categories, templates, _facts(project))
-    refused = honesty.refusals(notification, project.settings)
+    refused = await asyncio.to_thread(honesty.refusals, notification, project.settings)
     _refuse([FieldError(f"notification.{field}", words) for field, words in refused])
 
 

@@ -1,5 +1,7 @@
 """Title honesty, asked before anything is sent."""
 
+import asyncio
+
 from litestar import post
 from litestar.params import JSONBody
 
@@ -14,7 +16,8 @@ from clarion.api.schemas import LintBody
 async def lint(services: FromServices, caller: FromCaller, data: JSONBody[LintBody]) -> LintAnswer:
     """Look at a message or a template: is its title honest, and does it fit? Nothing is stored or sent."""
     project = caller.project
-    return linting.lint(
+    return await asyncio.to_thread(
+        linting.lint,
         data,
         project.settings,
         await services.catalog.categories(project.key),

@@ -3,7 +3,8 @@
 `subject.py` says what a rule looks at and what it finds, `registry.py` lists the rules.
 """
 
+from clarion.intelligence.honesty.claims import Facts
 from clarion.intelligence.honesty.registry import RULES, lint
 from clarion.intelligence.honesty.subject import BLANK, Finding, Said, Subject, without_tags
 
-__all__ = ["BLANK", "RULES", "Finding", "Said", "Subject", "lint", "without_tags"]
+__all__ = ["BLANK", "RULES", "Facts", "Finding", "Said", "Subject", "lint", "without_tags"]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from clarion.intelligence.honesty import calendar_words
-from clarion.intelligence.honesty.lexicons import LETTER, Folded, fold
+from clarion.intelligence.honesty.lexicons import LETTER, Folded, fold, languages
 
 Kind: TypeAlias = Literal["number", "percent", "currency", "date"]
 
@@ -31,7 +31,7 @@ _CURRENCY = re.compile(
 _PLAIN = re.compile(rf"(?<!{LETTER})(?<!#)(?<!{LETTER}[-.,'/])(?!24/7\b)({_NUMBER})(?!{LETTER})")
 _GROUPS = re.compile(r"[.,'\u00a0\u202f](?=\d{3}(?:\D|$))")
 _TIMES = {"k": 1_000, "m": 1_000_000}
-_LIMIT = 10_000
+_LIMIT, _LONGEST = 1_000, 500
 
 
 class Claim(NamedTuple):
@@ -99,15 +99,29 @@ def _decimal(text: str) -> Decimal | None:
         return None
 
 
-def known(data: Mapping[str, Any], locale: str | None) -> Known:
-    """What the data of a message bears out. What lies beyond the first ten thousand values is not looked at."""
+class Facts:
+    """The data of a message, of which it is worked out once a language what it bears out."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = data
+        self._known: dict[tuple[str, ...], Known] = {}
+
+    def known(self, locale: str | None) -> Known:
+        """What it bears out; only the first thousand values, and the beginnings of long texts, are looked at."""
+        spoken = languages(locale)
+        if spoken not in self._known:
+            self._known[spoken] = _known(self._data, locale)
+        return self._known[spoken]
+
+
+def _known(data: Mapping[str, Any], locale: str | None) -> Known:
     numbers, moments, stated = set[Decimal](), list[date](), list[Claim]()
     for value in _leaves(data):
         if isinstance(value, str):
             at = calendar_words.moment(value)
             if at is not None:
                 moments.append(at)
-            stated += claims(value, locale)
+            stated += claims(value[:_LONGEST], locale)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             numbers.add(Decimal(str(value)) if isinstance(value, float) else Decimal(value))
     numbers |= {value for claim in stated if claim.kind == "number" for value in claim.meant}

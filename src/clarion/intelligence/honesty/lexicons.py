@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -69,15 +70,18 @@ class Folded(NamedTuple):
     """A text without case, accents and invisible characters; `places`: where each character was."""
 
     text: str
-    places: list[int]
+    places: Sequence[int]
 
     def part(self, whole: str, found: re.Match[str]) -> str:
         """What was found, as it was written."""
         return whole[self.places[found.start()] : self.places[found.end() - 1] + 1]
 
 
+@lru_cache(maxsize=256)
 def fold(text: str) -> Folded:
     """See `Folded`."""
+    if text.isascii():
+        return Folded(text.lower().replace("`", "'"), range(len(text)))
     letters, places = list[str](), list[int]()
     for at, each in enumerate(text.translate(_APOSTROPHES)):
         for letter in unicodedata.normalize("NFKD", each.casefold()):

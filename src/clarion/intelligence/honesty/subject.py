@@ -1,13 +1,16 @@
 """What the rules look at: a title and a body in one language, and what is known of the data behind them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple, TypeAlias
+
+from clarion.intelligence.honesty.claims import Facts
 
 BLANK = "\ufffc"
 """Stands in a text for what nobody knows before it is sent."""
 
 Severity: TypeAlias = Literal["error", "warning"]
 Field: TypeAlias = Literal["title", "body"]
+NO_FACTS = Facts({})
 _TAGS = {"{{": ("}}", BLANK), "{%": ("%}", ""), "{#": ("#}", "")}
 
 
@@ -32,12 +35,15 @@ class Said(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """One message in one language. `locale` None: nobody said which. `may_hurry`: security alerts and the like."""
+    """One message in one language. `locale` None: nobody said which.
+
+    `facts`: what its data bears out; `may_hurry`: security alerts and the like.
+    """
 
     title: Said
     body: Said
     locale: str | None = None
-    data: Mapping[str, Any] = {}
+    facts: Facts = NO_FACTS
     may_hurry: bool = False
 
     def texts(self) -> Iterator[tuple[Field, Said]]:

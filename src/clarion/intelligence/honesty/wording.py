@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from clarion.intelligence.honesty.claims import Claim, claims, is_borne_out, known
+from clarion.intelligence.honesty.claims import Claim, claims, is_borne_out
 from clarion.intelligence.honesty.lexicons import CLICKBAIT, URGENCY, fold, phrase_in
 from clarion.intelligence.honesty.subject import Check, Found, Subject
 
@@ -76,7 +76,7 @@ def _is_pressing(subject: Subject) -> bool:
     stated = [claim for body in bodies for claim in claims(body, subject.locale)]
     if any(claim.kind == "date" for claim in stated) or any(_LEFT.search(fold(body).text) for body in bodies):
         return True
-    return bool(known(subject.data, subject.locale).moments)
+    return bool(subject.facts.known(subject.locale).moments)
 
 
 def clickbait(subject: Subject) -> Iterator[Found]:
@@ -108,7 +108,7 @@ def _unproven(subject: Subject) -> list[Claim]:
         return []
     bodies = {subject.body.literal, subject.body.shown}
     said = [claim for body in bodies for claim in claims(body, subject.locale)]
-    facts = known(subject.data, subject.locale)
+    facts = subject.facts.known(subject.locale)
     return [claim for claim in dict.fromkeys(stated) if not is_borne_out(claim, said, facts)]
 
 
@@ -129,7 +129,7 @@ def fake_badge(subject: Subject) -> Iterator[Found]:
     if found is None:
         return
     counted = [claim for claim in claims(found[0], subject.locale) if claim.kind == "number"]
-    facts = known(subject.data, subject.locale)
+    facts = subject.facts.known(subject.locale)
     if not counted or not all(is_borne_out(claim, [], facts) for claim in counted):
         part = folded.part(title, found)
         yield Found(
