@@ -78,6 +78,9 @@ BAD = [
     ("claim_date", "At 6 pm", "At 5 pm", "en", "6 pm"),
     ("fake_reply", "AW: Ihre Anfrage", "", "de", "AW:"),
     ("fake_reply", " fwd: Invoice", "", "en", "fwd:"),
+    ("claim_date", "12.30 Uhr", "", "de", "12.30 Uhr"),
+    ("claim_currency", "Pay $12.50", "", "en", "$12.50"),
+    ("fake_badge", "5 new comments", "", "en", "5 new comments"),
     ("fake_badge", "(1) Hello", "", "en", "(1)"),
     ("fake_badge", "Sie haben 2 neue Nachrichten", "", "de", "2 neue Nachrichten"),
     ("fake_badge", "1 nouveau message", "", "fr", "1 nouveau message"),
@@ -118,6 +121,10 @@ FINE = [
     ("Last chance", "Until {{ data.ends_at }}", "en", None),
     ("Letzte Chance", "Shoes", "fr", {}),
     ("You have 3 unread messages", "From Ada", "en", {"unread": 3}),
+    ("HTML and JSON parser released", "Hello", "en", {}),
+    ("Re:Zero is back", "Hello", "en", {}),
+    ("3 new shoes", "3 of them", "en", {}),
+    ("Payment of $12.50 received", "We got $12.50.", "en", {}),
     ("Regen erwartet: Schirm mitnehmen", "Hello", "de", {}),
 ]
 

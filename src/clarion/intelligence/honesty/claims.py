@@ -64,14 +64,14 @@ def claims(text: str, locale: str | None) -> tuple[Claim, ...]:
 
 
 def _all(folded: Folded, locale: str | None) -> Iterator[tuple[Kind, frozenset[Any], re.Match[str]]]:
-    for dated in calendar_words.dates(folded.text, locale):
-        yield "date", dated.forms, dated.found
     for found in _CURRENCY.finditer(folded.text):
         sign, number, times = (found[1], found[2], found[3]) if found[1] else (found[6], found[4], found[5])
         values = {value * _TIMES.get(times or "", 1) for value in _values(number)}
         yield "currency", frozenset((_SIGNS.get(sign, sign), value) for value in values), found
     for found in _PERCENT.finditer(folded.text):
         yield "percent", frozenset(_values(found[1])), found
+    for dated in calendar_words.dates(folded.text, locale):
+        yield "date", dated.forms, dated.found
     for found in _PLAIN.finditer(folded.text):
         yield "number", frozenset(_values(found[1])), found
 

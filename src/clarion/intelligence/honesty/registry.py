@@ -25,7 +25,8 @@ _RULES = (
     Rule(
         "capitals",
         "warning",
-        "A title that shouts: more than half of at least six letters are capitals, or two words of four letters are.",
+        "A title that shouts: more than half of at least six letters are capitals, or two fifths where two "
+        "words of four letters are nothing else.",
         "HUGE SALE starts now",
         "The NASA sale starts now",
         shape.capitals,

@@ -9,6 +9,8 @@ from clarion.intelligence.honesty.widths import PLATFORMS, beyond, emoji, is_bla
 MOST_EMOJI = 2
 MOST_CALLS = 2
 MOST_CAPITALS = 0.5
+MOST_BESIDE_LOUD = 0.4
+"""Where two words are in capitals; HTML and JSON are names in a longer title."""
 FEWEST_LETTERS = 6
 """Under these many letters, capitals are a name: NASA, SALE."""
 SHOUTED_LENGTH = 4
@@ -52,7 +54,7 @@ def capitals(subject: Subject) -> Iterator[Found]:
     cased = [each for each in text if each.isupper() or each.islower()]
     loud = [word for word in re.findall(r"[^\W\d_]+", text) if len(word) >= SHOUTED_LENGTH and word.isupper()]
     share = sum(each.isupper() for each in cased) / len(cased) if cased else 0
-    if (len(cased) >= FEWEST_LETTERS and share > MOST_CAPITALS) or len(loud) > 1:
+    if (len(cased) >= FEWEST_LETTERS and share > MOST_CAPITALS) or (len(loud) > 1 and share > MOST_BESIDE_LOUD):
         yield Found(
             "title",
             " ".join(loud) or text,

@@ -15,10 +15,12 @@ _LEFT = re.compile(
     r"\d\s+(?:\w+\s+){0,2}(?:left|remaining|hours?|minutes?|days?|stunden?|minuten?|tagen?|ubrig|verfugbar|heures?|"
     r"jours?|restant\w*|horas?|minutos?|dias?|disponibles?)\b|(?:only|noch|reste(?:nt)?|quedan?|solo)\s+\d"
 )
-_ANSWER = re.compile(r"\s*(?:re|fwd?|aw|wg|antw|tr|rv)(?:\s?\[\d+\])?\s?[:\uff1a]", re.IGNORECASE)
+_ANSWER = re.compile(r"\s*(?:re|fwd?|aw|wg|antw|tr|rv)(?:\s?\[\d+\])?\s?(?::(?=[\s\ufffc]|$)|\uff1a)", re.IGNORECASE)
 _BADGE = re.compile(
     r"^\W*(?:[(\[]\s*\d{1,4}\+?\s*[)\]]|[\U0001f534\U0001f514]\s*\d{1,4}\b)|(?<![\w-])\d{1,4}\+?\s+(?:"
-    r"(?:new|unread|missed|pending|neue|ungelesene|verpasste|nouveaux?|nouvelles?|nuev[oa]s?)\s+\w+|"
+    r"(?:unread|missed|pending|ungelesene|verpasste)\s+\w+|"
+    r"(?:new|neue|nouveaux?|nouvelles?|nuev[oa]s?)\s+(?:messages?|notifications?|alerts?|comments?|mails?|e-?mails?|likes?|"
+    r"followers?|requests?|nachricht(?:en)?|benachrichtigung(?:en)?|kommentare?|commentaires?|mensajes?|comentarios?)\b|"
     r"(?:unread|missed|ungelesen|notifications?|benachrichtigung(?:en)?|notificaci(?:on|ones)|"
     r"(?:messages?|mensajes?|nachricht(?:en)?)(?:\s+(?:non lus?|manques?|nuevos?|sin leer|perdid[oa]s))?)\b)",
 )
