@@ -153,7 +153,7 @@ async def read_all(store: Store, project: Key, world: World, person: Person) -> 
 
 
 def _query(**who: Any) -> FactsQuery:
-    return FactsQuery(categories=["offers"], content=[CONTENT], **who)
+    return FactsQuery(categories=["offers"], content=[CONTENT], events=["order"], **who)
 
 
 async def _decided_facts(at: Look, query: FactsQuery) -> Any:

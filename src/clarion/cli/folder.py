@@ -22,6 +22,7 @@ from clarion.config import Settings
 from clarion.errors import NotFound
 from clarion.journey import resealing
 from clarion.journey.founding import add_key, found
+from clarion.journey.words import project_facts
 from clarion.model import Json, Project
 
 _read_notification = Reader[NotificationBody](NotificationBody).read
@@ -66,8 +67,7 @@ class Folder:
     async def lint(self, body: Json) -> Json:
         wanted, project, catalog = _read_lint(msgspec.json.encode(body)), self._project, self._platform.catalog
         categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
-        facts = {"id": project.id, "name": project.name}
-        return _json(linting.lint(wanted, project.settings, categories, templates, facts))
+        return _json(linting.lint(wanted, project.settings, categories, templates, project_facts(project)))
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))

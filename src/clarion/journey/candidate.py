@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from clarion.journey.conditions import events_asked
 from clarion.journey.rules import content_hash, record
-from clarion.model import Key, Millis, Notification, Reason
+from clarion.model import Event, Key, Millis, Notification, Reason
 from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
@@ -40,15 +41,26 @@ def content_hashes(notifications: Iterable[Notification]) -> list[int]:
     return [content_hash(one.message.content_key) for one in notifications if one.message.content_key is not None]
 
 
-def facts_query(job: SpanWork | PairsWork, notifications: Mapping[Key, Notification]) -> FactsQuery:
-    """What must be known to decide a job."""
-    categories = sorted({one.message.category for one in notifications.values()})
-    content = content_hashes(notifications.values())
-    again = [one.key for one in notifications.values() if one.fired_at is not None]
+def facts_query(
+    job: SpanWork | PairsWork, notifications: Mapping[Key, Notification], events: Mapping[Key, Event]
+) -> FactsQuery:
+    """What must be known to decide a job; `events` are those that started its notifications."""
+    query = facts_about(notifications.values(), events)
     if isinstance(job, SpanWork):
-        return FactsQuery(span=(job.first, job.last), categories=categories, content=content, again=again)
-    users = sorted({user for _, user in job.pairs})
-    return FactsQuery(users=users, categories=categories, content=content, again=again)
+        return msgspec.structs.replace(query, span=(job.first, job.last))
+    return msgspec.structs.replace(query, users=sorted({user for _, user in job.pairs}))
+
+
+def facts_about(notifications: Collection[Notification], events: Mapping[Key, Event]) -> FactsQuery:
+    """The same, of people who are still to be named."""
+    names, since = events_asked(notifications, events)
+    return FactsQuery(
+        categories=sorted({one.message.category for one in notifications}),
+        content=content_hashes(notifications),
+        again=[one.key for one in notifications if one.fired_at is not None],
+        events=names,
+        events_since=since,
+    )
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:

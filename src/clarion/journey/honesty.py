@@ -178,7 +178,7 @@ class _Trial:
         return Subject(title, body, locale, self._facts, draft.may_hurry)
 
     def _said(self, source: str) -> Said:
-        if not any(mark in source for mark in words.MARKS):
+        if not words.has_marks(source):
             return Said.plain(source[:_LONGEST])
         env, context, literal = self._env, self._context, without_tags(source)
         try:

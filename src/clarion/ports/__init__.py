@@ -3,7 +3,7 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Happened, Recipient, Steps, Target
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -102,6 +102,7 @@ __all__ = [
     "Facts",
     "FactsQuery",
     "Gone",
+    "Happened",
     "HttpBatch",
     "HttpRequest",
     "HttpResponse",

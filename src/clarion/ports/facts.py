@@ -35,17 +35,26 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     consents: dict[tuple[str, str], bool]
 
 
+class Happened(msgspec.Struct, frozen=True, gc=False):
+    """An event as conditions see it. `properties` is raw JSON."""
+
+    key: Key
+    at: Millis
+    properties: str | bytes
+
+
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
-    (notification, user) → when it was decided to send.
+    (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
     """
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
     begun: frozenset[tuple[Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
+    events: dict[tuple[Key, str], list[Happened]] = {}
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +65,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
+    events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
+    events_since: Millis = 0
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
     lint: dict[str, Annotated[str, Meta(extra_json_schema={"enum": list(honesty.LEVELS)})]]
+    holdout_percent: float
     vapid_public_key: str
     created_at: Told
 

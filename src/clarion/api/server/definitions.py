@@ -19,6 +19,7 @@ from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError, InvalidRequest
 from clarion.intelligence.honesty import Finding
 from clarion.journey import draft, honesty
+from clarion.journey.words import project_facts
 from clarion.model import Automation, Category, Json, Project, Struct, Template
 from clarion.ports import Page
 
@@ -39,8 +40,7 @@ async def list_categories(
 @post("/v1/categories", **server("write", creates=True))
 async def create_category(services: FromServices, caller: FromCaller, data: JSONBody[CategoryPost]) -> Category:
     """Define a category."""
-    category = messages.category(data, data.name)
-    await _check_category(services, caller.project, category)
+    category = await _checked_category(services, caller.project, messages.category(data, data.name))
     return await _create(services, caller.project, CATEGORIES, category.name, category)
 
 
@@ -55,8 +55,7 @@ async def replace_category(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[CategoryPut]
 ) -> Category:
     """Replace a category as a whole."""
-    category = messages.category(data, _same(name, data.name))
-    await _check_category(services, caller.project, category)
+    category = await _checked_category(services, caller.project, messages.category(data, _same(name, data.name)))
     return await _replace(services, caller.project, CATEGORIES, name, category)
 
 
@@ -176,13 +175,18 @@ async def _delete(services: Services, project: Project, kind: str, name: str) ->
     await services.catalog.changed()
 
 
-async def _check_category(services: Services, project: Project, category: Category) -> None:
-    _refuse(draft.check_category(category, await services.catalog.templates(project.key)))
+async def _checked_category(services: Services, project: Project, category: Category) -> Category:
+    problems = draft.check_category(category, await services.catalog.templates(project.key))
+    if category.keys is not None:
+        category, wrong = draft.with_key_ids(category, await services.store.projects.keys(project.key))
+        problems += wrong
+    _refuse(problems)
+    return category
 
 
 async def _check_template(project: Project, template: Template) -> list[Finding]:
     """What is worth a warning. Raises InvalidRequest for what is wrong, or blocked by the project's rules."""
-    _refuse(draft.check_template(template, _facts(project)))
+    _refuse(draft.check_template(template, project_facts(project)))
     found = await _findings(project, template)
     _refuse(honesty.blocked(found))
     return found
@@ -190,21 +194,18 @@ async def _check_template(project: Project, template: Template) -> list[Finding]
 
 async def _findings(project: Project, template: Template) -> list[Finding]:
     """What the rules say, in a thread: a template may have two hundred languages."""
-    looked_at = honesty.of_template(template, _facts(project))
+    looked_at = honesty.of_template(template, project_facts(project))
     return await asyncio.to_thread(honesty.findings, looked_at, project.settings)
 
 
 async def _check_automation(services: Services, project: Project, automation: Automation) -> None:
     categories = await services.catalog.categories(project.key)
     templates = await services.catalog.templates(project.key)
-    _refuse(draft.check_automation(automation, categories, templates, _facts(project)))
-    notification = honesty.of_message(automation.notification, categories, templates, _facts(project))
+    facts = project_facts(project)
+    _refuse(draft.check_automation(automation, categories, templates, facts))
+    notification = honesty.of_message(automation.notification, categories, templates, facts)
     refused = await asyncio.to_thread(honesty.refusals, notification, project.settings)
     _refuse([FieldError(f"notification.{field}", words) for field, words in refused])
-
-
-def _facts(project: Project) -> Json:
-    return {"id": project.id, "name": project.name}
 
 
 def _refuse(problems: Sequence[FieldError]) -> None:

@@ -10,6 +10,7 @@ from clarion.api.answers.lint import LintAnswer
 from clarion.api.door import server
 from clarion.api.framework import FromCaller, FromServices
 from clarion.api.schemas import LintBody
+from clarion.journey.words import project_facts
 
 
 @post("/v1/lint", status_code=200, **server("read"))
@@ -22,7 +23,7 @@ async def lint(services: FromServices, caller: FromCaller, data: JSONBody[LintBo
         project.settings,
         await services.catalog.categories(project.key),
         await services.catalog.templates(project.key),
-        {"id": project.id, "name": project.name},
+        project_facts(project),
     )
 
 
