@@ -6,7 +6,7 @@ public ids are text and live at the edge.
 
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -202,6 +202,21 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 # --- a project and what it defines -----------------------------------------------------------------------------------
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class QuietHours(Struct, frozen=True, kw_only=True):
+    """When the phone stays silent, by the clock on the receiver's wall: from `start` until before `end`.
+
+    `start` is "HH:MM", `end` too or "24:00"; an earlier `end` is on the next morning. `days` ("mon" … "sun") are those
+    on which it begins, None: every day.
+    """
+
+    start: str
+    end: str
+    days: tuple[str, ...] | None = None
+
+
 class ProjectSettings(Struct, frozen=True, kw_only=True):
     """What a project may set about itself (`GET/PUT /v1/project`)."""
 
@@ -212,6 +227,9 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     allow_plain_users: bool = False
     mandatory_can_be_switched_off: bool = False
     lint: dict[str, str] = {}  # rule of intelligence.honesty → "off" | "warn" | "block"; others warn
+    quiet_hours: QuietHours | None = None
+    quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
+    missing_zone: Literal["default", "hold_quiet"] = "default"
     holdout_percent: float = 0.0  # of the people, who get nothing but mandatory messages
 
 
@@ -267,6 +285,7 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     class_: CategoryClass = CategoryClass.INFORMATIONAL
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
+    quiet_hours: QuietHours | Literal["none"] | None = None  # None: the project's; "none": it passes those
     templates: list[str] | None = None  # the only templates that may wear this category
     keys: list[str] | None = None  # and who may send with it: ids of server keys, `automation:NAME`
 
@@ -388,6 +407,20 @@ class Consent(Struct, frozen=True, kw_only=True):
     source: str
     wording: str | None = None
     at: Millis
+
+
+class PersonPreference(Struct, frozen=True, kw_only=True):
+    """What a person asked of us beside the ledger of consents: nothing, as long as they said nothing."""
+
+    quiet_hours: QuietHours | None = None
+    marketing_paused_until: Millis | None = None
+
+
+class PreferenceChange(Struct, frozen=True, kw_only=True):
+    """Fields that are UNSET stay; None takes back what was asked."""
+
+    quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
+    marketing_paused_until: Millis | msgspec.UnsetType | None = msgspec.UNSET
 
 
 # --- triggers --------------------------------------------------------------------------------------------------------

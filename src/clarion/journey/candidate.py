@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.journey.conditions import events_asked
-from clarion.journey.rules import content_hash, record
-from clarion.model import Event, Key, Millis, Notification, Reason
+from clarion.journey.rules import content_hash, needs_preferences, needs_zones, record
+from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
@@ -20,7 +20,10 @@ class Candidate(NamedTuple):
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
-    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`."""
+    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`.
+
+    `quiet_from`: what was not handed over by then may disturb the person's quiet hours.
+    """
 
     notification: Notification
     recipient: Recipient
@@ -28,6 +31,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     until: Millis | None
     gates: str
     targets: list[Target]
+    quiet_from: Millis | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
@@ -61,6 +65,12 @@ def facts_about(notifications: Collection[Notification], events: Mapping[Key, Ev
         events=names,
         events_since=since,
     )
+
+
+def with_wishes(query: FactsQuery, categories: Mapping[str, Category], settings: ProjectSettings) -> FactsQuery:
+    """The same, with what people asked for themselves and where they are, if that matters."""
+    worn = [categories[name] for name in query.categories if name in categories]
+    return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=needs_zones(worn, settings))
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:
