@@ -226,7 +226,7 @@ def test_a_push_service_without_a_credential_is_an_alert_by_both_doors(clarion: 
     shop.wait_until_alarmed()
 
     [alert] = clarion("alerts", "--json", *shop.asking).json["items"]
-    assert (alert["kind"], alert["lane"], alert["credential"]) == ("apns", "production/com.example.shop", None)
+    assert (alert["kind"], alert["lane"], alert["credential"]) == ("apns", "production/?", None)
     assert clarion("alerts", "--json", *shop.opening).json["items"] == [alert]
     told = clarion("alerts", *shop.asking).out
     for word in (

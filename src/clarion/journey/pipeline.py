@@ -127,7 +127,7 @@ class Pipeline:
 
     async def _complete(self, project: Project, device: Registration) -> Registration:
         permission.check(device)
-        secrets = await self._catalog.secrets(project, DeviceKind.WEBPUSH)
+        secrets = await self._catalog.secrets(project, device.kind)
         return registration.complete(device, secrets, project.vapid_public_key, self._own_origin)
 
     async def merge(self, project: Project, anonymous: User, user_id: str) -> None:
@@ -315,6 +315,10 @@ class Pipeline:
         """One of this kind is new or another one: everybody forgets the old ones, and what waits for it is tried."""
         await self._catalog.changed()
         await self._gates.renew(project.key, kind)
+
+    def end(self) -> None:
+        """The process is told to end: what was handed to a push service is finished, and the rest goes back."""
+        self._gates.end()
 
     # --- the workers' steps -------------------------------------------------------------------------------------------
 
