@@ -6,7 +6,7 @@ public ids are text and live at the edge.
 
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -19,6 +19,8 @@ ARMED_LIFE_MS = 7 * DAY_MS
 """How long what was prepared waits for its fire."""
 DEFAULT_TTL_SECONDS = 3 * 86_400
 MAX_TTL_SECONDS = 30 * 86_400
+AUTOMATION_SENDER = "automation:"
+"""How a category's list of keys names an automation: this and its name."""
 
 
 class DeviceKind(StrEnum):
@@ -200,6 +202,21 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 # --- a project and what it defines -----------------------------------------------------------------------------------
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class QuietHours(Struct, frozen=True, kw_only=True):
+    """When the phone stays silent, by the clock on the receiver's wall: from `start` until before `end`.
+
+    `start` is "HH:MM", `end` too or "24:00"; an earlier `end` is on the next morning. `days` ("mon" … "sun") are those
+    on which it begins, None: every day.
+    """
+
+    start: str
+    end: str
+    days: tuple[str, ...] | None = None
+
+
 class ProjectSettings(Struct, frozen=True, kw_only=True):
     """What a project may set about itself (`GET/PUT /v1/project`)."""
 
@@ -209,6 +226,11 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     marketing_consent: str = "opt_in"
     allow_plain_users: bool = False
     mandatory_can_be_switched_off: bool = False
+    lint: dict[str, str] = {}  # rule of intelligence.honesty → "off" | "warn" | "block"; others warn
+    quiet_hours: QuietHours | None = None
+    quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
+    missing_zone: Literal["default", "hold_quiet"] = "default"
+    holdout_percent: float = 0.0  # of the people, who get nothing but mandatory messages
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -263,7 +285,9 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     class_: CategoryClass = CategoryClass.INFORMATIONAL
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
+    quiet_hours: QuietHours | Literal["none"] | None = None  # None: the project's; "none": it passes those
     templates: list[str] | None = None  # the only templates that may wear this category
+    keys: list[str] | None = None  # and who may send with it: ids of server keys, `automation:NAME`
 
 
 class Content(Struct, frozen=True, kw_only=True):
@@ -385,6 +409,20 @@ class Consent(Struct, frozen=True, kw_only=True):
     at: Millis
 
 
+class PersonPreference(Struct, frozen=True, kw_only=True):
+    """What a person asked of us beside the ledger of consents: nothing, as long as they said nothing."""
+
+    quiet_hours: QuietHours | None = None
+    marketing_paused_until: Millis | None = None
+
+
+class PreferenceChange(Struct, frozen=True, kw_only=True):
+    """Fields that are UNSET stay; None takes back what was asked."""
+
+    quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
+    marketing_paused_until: Millis | msgspec.UnsetType | None = msgspec.UNSET
+
+
 # --- triggers --------------------------------------------------------------------------------------------------------
 
 
@@ -409,6 +447,20 @@ class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     icon: str | None = None
 
 
+class Holdout(Struct, frozen=True, kw_only=True):
+    """A control group: `percent` of the people, the same ones for all messages with this `key`."""
+
+    key: str
+    percent: float
+
+
+class UnlessEvent(Struct, frozen=True, kw_only=True):
+    """An event that makes a notification pointless; `where`: properties that it has, texts may be minijinja."""
+
+    name: str
+    where: Json | None = None
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """What to say and how: a notification without its audience. Texts are minijinja source."""
 
@@ -431,6 +483,9 @@ class Message(Struct, frozen=True, kw_only=True):
     collapse_key: str | None = None
     content_key: str | None = None  # the same key to the same person within content_window seconds is a duplicate
     content_window: int = 86_400
+    condition: str | None = None  # a minijinja expression, looked at when it is sent
+    unless_event: UnlessEvent | None = None
+    holdout: Holdout | None = None
     apns: Json = {}
     fcm: Json = {}
     webpush: Json = {}
@@ -447,7 +502,7 @@ class Audience(Struct, frozen=True, kw_only=True):
 class Notification(Struct, frozen=True, kw_only=True):
     """A stored request to notify: the caller's own, or the one that an event made through an automation.
 
-    An armed one is prepared, and sent at its fire, if that comes before `armed_until`.
+    An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
     """
 
     key: Key
@@ -462,6 +517,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     event: Key | None = None
     armed_until: Millis | None = None
     fired_at: Millis | None = None
+    sent_by: str | None = None
 
     @property
     def is_armed(self) -> bool:

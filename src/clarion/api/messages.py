@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from clarion.api.fields import millis
+from clarion.api.quiet import of_category
 from clarion.api.schemas import (
     AudienceBody,
     AutomationPut,
@@ -22,10 +23,12 @@ from clarion.model import (
     Category,
     Content,
     EventSelector,
+    Holdout,
     Message,
     Millis,
     Struct,
     Template,
+    UnlessEvent,
 )
 
 S = TypeVar("S", bound=Struct)
@@ -43,7 +46,12 @@ def _given(body: Body, noun: type[S], **more: Any) -> S:
 
 def message(body: MessageBody) -> Message:
     """What to say and how."""
-    return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()])
+    more = {
+        name: _given(told, noun)
+        for name, told, noun in (("unless_event", body.unless_event, UnlessEvent), ("holdout", body.holdout, Holdout))
+        if told is not None
+    }
+    return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()], **more)
 
 
 def audience(body: AudienceBody) -> Audience:
@@ -70,7 +78,7 @@ def send_at(body: NotificationBody) -> Millis | None:
 def category(body: CategoryPut, name: str) -> Category:
     """A kind of message. A channel that is named twice counts once."""
     more = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
-    return _given(body, Category, name=name, **more)
+    return _given(body, Category, name=name, quiet_hours=of_category(body), **more)
 
 
 def template(body: TemplatePut, name: str) -> Template:

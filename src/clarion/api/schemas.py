@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from clarion.api.fields import (
+    CLOCK_END_PATTERN,
+    CLOCK_PATTERN,
     HEX_PATTERN,
     ORIGIN_PATTERN,
     Email,
@@ -47,6 +49,23 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Base of what callers send."""
 
 
+class QuietHoursBody(Body, frozen=True, kw_only=True):
+    """When the phone stays silent, by the clock on the receiver's wall."""
+
+    start: Annotated[str, Meta(pattern=CLOCK_PATTERN, examples=["22:00"])]
+    end: Annotated[
+        str,
+        Meta(pattern=CLOCK_END_PATTERN, description="Not quiet any more; before `start`: the next morning."),
+    ]
+    days: (
+        Annotated[
+            list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]],
+            Meta(min_length=1, max_length=7, description="Those on which it begins; null: every day."),
+        ]
+        | None
+    ) = None
+
+
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -61,6 +80,15 @@ class UserPut(Body, frozen=True, kw_only=True):
     timezone: TimeZone | UnsetType | None = UNSET
     email: Email | UnsetType | None = UNSET
     phone: Phone | UnsetType | None = UNSET
+
+
+class OwnPreferencesPut(Body, frozen=True, kw_only=True):
+    """What is given is replaced, null takes it back."""
+
+    quiet_hours: QuietHoursBody | UnsetType | None = UNSET
+    marketing_paused_until: (
+        Annotated[Instant, Meta(description="Nothing of a marketing category is sent before.")] | UnsetType | None
+    ) = UNSET
 
 
 class ConsentPut(Body, frozen=True, kw_only=True):
@@ -195,6 +223,23 @@ class ActionBody(Body, frozen=True, kw_only=True):
     icon: Link | None = None
 
 
+class UnlessEventBody(Body, frozen=True, kw_only=True):
+    """An event that makes the notification pointless, since it was made or since the event that started it."""
+
+    name: EventName
+    where: (
+        Annotated[Json, Meta(description="Properties that the event has; texts may be minijinja.", max_length=20)]
+        | None
+    ) = None
+
+
+class HoldoutBody(Body, frozen=True, kw_only=True):
+    """A control group that gets nothing: the same people for all notifications with this key."""
+
+    key: Word
+    percent: Annotated[float, Meta(ge=0, lt=100, description="Of the people; decimals are fine.")]
+
+
 class MessageBody(Body, frozen=True, kw_only=True):
     """What to say and how: a notification without its audience. Texts are minijinja."""
 
@@ -219,9 +264,36 @@ class MessageBody(Body, frozen=True, kw_only=True):
     content_window: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS, description="Seconds that it is one for.")] | None = (
         None
     )
+    condition: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=2_000,
+                description="A minijinja expression over user, data, event and project; sent only if it is true then.",
+                examples=["user.plan != 'gold'"],
+            ),
+        ]
+        | None
+    ) = None
+    unless_event: UnlessEventBody | None = None
+    holdout: HoldoutBody | None = None
     apns: Json | None = None
     fcm: Json | None = None
     webpush: Json | None = None
+
+
+class LintBody(MessageBody, frozen=True, kw_only=True):
+    """A message, or a template with its `locales`, to be looked at. What says to whom and when is not looked at."""
+
+    locale: Annotated[Locale, Meta(description="Of the message's own title and body.")] | None = None
+    name: Name | None = None
+    default_locale: Locale | None = None
+    locales: Annotated[dict[Locale, "ContentBody"], Meta(min_length=1, max_length=200)] | None = None
+    to: Any = None
+    send_at: Any = None
+    dry_run: Any = None
+    arm: Any = None
 
 
 class AudienceBody(Body, frozen=True, kw_only=True):
@@ -256,7 +328,25 @@ class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
     class_: CategoryClass | None = None
     default: Annotated[bool, Meta(description="Whether silence means yes; null: what the class implies.")] | None = None
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=len(Channel))] | None = None
+    quiet_hours: (
+        Annotated[
+            QuietHoursBody | Literal["none"],
+            Meta(description="In place of the project's; \"none\": it passes those. Of one's own it passes none."),
+        ]
+        | None
+    ) = None
     templates: Annotated[list[Name], Meta(description="The only ones that may wear this category.")] | None = None
+    keys: (
+        Annotated[
+            list[Word],
+            Meta(
+                min_length=1,
+                max_length=1_000,
+                description="Who alone may send with it: ids or names of server keys, or automation:NAME.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class CategoryPost(CategoryPut, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -279,6 +369,7 @@ class TemplatePut(Body, frozen=True, kw_only=True):
     name: Name | None = None
     default_locale: Locale | None = None
     locales: Annotated[dict[Locale, ContentBody], Meta(min_length=1, max_length=200)]
+    warnings: Annotated[Any, Meta(description="As it was read; not looked at.")] = None
 
 
 class TemplatePost(TemplatePut, frozen=True, kw_only=True):
@@ -332,6 +423,34 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     marketing_consent: Literal["opt_in", "opt_out"] | None = None
     allow_plain_users: bool | None = None
     mandatory_can_be_switched_off: bool | None = None
+    lint: (
+        Annotated[
+            dict[Word, Literal["off", "warn", "block"]],
+            Meta(description="What each rule of title honesty does; those that are not named warn."),
+        ]
+        | None
+    ) = None
+    quiet_hours: (
+        Annotated[QuietHoursBody, Meta(description="For everybody, in their own time zone; null: none.")]
+        | UnsetType
+        | None
+    ) = UNSET
+    quiet_hours_spread_s: (
+        Annotated[int, Meta(ge=0, le=14_400, description="What was held comes back over so many seconds.")] | None
+    ) = None
+    missing_zone: (
+        Annotated[
+            Literal["default", "hold_quiet"],
+            Meta(description="Of people whose zone nobody knows: in default_timezone, or quiet if it is somewhere."),
+        ]
+        | None
+    ) = None
+    holdout_percent: (
+        Annotated[
+            float, Meta(ge=0, le=50, description="Of the people, who get nothing but mandatory messages; 0: nobody.")
+        ]
+        | None
+    ) = None
 
 
 class KeyPut(Body, frozen=True, kw_only=True):

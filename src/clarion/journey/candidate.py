@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from clarion.journey.rules import content_hash, record
-from clarion.model import Key, Millis, Notification, Reason
+from clarion.journey.conditions import events_asked
+from clarion.journey.rules import content_hash, needs_preferences, needs_zones, record
+from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
@@ -19,7 +20,10 @@ class Candidate(NamedTuple):
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
-    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`."""
+    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`.
+
+    `quiet_from`: what was not handed over by then may disturb the person's quiet hours.
+    """
 
     notification: Notification
     recipient: Recipient
@@ -27,6 +31,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     until: Millis | None
     gates: str
     targets: list[Target]
+    quiet_from: Millis | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
@@ -40,15 +45,32 @@ def content_hashes(notifications: Iterable[Notification]) -> list[int]:
     return [content_hash(one.message.content_key) for one in notifications if one.message.content_key is not None]
 
 
-def facts_query(job: SpanWork | PairsWork, notifications: Mapping[Key, Notification]) -> FactsQuery:
-    """What must be known to decide a job."""
-    categories = sorted({one.message.category for one in notifications.values()})
-    content = content_hashes(notifications.values())
-    again = [one.key for one in notifications.values() if one.fired_at is not None]
+def facts_query(
+    job: SpanWork | PairsWork, notifications: Mapping[Key, Notification], events: Mapping[Key, Event]
+) -> FactsQuery:
+    """What must be known to decide a job; `events` are those that started its notifications."""
+    query = facts_about(notifications.values(), events)
     if isinstance(job, SpanWork):
-        return FactsQuery(span=(job.first, job.last), categories=categories, content=content, again=again)
-    users = sorted({user for _, user in job.pairs})
-    return FactsQuery(users=users, categories=categories, content=content, again=again)
+        return msgspec.structs.replace(query, span=(job.first, job.last))
+    return msgspec.structs.replace(query, users=sorted({user for _, user in job.pairs}))
+
+
+def facts_about(notifications: Collection[Notification], events: Mapping[Key, Event]) -> FactsQuery:
+    """The same, of people who are still to be named."""
+    names, since = events_asked(notifications, events)
+    return FactsQuery(
+        categories=sorted({one.message.category for one in notifications}),
+        content=content_hashes(notifications),
+        again=[one.key for one in notifications if one.fired_at is not None],
+        events=names,
+        events_since=since,
+    )
+
+
+def with_wishes(query: FactsQuery, categories: Mapping[str, Category], settings: ProjectSettings) -> FactsQuery:
+    """The same, with what people asked for themselves and where they are, if that matters."""
+    worn = [categories[name] for name in query.categories if name in categories]
+    return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=needs_zones(worn, settings))
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:

@@ -3,7 +3,18 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import (
+    Address,
+    Asked,
+    Changes,
+    Deciding,
+    Facts,
+    FactsQuery,
+    Happened,
+    Recipient,
+    Steps,
+    Target,
+)
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -14,6 +25,7 @@ from clarion.ports.nouns import (
     Idempotency,
     Ingested,
     Page,
+    Preferences,
     Progress,
     Projects,
     ReceiptRecord,
@@ -79,6 +91,7 @@ __all__ = [
     "Accepted",
     "Address",
     "ArmedWork",
+    "Asked",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
@@ -102,6 +115,7 @@ __all__ = [
     "Facts",
     "FactsQuery",
     "Gone",
+    "Happened",
     "HttpBatch",
     "HttpRequest",
     "HttpResponse",
@@ -115,6 +129,7 @@ __all__ = [
     "Page",
     "PairsWork",
     "Place",
+    "Preferences",
     "Prepared",
     "Progress",
     "Projects",

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from clarion.model import DeviceKind, Key, Millis, Permission
+from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference
 from clarion.ports.work import Effects, Lease
 
 
@@ -24,6 +24,8 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     """One user with what matters for this decision. `attributes` is raw JSON, parsed only when a text needs it.
 
     `consents` maps (category, channel) to the last word of the ledger; no entry means that nothing was said.
+    `preferences` and `zone` are there if the query asks for them. `zone` is the person's own time zone, else that of
+    the active device that was seen last; None when nobody told one.
     """
 
     key: Key
@@ -33,19 +35,37 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     attributes: str | bytes
     targets: list[Target]
     consents: dict[tuple[str, str], bool]
+    preferences: PersonPreference | None = None
+    zone: str | None = None
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What one person asked for themselves, and their zone, as in `Recipient`."""
+
+    preferences: PersonPreference | None = None
+    zone: str | None = None
+
+
+class Happened(msgspec.Struct, frozen=True, gc=False):
+    """An event as conditions see it. `properties` is raw JSON."""
+
+    key: Key
+    at: Millis
+    properties: str | bytes
 
 
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
-    (notification, user) → when it was decided to send.
+    (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
     """
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
     begun: frozenset[tuple[Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
+    events: dict[tuple[Key, str], list[Happened]] = {}
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +76,10 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
+    preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it
+    zones: bool = False  # everybody's time zone
+    events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
+    events_since: Millis = 0
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -106,6 +130,10 @@ class Steps(Protocol):
 
     async def addresses(self, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:
         """Active devices with permission; who is missing may not be sent to any more."""
+        ...
+
+    async def asked(self, project: Key, users: Sequence[Key], *, zones: bool) -> dict[Key, Asked]:
+        """Of those of these people (sorted) who asked for anything; with `zones` also of those who have a zone."""
         ...
 
     async def refused_since(

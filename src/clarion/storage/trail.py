@@ -232,6 +232,7 @@ def _notification(row: Row[Any]) -> Notification:
         project=row.project,
         message=request.message,
         to=request.to,
+        sent_by=request.sent_by,
         created_at=row.created_at,
         send_at=row.send_at,
         cancelled_at=row.cancelled_at,

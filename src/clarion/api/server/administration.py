@@ -1,6 +1,6 @@
 """The project itself and its keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from litestar import delete, get, post, put
@@ -13,11 +13,13 @@ from clarion.api.fields import check_zone
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit
 from clarion.api.identity import SIGNED, identity_key
 from clarion.api.problems import not_found
+from clarion.api.quiet import quiet_hours
 from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
 from clarion.api.services import Services
-from clarion.errors import Conflict, Forbidden, InvalidRequest
+from clarion.errors import Conflict, FieldError, Forbidden, InvalidRequest
+from clarion.journey import honesty
 from clarion.journey.founding import add_key
-from clarion.model import ApiKey, Project, ProjectSettings
+from clarion.model import ApiKey, Project, ProjectSettings, QuietHours
 from clarion.ports import Page
 
 
@@ -31,9 +33,11 @@ async def get_project(caller: FromCaller) -> ProjectAnswer:
 async def put_project(services: FromServices, caller: FromCaller, data: JSONBody[ProjectPut]) -> ProjectAnswer:
     """Replace what is given."""
     check_zone(data.default_timezone, "default_timezone")
+    _check_rules(data.lint or {})
     project = await services.store.projects.get(caller.project.key) or not_found()
     told = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
     settings = {name: value for name, value in told.items() if name in ProjectSettings.__struct_fields__}
+    settings["quiet_hours"] = _quiet_hours(data, project.settings)
     project = msgspec.structs.replace(
         project,
         name=told.get("name", project.name),
@@ -126,6 +130,19 @@ def _scopes(giver: ApiKey, kind: str, asked: Sequence[str] | None) -> list[str]:
     if beyond:
         raise Forbidden(f"this key cannot give {', '.join(beyond)}, which it does not have itself")
     return wanted
+
+
+def _check_rules(told: Iterable[str]) -> None:
+    wrong = [FieldError(f"lint.{name}", words) for name in told if (words := honesty.unknown(name)) is not None]
+    if wrong:
+        raise InvalidRequest("; ".join(f"{field}: {words}" for field, words in wrong), errors=wrong)
+
+
+def _quiet_hours(data: ProjectPut, settings: ProjectSettings) -> QuietHours | None:
+    """Left out they stay, null ends them."""
+    if data.quiet_hours is msgspec.UNSET:
+        return settings.quiet_hours
+    return None if data.quiet_hours is None else quiet_hours(data.quiet_hours)
 
 
 def _check(project: Project) -> None:
