@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from clarion.model import DeviceKind, Key, Millis, Permission
+from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference
 from clarion.ports.work import Effects, Lease
 
 
@@ -24,6 +24,8 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     """One user with what matters for this decision. `attributes` is raw JSON, parsed only when a text needs it.
 
     `consents` maps (category, channel) to the last word of the ledger; no entry means that nothing was said.
+    `preferences` and `zone` are there if the query asks for them. `zone` is the person's own time zone, else that of
+    the active device that was seen last; None when nobody told one.
     """
 
     key: Key
@@ -33,6 +35,8 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     attributes: str | bytes
     targets: list[Target]
     consents: dict[tuple[str, str], bool]
+    preferences: PersonPreference | None = None
+    zone: str | None = None
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -56,6 +60,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
+    preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it
+    zones: bool = False  # everybody's time zone
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, Reason
+from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
 from clarion.ports import Address, Facts, FactsQuery, Recipient, Target
 from clarion.storage.database import Dialect, Row
+from clarion.storage.merging import PREFERENCES
+from clarion.storage.preferences import preference
 
 _KINDS = {kind.value: kind for kind in DeviceKind}
 _PERMISSIONS = {permission.value: permission for permission in Permission}
@@ -50,7 +52,9 @@ class _People(NamedTuple):
 def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQuery) -> Facts:
     """See `ports.Steps.facts`."""
     people = _People(dialect, project, query)
-    targets = _targets(conn, people)
+    preferences = _preferences(conn, people) if query.preferences else {}
+    zones: dict[Key, str] | None = {} if query.zones or any(each.quiet_hours for each in preferences.values()) else None
+    targets = _targets(conn, people, zones)
     consents = _consents(conn, people, query.categories)
     recipients = [
         Recipient(
@@ -61,6 +65,8 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
             attributes=attributes,
             targets=targets.get(key) or [],
             consents=consents.get(key) or {},
+            preferences=preferences.get(key),
+            zone=None if zones is None else timezone or zones.get(key),
         )
         for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
     ]
@@ -70,18 +76,38 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
     return Facts(recipients, _sent_content(conn, people, query.content), begun, chosen)
 
 
-def _targets(conn: Connection, people: _People) -> dict[Key, list[Target]]:
+def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) -> dict[Key, list[Target]]:
+    """Their active devices; into `zones`, if it is there, goes the time zone of the one that was seen last."""
     columns = ("person", "key", "kind", "permission", "locale", "lane")
+    more = "AND state = 'active' ORDER BY person, key"
     found: dict[Key, list[Target]] = {}
-    for person, key, kind, permission, locale, lane in people.rows(
-        conn, columns, "device", "person", "AND state = 'active' ORDER BY person, key"
-    ):
+    if zones is None:
+        rows = people.rows(conn, columns, "device", "person", more)
+    else:
+        rows = _noting_zones(
+            people.rows(conn, (*columns, "timezone", "registered_at"), "device", "person", more), zones
+        )
+    for person, key, kind, permission, locale, lane, *_ in rows:
         target = Target(key, _KINDS[kind], _PERMISSIONS[permission], locale, lane)
         if person in found:
             found[person].append(target)
         else:
             found[person] = [target]
     return found
+
+
+def _noting_zones(devices: list[Row], zones: dict[Key, str]) -> list[Row]:
+    """The devices; a device that registers again was seen, whether or not it told anything new."""
+    seen: dict[Key, Millis] = {}
+    for person, *_, zone, at in devices:
+        if zone is not None and at >= seen.get(person, 0):
+            zones[person], seen[person] = zone, at
+    return devices
+
+
+def _preferences(conn: Connection, people: _People) -> dict[Key, PersonPreference]:
+    rows = people.rows(conn, ("person", *PREFERENCES), "person_preference", "person")
+    return {person: preference(*columns) for person, *columns in rows}
 
 
 def _consents(conn: Connection, people: _People, categories: Sequence[str]) -> dict[Key, dict[tuple[str, str], bool]]:
