@@ -6,7 +6,7 @@ public ids are text and live at the edge.
 
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -200,15 +200,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 # --- a project and what it defines -----------------------------------------------------------------------------------
 
 
-class ProjectSettings(Struct, frozen=True, kw_only=True):
-    """What a project may set about itself (`GET/PUT /v1/project`)."""
-
-    allowed_origins: list[str] = []
-    identity: str = "none"
-    default_timezone: str = "UTC"
-    marketing_consent: str = "opt_in"
-    allow_plain_users: bool = False
-    mandatory_can_be_switched_off: bool = False
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class QuietHours(Struct, frozen=True, kw_only=True):
@@ -220,7 +212,21 @@ class QuietHours(Struct, frozen=True, kw_only=True):
 
     start: str
     end: str
-    days: list[str] | None = None
+    days: tuple[str, ...] | None = None
+
+
+class ProjectSettings(Struct, frozen=True, kw_only=True):
+    """What a project may set about itself (`GET/PUT /v1/project`)."""
+
+    allowed_origins: list[str] = []
+    identity: str = "none"
+    default_timezone: str = "UTC"
+    marketing_consent: str = "opt_in"
+    allow_plain_users: bool = False
+    mandatory_can_be_switched_off: bool = False
+    quiet_hours: QuietHours | None = None
+    quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
+    missing_zone: Literal["default", "hold_quiet"] = "default"
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -275,6 +281,7 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     class_: CategoryClass = CategoryClass.INFORMATIONAL
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
+    quiet_hours: QuietHours | Literal["none"] | None = None  # None: the project's; "none": it passes those
     templates: list[str] | None = None  # the only templates that may wear this category
 
 

@@ -7,7 +7,7 @@ from clarion.ports import FactsQuery, Recipient, Store
 from contract.support import NOW, facts_query, new_project, new_user
 
 NIGHT = QuietHours(start="22:00", end="08:00")
-WEEKEND = QuietHours(start="00:00", end="24:00", days=["sat", "sun"])
+WEEKEND = QuietHours(start="00:00", end="24:00", days=("sat", "sun"))
 
 
 async def recipient(store: Store, project: Project, user: int, **asked: bool) -> Recipient:

@@ -81,7 +81,7 @@ async def _new_person(store: Store, project: Project, notification: Notification
     address = f"https://push.example/{user_id}"  # the same in every world
     device = await register(store, project, user.key, address, id=f"device-{user_id}", model=mark)
     await store.consents.append(project.key, [consent(user.key, True, source=mark)])
-    asked = QuietHours(start="22:00", end="08:00", days=[mark])  # the store does not look into the days
+    asked = QuietHours(start="22:00", end="08:00", days=(mark,))  # the store does not look into the days
     await store.preferences.put(project.key, user.key, PreferenceChange(quiet_hours=asked), NOW)
     happened = event(user_id, properties={"secret": mark}, id=f"event-{user_id}")
     await store.events.add(project.key, [happened], frozenset(), NOW)

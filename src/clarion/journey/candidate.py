@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from clarion.journey.rules import content_hash, record
-from clarion.model import Key, Millis, Notification, Reason
+from clarion.journey.rules import content_hash, needs_preferences, needs_zones, record
+from clarion.model import Category, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
@@ -19,7 +19,10 @@ class Candidate(NamedTuple):
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
-    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`."""
+    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`.
+
+    `quiet_from`: what was not handed over by then may disturb the person's quiet hours.
+    """
 
     notification: Notification
     recipient: Recipient
@@ -27,6 +30,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     until: Millis | None
     gates: str
     targets: list[Target]
+    quiet_from: Millis | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
@@ -40,15 +44,27 @@ def content_hashes(notifications: Iterable[Notification]) -> list[int]:
     return [content_hash(one.message.content_key) for one in notifications if one.message.content_key is not None]
 
 
-def facts_query(job: SpanWork | PairsWork, notifications: Mapping[Key, Notification]) -> FactsQuery:
-    """What must be known to decide a job."""
-    categories = sorted({one.message.category for one in notifications.values()})
-    content = content_hashes(notifications.values())
-    again = [one.key for one in notifications.values() if one.fired_at is not None]
+def needed(
+    notifications: Iterable[Notification], categories: Mapping[str, Category], settings: ProjectSettings
+) -> FactsQuery:
+    """What must be known of anybody to decide these notifications, before it is said of whom."""
+    told = list(notifications)
+    names = sorted({one.message.category for one in told})
+    worn = [categories[name] for name in names if name in categories]
+    return FactsQuery(
+        categories=names,
+        content=content_hashes(told),
+        again=[one.key for one in told if one.fired_at is not None],
+        preferences=needs_preferences(worn),
+        zones=needs_zones(worn, settings),
+    )
+
+
+def of_job(job: SpanWork | PairsWork, needed: FactsQuery) -> FactsQuery:
+    """The same of the people of a job."""
     if isinstance(job, SpanWork):
-        return FactsQuery(span=(job.first, job.last), categories=categories, content=content, again=again)
-    users = sorted({user for _, user in job.pairs})
-    return FactsQuery(users=users, categories=categories, content=content, again=again)
+        return msgspec.structs.replace(needed, span=(job.first, job.last))
+    return msgspec.structs.replace(needed, users=sorted({user for _, user in job.pairs}))
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:

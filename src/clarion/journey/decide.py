@@ -35,7 +35,11 @@ class _Common(NamedTuple):
     written: str
     stop: rules.Ruling | None
     category: Category | None
+    quiet: rules.Quiet | None
     judged: dict[tuple[rules.Ruling, ...], _Judged]
+
+
+_PERSONAL = ("consent", "device", "permission", "duplicate", "quiet_hours")
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
@@ -65,35 +69,40 @@ def _common(notification: Notification, law: Law) -> _Common:
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(",".join(written), ruling, None, {})
-    return _Common(",".join(written), None, law.categories[notification.message.category], {})
+            return _Common(",".join(written), ruling, None, None, {})
+    category = law.categories[notification.message.category]
+    quiet = rules.Quiet(category, law.settings, notification.expires_at, law.now)
+    return _Common(",".join(written), None, category, quiet, {})
 
 
 def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, int], Millis], law: Law) -> Decided:
     notification, recipient, only = candidate
-    if shared.stop is not None or shared.category is None:
+    if shared.stop is not None or shared.category is None or shared.quiet is None:
         reason = shared.stop.reason if shared.stop and shared.stop.reason else Reason.CATEGORY_MISMATCH
         until = shared.stop.until if shared.stop else None
         return Decided(notification, recipient, reason, until, f"[{shared.written}]", [])
     targets = recipient.targets
     targets = [target for target in targets if target.kind in law.reachable and (only is None or target.key in only)]
     allowed = rules.permitted(targets)
+    rest = shared.quiet.rest(recipient.zone, recipient.preferences)
     rulings = (
         rules.consent(recipient, shared.category, Channel.PUSH, law.settings),
         rules.device(targets),
         rules.permission(targets, allowed),
         rules.duplicate(notification.message, recipient.key, sent, law.now),
+        rest.ruling(recipient.key),
     )
     judged = shared.judged.get(rulings)
     if judged is None:
         judged = shared.judged[rulings] = _judged(shared.written, rulings)
-    passed = judged.reason is Reason.SEND
-    return Decided(notification, recipient, judged.reason, judged.until, judged.gates, allowed if passed else [])
+    if judged.reason is not Reason.SEND:
+        return Decided(notification, recipient, judged.reason, judged.until, judged.gates, [])
+    return Decided(notification, recipient, Reason.SEND, None, judged.gates, allowed, rest.quiet_from)
 
 
 def _judged(written: str, rulings: Sequence[rules.Ruling]) -> _Judged:
     """The first gate that stops it decides; what comes after it is not written down."""
-    for gate, ruling in zip(("consent", "device", "permission", "duplicate"), rulings, strict=True):
+    for gate, ruling in zip(_PERSONAL, rulings, strict=True):
         written += "," + rules.record(gate, ruling.reason, ruling.because)
         if ruling.reason is not None:
             return _Judged(ruling.reason, ruling.until, f"[{written}]")

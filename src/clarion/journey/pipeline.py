@@ -14,7 +14,7 @@ from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
 from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
-from clarion.journey.candidate import candidates, facts_query, without_own_content
+from clarion.journey.candidate import candidates, needed, of_job, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
@@ -353,7 +353,8 @@ class Pipeline:
         now = self._clock.now()
         law, scene = await self._law(project, now), await self._scene(project, list(notifications.values()), now)
         only = await self._only(notifications)
-        async with self._store.steps.deciding(project.key, facts_query(job, notifications)) as deciding:
+        query = of_job(job, needed(notifications.values(), law.categories, project.settings))
+        async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)
             judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)
             judged = judgement.without(judged, facts.begun)

@@ -13,11 +13,12 @@ from clarion.api.fields import check_zone
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit
 from clarion.api.identity import SIGNED, identity_key
 from clarion.api.problems import not_found
+from clarion.api.quiet import quiet_hours
 from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
 from clarion.api.services import Services
 from clarion.errors import Conflict, Forbidden, InvalidRequest
 from clarion.journey.founding import add_key
-from clarion.model import ApiKey, Project, ProjectSettings
+from clarion.model import ApiKey, Project, ProjectSettings, QuietHours
 from clarion.ports import Page
 
 
@@ -34,6 +35,7 @@ async def put_project(services: FromServices, caller: FromCaller, data: JSONBody
     project = await services.store.projects.get(caller.project.key) or not_found()
     told = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
     settings = {name: value for name, value in told.items() if name in ProjectSettings.__struct_fields__}
+    settings["quiet_hours"] = _quiet_hours(data, project.settings)
     project = msgspec.structs.replace(
         project,
         name=told.get("name", project.name),
@@ -126,6 +128,13 @@ def _scopes(giver: ApiKey, kind: str, asked: Sequence[str] | None) -> list[str]:
     if beyond:
         raise Forbidden(f"this key cannot give {', '.join(beyond)}, which it does not have itself")
     return wanted
+
+
+def _quiet_hours(data: ProjectPut, settings: ProjectSettings) -> QuietHours | None:
+    """Left out they stay, null ends them."""
+    if data.quiet_hours is msgspec.UNSET:
+        return settings.quiet_hours
+    return None if data.quiet_hours is None else quiet_hours(data.quiet_hours)
 
 
 def _check(project: Project) -> None:

@@ -3,11 +3,13 @@
 from clarion.journey.rules.category import category
 from clarion.journey.rules.consent import consent
 from clarion.journey.rules.duplicate import content_hash, duplicate
+from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, permitted
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
 
 __all__ = [
+    "Quiet",
     "Ruling",
     "cancelled",
     "category",
@@ -16,6 +18,8 @@ __all__ = [
     "device",
     "duplicate",
     "expiry",
+    "needs_preferences",
+    "needs_zones",
     "permission",
     "permitted",
     "record",
