@@ -86,7 +86,7 @@ def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, in
     allowed = rules.permitted(targets)
     rest = shared.quiet.rest(recipient.zone, recipient.preferences)
     rulings = (
-        rules.consent(recipient, shared.category, Channel.PUSH, law.settings),
+        rules.consent(recipient, shared.category, Channel.PUSH, law.settings, law.now),
         rules.device(targets),
         rules.permission(targets, allowed),
         rules.duplicate(notification.message, recipient.key, sent, law.now),

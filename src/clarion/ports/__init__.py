@@ -4,6 +4,7 @@ All work on batches.
 """
 
 from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.ledger import ANY_CATEGORY, last_said, permission_line, told_news
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -75,6 +76,7 @@ from clarion.ports.work import (
 )
 
 __all__ = [
+    "ANY_CATEGORY",
     "DELIVERIES",
     "LATE_MS",
     "Accepted",
@@ -151,7 +153,10 @@ __all__ = [
     "ends_of",
     "family_of",
     "lane_queue",
+    "last_said",
     "owner_of",
+    "permission_line",
     "queue_of",
     "size_of",
+    "told_news",
 ]
