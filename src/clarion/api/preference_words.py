@@ -17,7 +17,7 @@ _EN = {
     "always": "Always on",
     "always_about": "Needed for your safety or your account, so it cannot be switched off.",
     "pause": "Pause all marketing for 30 days",
-    "pause_about": "Offers and the like wait. Everything else still reaches you.",
+    "pause_about": "No offers and the like in that time. Everything else still reaches you.",
     "paused": "Paused until {date}",
     "quiet": "Quiet hours",
     "quiet_about": "Nothing makes a sound in this time. What is needed at once still comes.",
@@ -38,7 +38,6 @@ _EN = {
     "inbox": "Inbox",
     "months": "January February March April May June July August September October November December",
     "date": "{day} {month} {year}",
-    "more": "See all your settings",
 }
 _DE = {
     "title": "Deine Benachrichtigungen",
@@ -47,7 +46,7 @@ _DE = {
     "always": "Immer an",
     "always_about": "Nötig für deine Sicherheit oder dein Konto und deshalb nicht abschaltbar.",
     "pause": "Alle Werbung 30 Tage pausieren",
-    "pause_about": "Angebote und Ähnliches warten. Alles andere erreicht dich weiterhin.",
+    "pause_about": "Keine Angebote und Ähnliches in dieser Zeit. Alles andere erreicht dich weiterhin.",
     "paused": "Pausiert bis {date}",
     "quiet": "Ruhezeit",
     "quiet_about": "In dieser Zeit bleibt es still. Was sofort nötig ist, kommt trotzdem.",
@@ -68,7 +67,6 @@ _DE = {
     "inbox": "Postfach",
     "months": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
     "date": "{day}. {month} {year}",
-    "more": "Alle deine Einstellungen",
 }
 _FR = {
     "title": "Vos notifications",
@@ -77,7 +75,7 @@ _FR = {
     "always": "Toujours actif",
     "always_about": "Nécessaire à votre sécurité ou à votre compte, donc impossible à désactiver.",
     "pause": "Suspendre toute publicité pendant 30 jours",
-    "pause_about": "Les offres et autres attendent. Tout le reste vous parvient.",
+    "pause_about": "Pas d'offres ni de publicité pendant ce temps. Tout le reste vous parvient.",
     "paused": "Suspendu jusqu'au {date}",
     "quiet": "Heures calmes",
     "quiet_about": "Rien ne sonne pendant ce temps. Ce qui est urgent arrive quand même.",
@@ -98,7 +96,6 @@ _FR = {
     "inbox": "Boîte de réception",
     "months": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
     "date": "{day} {month} {year}",
-    "more": "Voir tous vos réglages",
 }
 _ES = {
     "title": "Tus notificaciones",
@@ -107,7 +104,7 @@ _ES = {
     "always": "Siempre activo",
     "always_about": "Necesario para tu seguridad o tu cuenta, así que no se puede desactivar.",
     "pause": "Pausar toda la publicidad durante 30 días",
-    "pause_about": "Las ofertas y similares esperan. Todo lo demás te sigue llegando.",
+    "pause_about": "Sin ofertas ni similares en ese tiempo. Todo lo demás te sigue llegando.",
     "paused": "En pausa hasta el {date}",
     "quiet": "Horas de silencio",
     "quiet_about": "Nada suena en ese tiempo. Lo urgente llega igualmente.",
@@ -128,7 +125,6 @@ _ES = {
     "inbox": "Bandeja",
     "months": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
     "date": "{day} de {month} de {year}",
-    "more": "Ver todos tus ajustes",
 }
 WORDS: Final = MappingProxyType({"en": _EN, "de": _DE, "fr": _FR, "es": _ES})
 

@@ -21,7 +21,7 @@ from clarion.model import Project, User
 
 TokenInPath = Annotated[str, PathParameter(min_length=1, max_length=1_024, description="The token from the link.")]
 _ACCESS: dict[str, Any] = {"opt": {"access": Access(key=None, any_query=True)}, "media_type": "text/html"}
-_PAGES = Pages()
+_PAGES = Pages("style.css", "preferences.css")
 
 
 class _Link(NamedTuple):
