@@ -19,6 +19,8 @@ ARMED_LIFE_MS = 7 * DAY_MS
 """How long what was prepared waits for its fire."""
 DEFAULT_TTL_SECONDS = 3 * 86_400
 MAX_TTL_SECONDS = 30 * 86_400
+AUTOMATION_SENDER = "automation:"
+"""How a category's list of keys names an automation: this and its name."""
 
 
 class DeviceKind(StrEnum):
@@ -227,6 +229,7 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     quiet_hours: QuietHours | None = None
     quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
     missing_zone: Literal["default", "hold_quiet"] = "default"
+    holdout_percent: float = 0.0  # of the people, who get nothing but mandatory messages
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -285,6 +288,7 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
     quiet_hours: QuietHours | Literal["none"] | None = None  # None: the project's; "none": it passes those
     templates: list[str] | None = None  # the only templates that may wear this category
+    keys: list[str] | None = None  # and who may send with it: ids of server keys, `automation:NAME`
 
 
 class Content(Struct, frozen=True, kw_only=True):
@@ -450,6 +454,20 @@ class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     icon: str | None = None
 
 
+class Holdout(Struct, frozen=True, kw_only=True):
+    """A control group: `percent` of the people, the same ones for all messages with this `key`."""
+
+    key: str
+    percent: float
+
+
+class UnlessEvent(Struct, frozen=True, kw_only=True):
+    """An event that makes a notification pointless; `where`: properties that it has, texts may be minijinja."""
+
+    name: str
+    where: Json | None = None
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """What to say and how: a notification without its audience. Texts are minijinja source."""
 
@@ -472,6 +490,9 @@ class Message(Struct, frozen=True, kw_only=True):
     collapse_key: str | None = None
     content_key: str | None = None  # the same key to the same person within content_window seconds is a duplicate
     content_window: int = 86_400
+    condition: str | None = None  # a minijinja expression, looked at when it is sent
+    unless_event: UnlessEvent | None = None
+    holdout: Holdout | None = None
     apns: Json = {}
     fcm: Json = {}
     webpush: Json = {}
@@ -488,7 +509,7 @@ class Audience(Struct, frozen=True, kw_only=True):
 class Notification(Struct, frozen=True, kw_only=True):
     """A stored request to notify: the caller's own, or the one that an event made through an automation.
 
-    An armed one is prepared, and sent at its fire, if that comes before `armed_until`.
+    An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
     """
 
     key: Key
@@ -503,6 +524,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     event: Key | None = None
     armed_until: Millis | None = None
     fired_at: Millis | None = None
+    sent_by: str | None = None
 
     @property
     def is_armed(self) -> bool:

@@ -158,7 +158,8 @@ async def read_all(store: Store, project: Key, world: World, person: Person) -> 
 
 
 def _query(**who: Any) -> FactsQuery:
-    return FactsQuery(categories=["offers"], content=[CONTENT], preferences=True, zones=True, **who)
+    asked = {"content": [CONTENT], "events": ["order"], "preferences": True, "zones": True}
+    return FactsQuery(categories=["offers"], **asked, **who)
 
 
 async def _decided_facts(at: Look, query: FactsQuery) -> Any:

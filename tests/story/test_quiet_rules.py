@@ -7,18 +7,27 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from clarion.journey.candidate import Candidate
+from clarion.journey.decide import Law, decide
+from clarion.journey.judgement import Judgement, effects
 from clarion.journey.rules import Quiet
 from clarion.journey.rules.quiet import SLOTS
 from clarion.model import (
     DAY_MS,
     WEEKDAYS,
+    Audience,
     Category,
     CategoryClass,
+    DeviceKind,
+    Message,
+    Notification,
+    Permission,
     PersonPreference,
     ProjectSettings,
     QuietHours,
     Reason,
 )
+from clarion.ports import Facts, PairsWork, Recipient, Target
 
 NIGHT = QuietHours(start="22:00", end="08:00")
 FAR = 30 * DAY_MS
@@ -42,7 +51,10 @@ def hours(text: str, *days: str) -> QuietHours:
 def law(now: int, project: QuietHours | None = NIGHT, ttl: int = FAR, **more: object) -> Quiet:
     category = Category(name="c", **{name: more.pop(name) for name in ("class_", "quiet_hours") if name in more})  # type: ignore[arg-type]
     settings = ProjectSettings(quiet_hours=project, **more)  # type: ignore[arg-type]
-    return Quiet(category, settings, now + ttl, now)
+    message = Message(title="Hi", ttl=ttl // 1000)
+    to = Audience(everyone=True)
+    notification = Notification(key=1, id="n", project=1, message=message, to=to, created_at=now)
+    return Quiet(notification, category, settings, now)
 
 
 CASES = [
@@ -185,6 +197,27 @@ def test_what_was_held_comes_back_spread_in_few_moments_and_neighbours_together(
     for block in range(4_000):
         counts[((rest.ruling(block * 256).until or 0) - opens) // 30_000] += 1
     assert max(counts) < 1.1 * 4_000 / SLOTS
+
+
+def test_held_work_stays_in_batches() -> None:
+    """A thousand neighbours in four zones, two of them quiet: a few jobs, and everybody is in one of them."""
+    zones = ["Europe/Paris", "Europe/London", "America/New_York", "Asia/Tokyo"]
+    phone = Target(1, DeviceKind.WEBPUSH, Permission.GRANTED, None)
+    people = [
+        Recipient(key, f"u{key}", None, None, "{}", [phone], {}, zone=zones[key % 4]) for key in range(5_000, 6_000)
+    ]
+    notification = Notification(
+        key=1, id="n", project=1, message=Message(title="Hi"), to=Audience(everyone=True), created_at=MIDNIGHT
+    )
+    settings = ProjectSettings(quiet_hours=NIGHT)
+    law = Law(settings, {"general": Category(name="general")}, [DeviceKind.WEBPUSH], MIDNIGHT)
+    decided = decide([Candidate(notification, one) for one in people], Facts(people, {}), law)
+    written = effects(Judgement(decided, []), 1, MIDNIGHT, held_before=False)
+    jobs = [new.job for new in written.work]
+    assert len(jobs) <= 10
+    held = [pair for job in jobs if isinstance(job, PairsWork) and job.held for pair in job.pairs]
+    assert sorted(held) == [(1, one.key) for one in people if one.key % 4 < 2]
+    assert len({one.gates for one in written.decisions}) == 4
 
 
 def test_nobody_comes_back_into_the_next_quiet_hours_or_too_late() -> None:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from clarion.journey.conditions import events_asked
 from clarion.journey.rules import content_hash, needs_preferences, needs_zones, record
-from clarion.model import Category, Key, Millis, Notification, ProjectSettings, Reason
+from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
@@ -44,27 +45,32 @@ def content_hashes(notifications: Iterable[Notification]) -> list[int]:
     return [content_hash(one.message.content_key) for one in notifications if one.message.content_key is not None]
 
 
-def needed(
-    notifications: Iterable[Notification], categories: Mapping[str, Category], settings: ProjectSettings
+def facts_query(
+    job: SpanWork | PairsWork, notifications: Mapping[Key, Notification], events: Mapping[Key, Event]
 ) -> FactsQuery:
-    """What must be known of anybody to decide these notifications, before it is said of whom."""
-    told = list(notifications)
-    names = sorted({one.message.category for one in told})
-    worn = [categories[name] for name in names if name in categories]
+    """What must be known to decide a job; `events` are those that started its notifications."""
+    query = facts_about(notifications.values(), events)
+    if isinstance(job, SpanWork):
+        return msgspec.structs.replace(query, span=(job.first, job.last))
+    return msgspec.structs.replace(query, users=sorted({user for _, user in job.pairs}))
+
+
+def facts_about(notifications: Collection[Notification], events: Mapping[Key, Event]) -> FactsQuery:
+    """The same, of people who are still to be named."""
+    names, since = events_asked(notifications, events)
     return FactsQuery(
-        categories=names,
-        content=content_hashes(told),
-        again=[one.key for one in told if one.fired_at is not None],
-        preferences=needs_preferences(worn),
-        zones=needs_zones(worn, settings),
+        categories=sorted({one.message.category for one in notifications}),
+        content=content_hashes(notifications),
+        again=[one.key for one in notifications if one.fired_at is not None],
+        events=names,
+        events_since=since,
     )
 
 
-def of_job(job: SpanWork | PairsWork, needed: FactsQuery) -> FactsQuery:
-    """The same of the people of a job."""
-    if isinstance(job, SpanWork):
-        return msgspec.structs.replace(needed, span=(job.first, job.last))
-    return msgspec.structs.replace(needed, users=sorted({user for _, user in job.pairs}))
+def with_wishes(query: FactsQuery, categories: Mapping[str, Category], settings: ProjectSettings) -> FactsQuery:
+    """The same, with what people asked for themselves and where they are, if that matters."""
+    worn = [categories[name] for name in query.categories if name in categories]
+    return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=needs_zones(worn, settings))
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:

@@ -1,10 +1,11 @@
 """Deliver: what may still leave, and what each outcome means: done, retry, retire, quarantine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
+from clarion.journey.rules import Ruling
 from clarion.model import (
     CHANNEL_OF_KIND,
     Decision,
@@ -40,10 +41,28 @@ LONGEST_RETRY_S = 900.0
 
 
 class Sifted(msgspec.Struct, frozen=True):
-    """A batch just before it leaves: what goes, and what does not with its reason."""
+    """A batch just before it leaves: what goes, what does not with its reason, and what waits until when."""
 
     outgoing: list[Outgoing]
     stopped: list[tuple[Ready, Reason]]
+    resting: list[tuple[Ready, Millis]] = []
+
+
+def set_aside(sifted: Sifted, quiet: Mapping[tuple[Key, Key], Ruling]) -> Sifted:
+    """The same without those who have quiet hours by now, by (notification, user)."""
+    if not quiet:
+        return sifted
+    outgoing: list[Outgoing] = []
+    stopped, resting = list(sifted.stopped), list(sifted.resting)
+    for each in sifted.outgoing:
+        ruling = quiet.get((each.ready.notification, each.ready.user))
+        if ruling is None:
+            outgoing.append(each)
+        elif ruling.until is None:
+            stopped.append((each.ready, Reason.EXPIRED))
+        else:
+            resting.append((each.ready, ruling.until))
+    return Sifted(outgoing, stopped, resting)
 
 
 def strangers(messages: Sequence[Ready], addresses: Mapping[Key, Address]) -> list[Key]:
@@ -58,12 +77,14 @@ def sift(
     addresses: Mapping[Key, Address],
     words: Mapping[tuple[Key, str, str], bool],
     successors: Mapping[Key, Key],
+    pointless: Collection[tuple[Key, Key]],
     now: Millis,
 ) -> Sifted:
     """The last look before a message is handed to a provider, which cannot be undone.
 
     `words` are consents given or withdrawn since the decision: (user, category, channel) → granted. `successors` are
-    people who turned out to be somebody since then; a device that went to anybody else must not show it.
+    people who turned out to be somebody since then; a device that went to anybody else must not show it. `pointless`:
+    (notification, user) whose condition does not hold any more.
     """
     outgoing: list[Outgoing] = []
     stopped: list[tuple[Ready, Reason]] = []
@@ -77,6 +98,8 @@ def sift(
             stopped.append((ready, Reason.DEVICE_GONE))
         elif words and words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
             stopped.append((ready, Reason.OPTED_OUT))
+        elif pointless and (ready.notification, ready.user) in pointless:
+            stopped.append((ready, Reason.IRRELEVANT))
         elif _is_over(ready, now):
             stopped.append((ready, Reason.EXPIRED))
         else:
@@ -137,7 +160,10 @@ def settle(
     for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
         if held:
             again.setdefault(comes_again(held, until, now), []).extend(held)
+    for ready, until in sifted.resting:
+        again.setdefault(until, []).append(ready)
     settled += [_stopped(ready, reason) for ready, reason in sifted.stopped]
+    settled += [_rests(ready) for ready, _ in sifted.resting]
     return Effects(
         outcomes=settled,
         device_verdicts=verdicts,
@@ -212,7 +238,13 @@ def _stopped(ready: Ready, reason: Reason) -> Outcome:
     return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
 
 
-_WITHDRAWN = {Reason.CANCELLED, Reason.OPTED_OUT}
+def _rests(ready: Ready) -> Outcome:
+    """It stays queued, and says why."""
+    state, reason = DeliveryState.QUEUED, Reason.QUIET_HOURS
+    return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
+
+
+_WITHDRAWN = {Reason.CANCELLED, Reason.OPTED_OUT, Reason.IRRELEVANT}
 
 
 def _withdrawn(sifted: Sifted, now: Millis) -> list[Decision]:

@@ -3,7 +3,18 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import (
+    Address,
+    Asked,
+    Changes,
+    Deciding,
+    Facts,
+    FactsQuery,
+    Happened,
+    Recipient,
+    Steps,
+    Target,
+)
 from clarion.ports.ledger import ANY_CATEGORY, last_said, permission_line, told_news
 from clarion.ports.nouns import (
     Consents,
@@ -82,6 +93,7 @@ __all__ = [
     "Accepted",
     "Address",
     "ArmedWork",
+    "Asked",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",
@@ -105,6 +117,7 @@ __all__ = [
     "Facts",
     "FactsQuery",
     "Gone",
+    "Happened",
     "HttpBatch",
     "HttpRequest",
     "HttpResponse",

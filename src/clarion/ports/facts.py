@@ -39,17 +39,33 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     zone: str | None = None
 
 
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What one person asked for themselves, and their zone, as in `Recipient`."""
+
+    preferences: PersonPreference | None = None
+    zone: str | None = None
+
+
+class Happened(msgspec.Struct, frozen=True, gc=False):
+    """An event as conditions see it. `properties` is raw JSON."""
+
+    key: Key
+    at: Millis
+    properties: str | bytes
+
+
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
-    (notification, user) → when it was decided to send.
+    (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
     """
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
     begun: frozenset[tuple[Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
+    events: dict[tuple[Key, str], list[Happened]] = {}
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +78,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
     preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it
     zones: bool = False  # everybody's time zone
+    events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
+    events_since: Millis = 0
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -112,6 +130,10 @@ class Steps(Protocol):
 
     async def addresses(self, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:
         """Active devices with permission; who is missing may not be sent to any more."""
+        ...
+
+    async def asked(self, project: Key, users: Sequence[Key], *, zones: bool) -> dict[Key, Asked]:
+        """Of those of these people (sorted) who asked for anything; with `zones` also of those who have a zone."""
         ...
 
     async def refused_since(

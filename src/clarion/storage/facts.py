@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
-from clarion.ports import Address, Facts, FactsQuery, Recipient, Target
+from clarion.ports import Address, Asked, Facts, FactsQuery, Happened, Recipient, Target
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
@@ -70,10 +70,9 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         )
         for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
     ]
-    if not query.again:
-        return Facts(recipients, _sent_content(conn, people, query.content))
-    begun, chosen = _before(conn, people, query.again)
-    return Facts(recipients, _sent_content(conn, people, query.content), begun, chosen)
+    begun, chosen = _before(conn, people, query.again) if query.again else (frozenset[tuple[Key, Key]](), {})
+    events = _events(conn, people, query.events, query.events_since)
+    return Facts(recipients, _sent_content(conn, people, query.content), begun, chosen, events)
 
 
 def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) -> dict[Key, list[Target]]:
@@ -131,6 +130,20 @@ def _sent_content(conn: Connection, people: _People, content: Sequence[int]) -> 
     return {(person, hash): at for person, hash, at in rows}
 
 
+def _events(
+    conn: Connection, people: _People, names: Sequence[str], since: Millis
+) -> dict[tuple[Key, str], list[Happened]]:
+    """What happened to them, of these names, since then."""
+    found: dict[tuple[Key, str], list[Happened]] = {}
+    if names:
+        named, about = people.dialect.within("text"), people.dialect.listed(names)
+        columns = ("person", "name", "key", "occurred_at", "CAST(properties AS TEXT)")
+        more = f"AND occurred_at >= ? AND name {named} ORDER BY key"
+        for person, name, key, at, properties in people.rows(conn, columns, "event", "person", more, since, about):
+            found.setdefault((person, name), []).append(Happened(key, at, properties))
+    return found
+
+
 def _before(
     conn: Connection, people: _People, notifications: Sequence[Key]
 ) -> tuple[frozenset[tuple[Key, Key]], dict[tuple[Key, Key], Millis]]:
@@ -143,6 +156,26 @@ def _before(
     more = f"AND notification {named} AND reason = '{Reason.SEND}'"
     chosen = people.rows(conn, ("notification", "person", "at"), "decision", "person", more, keys)
     return frozenset(begun), {(notification, person): at for notification, person, at in chosen}
+
+
+def load_asked(
+    conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key], *, zones: bool
+) -> dict[Key, Asked]:
+    """See `ports.Steps.asked`."""
+    people = _People(dialect, project, FactsQuery(users=users))
+    preferences = _preferences(conn, people)
+    where = users if zones else sorted(user for user, asked in preferences.items() if asked.quiet_hours)
+    told = _zones(conn, _People(dialect, project, FactsQuery(users=where))) if where else {}
+    return {user: Asked(preferences.get(user), told.get(user)) for user in preferences.keys() | told.keys()}
+
+
+def _zones(conn: Connection, people: _People) -> dict[Key, str]:
+    """Their own time zones, else those of the active devices that were seen last."""
+    zones: dict[Key, str] = {}
+    columns, more = ("person", "timezone", "registered_at"), "AND state = 'active' AND timezone IS NOT NULL"
+    _noting_zones(people.rows(conn, columns, "device", "person", f"{more} ORDER BY key"), zones)
+    own = people.rows(conn, ("key", "timezone"), "person", "key", "AND timezone IS NOT NULL")
+    return {**zones, **dict(own)}
 
 
 def load_addresses(conn: Connection, dialect: Dialect, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:

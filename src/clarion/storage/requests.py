@@ -10,6 +10,7 @@ class Request(msgspec.Struct, frozen=True):
 
     message: Message
     to: Audience
+    sent_by: str | None = None
 
 
 _encoder = msgspec.json.Encoder()

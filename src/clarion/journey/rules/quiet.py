@@ -17,6 +17,7 @@ from clarion.model import (
     CategoryClass,
     Key,
     Millis,
+    Notification,
     PersonPreference,
     ProjectSettings,
     QuietHours,
@@ -87,28 +88,32 @@ class Rest(NamedTuple):
 
 
 _MANDATORY = Rest([Ruling(None, "mandatory")], None)
+_ARMED = Rest([Ruling(None, "armed: asked at the fire")], None)
 _NONE = Rest([Ruling(None, "no quiet hours")], None)
 
 
 class Quiet:
-    """The quiet hours of one notification, or of several of one category: asked for each person, worked out for few.
+    """The quiet hours of one notification: asked for each person, worked out for few.
 
-    `expires_at`: what would be held until then, or longer, is dropped now.
+    What would be held until it expires, or longer, is dropped now. `usual`: the ruling for whoever asked for nothing,
+    where it is the same everywhere.
     """
 
-    def __init__(self, category: Category, settings: ProjectSettings, expires_at: Millis, now: Millis) -> None:
-        self._passes = category.class_ is CategoryClass.MANDATORY
-        self._window = _window_of(category, settings)
+    def __init__(self, notification: Notification, category: Category, settings: ProjectSettings, now: Millis) -> None:
+        mandatory = category.class_ is CategoryClass.MANDATORY
+        self._passes = _MANDATORY if mandatory else _ARMED if notification.is_armed else None
+        self._window = None if self._passes else _window_of(category, settings)
+        self.usual = (self._passes or _NONE).rulings[0] if self._window is None else None
         self._settings = settings
-        self._expires_at = expires_at
+        self._expires_at = notification.expires_at
         self._now = now
         self._known: dict[tuple[str | None, QuietHours | None], Rest] = {}
 
     def rest(self, zone: str | None, preferences: PersonPreference | None) -> Rest:
         """What holds for a person in this zone (None: unknown) who asked for this."""
         own = preferences.quiet_hours if preferences is not None else None
-        if self._passes:
-            return _MANDATORY
+        if self._passes is not None:
+            return self._passes
         if self._window is None and own is None:
             return _NONE
         rest = self._known.get((zone, own))
@@ -120,19 +125,29 @@ class Quiet:
         windows = () if self._window is None else (self._window,)
         if own is not None:
             windows = (*windows, window_of(own))
-        name, where = _place(zone, self._settings)
-        outlook = outlook_of(name, where, windows, self._now // _MINUTE_MS)
-        turns = outlook.turns * _MINUTE_MS
-        if not outlook.quiet:
-            return Rest([Ruling(None, outlook.because)], turns)
-        if turns >= self._expires_at:
-            return Rest([Ruling(Reason.EXPIRED, f"{outlook.because}: would arrive stale")], None)
-        step = max(_SHORTEST_SLOT_MS, self._settings.quiet_hours_spread_s * 1000 // SLOTS)
-        room = min(self._settings.quiet_hours_spread_s * 1000, self._expires_at - turns)
-        if not outlook.never:
-            room = min(room, _free_from(name, windows, outlook.turns) * _MINUTE_MS - turns)
-        slots = max(1, -(-room // step))
-        return Rest([Ruling(Reason.QUIET_HOURS, outlook.because, turns + slot * step) for slot in range(slots)], None)
+        settings = self._settings
+        rest = _rest(*_place(zone, settings), windows, self._now // _MINUTE_MS, settings.quiet_hours_spread_s * 1000)
+        held = rest.rulings
+        if held[-1].until is None or held[-1].until < self._expires_at:
+            return rest
+        in_time = [ruling for ruling in held if (ruling.until or 0) < self._expires_at]
+        late = Ruling(Reason.EXPIRED, f"{held[0].because}: would arrive stale")
+        return Rest(in_time or [late], None)
+
+
+@lru_cache(maxsize=4096)
+def _rest(zone: str, where: str, windows: tuple[Window, ...], minute: int, spread_ms: Millis) -> Rest:
+    """What holds for everybody there at a minute, whatever expires when."""
+    outlook = outlook_of(zone, where, windows, minute)
+    turns = outlook.turns * _MINUTE_MS
+    if not outlook.quiet:
+        return Rest([Ruling(None, outlook.because)], turns)
+    room = spread_ms
+    if not outlook.never:
+        room = min(room, _free_from(zone, windows, outlook.turns) * _MINUTE_MS - turns)
+    step = max(_SHORTEST_SLOT_MS, spread_ms // SLOTS)
+    slots = min(SLOTS, max(1, -(-room // step)))
+    return Rest([Ruling(Reason.QUIET_HOURS, outlook.because, turns + slot * step) for slot in range(slots)], None)
 
 
 def needs_zones(categories: Sequence[Category], settings: ProjectSettings) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clarion.model import DeliveryState, Device, DeviceState, Key, Millis, Permission, Reason, User
-from clarion.ports import Address, Changes, Effects, Facts, FactsQuery, Lease, Recipient, Target
+from clarion.ports import Address, Asked, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.tables import Tables
 from clarion.testing.memory.users import last_words
@@ -69,6 +69,7 @@ class MemorySteps:
                 for (user, content), at in self._tables.sent_content.items()
                 if user in keys and content in query.content
             },
+            events=self._events(project, keys, query),
             **self._before(keys, query),
         )
 
@@ -78,6 +79,15 @@ class MemorySteps:
         by_sight = sorted(active, key=lambda row: (row.registered_at, row.key))
         told = {row.user: row.timezone for row in by_sight}
         return {user.key: user.timezone or told.get(user.key) for user in users}
+
+    def _events(self, project: Key, users: set[Key], query: FactsQuery) -> dict[tuple[Key, str], list[Happened]]:
+        found: defaultdict[tuple[Key, str], list[Happened]] = defaultdict(list)
+        for key, (owner, event) in sorted(self._tables.events.items(), key=lambda one: one[0]):
+            asked = event.name in query.events and event.occurred_at >= query.events_since
+            if owner == project and event.user in users and asked:
+                happened = Happened(key, event.occurred_at, msgspec.json.encode(event.properties))
+                found[event.user, event.name].append(happened)
+        return dict(found)
 
     def _before(self, users: set[Key], query: FactsQuery) -> dict[str, Any]:
         lost = (DeliveryState.FAILED, DeliveryState.EXPIRED)
@@ -107,6 +117,11 @@ class MemorySteps:
             for key, device in found.items()
             if device is not None and device.project == project and device.address is not None and _reachable(device)
         }
+
+    async def asked(self, project: Key, users: Sequence[Key], *, zones: bool) -> dict[Key, Asked]:
+        told = (await self.facts(project, FactsQuery(users=users, preferences=True, zones=zones))).recipients
+        every = {one.key: Asked(one.preferences, one.zone if zones or _hours(one) else None) for one in told}
+        return {key: one for key, one in every.items() if one != Asked()}
 
     async def refused_since(
         self, project: Key, users: Sequence[Key], since: Millis
@@ -167,6 +182,10 @@ class MemorySteps:
             if device.project == project and device.user in users and device.state is DeviceState.ACTIVE:
                 targets[device.user].append(Target(key, device.kind, device.permission, device.locale, device.lane))
         return targets
+
+
+def _hours(one: Recipient) -> bool:
+    return one.preferences is not None and one.preferences.quiet_hours is not None
 
 
 def _latest(found: list[tuple[Key, Millis]]) -> dict[Key, Millis]:
