@@ -282,6 +282,8 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     name: str
     title: str = ""
     description: str = ""
+    titles: dict[str, str] = {}  # by locale, where they differ from `title`
+    descriptions: dict[str, str] = {}
     class_: CategoryClass = CategoryClass.INFORMATIONAL
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
@@ -398,7 +400,11 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 class Consent(Struct, frozen=True, kw_only=True):
-    """A line of the ledger."""
+    """A line of the ledger, written `at`.
+
+    `wording` are the words that were agreed to, `wording_version` what their author calls that version of them.
+    `said_at`: when it was said, if that was elsewhere and earlier.
+    """
 
     user: Key
     category: str
@@ -406,6 +412,8 @@ class Consent(Struct, frozen=True, kw_only=True):
     granted: bool
     source: str
     wording: str | None = None
+    wording_version: str | None = None
+    said_at: Millis | None = None
     at: Millis
 
 

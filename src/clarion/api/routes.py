@@ -14,9 +14,11 @@ from clarion.api.guarded import Guarded
 from clarion.api.http import Scope
 from clarion.api.identity import Identity, Visitor
 from clarion.api.pages import as_response
+from clarion.api.preferences import PREFERENCES
 from clarion.api.public import SDK
 from clarion.api.server.administration import ADMINISTRATION
 from clarion.api.server.alerts import ALERTS
+from clarion.api.server.consents import CONSENTS
 from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
 from clarion.api.server.linting import LINTING
@@ -37,7 +39,8 @@ _TABLE = {
     "Alerts": ALERTS,
     "Push service": PUSH,
     "SDK": SDK,
-    "Unsubscribing": UNSUBSCRIBING,
+    "Unsubscribing": (*UNSUBSCRIBING, *PREFERENCES),
+    "Consents": CONSENTS,
     "System": SYSTEM,
 }
 

@@ -66,6 +66,12 @@ class QuietHoursBody(Body, frozen=True, kw_only=True):
     ) = None
 
 
+WordingVersion: TypeAlias = Annotated[
+    str,
+    Meta(min_length=1, max_length=255, description="What you call this version of the words.", examples=["2026-11"]),
+]
+
+
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -99,6 +105,26 @@ class ConsentPut(Body, frozen=True, kw_only=True):
     granted: bool
     source: Annotated[Word, Meta(description="Where it was said.", examples=["checkout form"])]
     wording: Annotated[Words, Meta(description="The words that were agreed to.")] | None = None
+    wording_version: WordingVersion | None = None
+
+
+class ConsentImport(Body, frozen=True, kw_only=True):
+    """A yes or no that was given elsewhere. Without a channel it counts for all channels of the category."""
+
+    user_id: UserId
+    category: Name
+    channel: Channel | None = None
+    granted: bool
+    source: Annotated[Word, Meta(description="Where it was said; null: `import`.")] | None = None
+    wording: Annotated[Words, Meta(description="The words that were agreed to.")] | None = None
+    wording_version: WordingVersion | None = None
+    at: Annotated[Instant, Meta(description="When it was said; null: now.")] | None = None
+
+
+class ConsentImports(Body, frozen=True, kw_only=True):
+    """What many people said elsewhere."""
+
+    consents: Annotated[list[ConsentImport], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
@@ -325,6 +351,10 @@ class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
     name: Name | None = None
     title: Title | None = None
     description: Words | None = None
+    titles: (
+        Annotated[dict[Locale, Title], Meta(max_length=200, description="By locale, in place of `title`.")] | None
+    ) = None
+    descriptions: Annotated[dict[Locale, Words], Meta(max_length=200, description="By locale.")] | None = None
     class_: CategoryClass | None = None
     default: Annotated[bool, Meta(description="Whether silence means yes; null: what the class implies.")] | None = None
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=len(Channel))] | None = None
@@ -494,6 +524,7 @@ class PreferencePut(PreferenceBody, frozen=True, kw_only=True):
 
     source: Literal["sdk", "sdk_prompt", "sdk_preferences"] | None = None
     wording: Words | None = None
+    wording_version: WordingVersion | None = None
 
 
 class PreferencesPut(Body, frozen=True, kw_only=True):
@@ -502,3 +533,4 @@ class PreferencesPut(Body, frozen=True, kw_only=True):
     preferences: Annotated[list[PreferenceBody], Meta(min_length=1, max_length=100)]
     source: Literal["sdk", "sdk_prompt", "sdk_preferences"] | None = None
     wording: Words | None = None
+    wording_version: WordingVersion | None = None
