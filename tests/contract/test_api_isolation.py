@@ -15,7 +15,7 @@ from contract.support_credentials import apns_token
 from story.world import World
 
 # Pages for people; and broadcasts, since the push service's own tables belong to devices, not to projects.
-ELSEWHERE = {"/errors/{code}", "/unsubscribe/{token}", "/v1/push/broadcasts/{broadcast_id}"}
+ELSEWHERE = {"/errors/{code}", "/unsubscribe/{token}", "/preferences/{token}", "/v1/push/broadcasts/{broadcast_id}"}
 # A user id is the caller's own word: another project may use the same, and gets a user of its own.
 MAKES_ITS_OWN = {("PUT", f"/v1/users/{{user_id}}{rest}") for rest in ("", "/consent", "/preferences")}
 

@@ -104,7 +104,7 @@ def _personal(
     targets = [target for target in targets if target.kind in law.reachable and (only is None or target.key in only)]
     allowed = rules.permitted(targets)
     rulings = (
-        rules.consent(recipient, shared.category, Channel.PUSH, law.settings),
+        rules.consent(recipient, shared.category, Channel.PUSH, law.settings, law.now),
         rules.device(targets),
         rules.permission(targets, allowed),
         rules.duplicate(notification.message, recipient.key, sent, law.now),

@@ -15,6 +15,7 @@ from clarion.ports.facts import (
     Steps,
     Target,
 )
+from clarion.ports.ledger import ANY_CATEGORY, last_said, permission_line, told_news
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -86,6 +87,7 @@ from clarion.ports.work import (
 )
 
 __all__ = [
+    "ANY_CATEGORY",
     "DELIVERIES",
     "LATE_MS",
     "Accepted",
@@ -164,7 +166,10 @@ __all__ = [
     "ends_of",
     "family_of",
     "lane_queue",
+    "last_said",
     "owner_of",
+    "permission_line",
     "queue_of",
     "size_of",
+    "told_news",
 ]

@@ -221,6 +221,8 @@ consent = Table(
     _column("source", Text),
     _column("wording", Text, null=True),
     _column("at", BigInteger),
+    _column("wording_version", Text, null=True),
+    _column("said_at", BigInteger, null=True),  # when it was told elsewhere, earlier than `at`
     Index("consent_person", "person"),  # a person has few lines; the last one of a category and channel counts
     Index("consent_changed", "project", "at"),
     sqlite_autoincrement=True,
