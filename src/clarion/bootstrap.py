@@ -277,6 +277,7 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
             workers.start(WAKE)
             platform.checks["workers"] = workers.check
             stack.push_async_callback(workers.stop)
+            stack.callback(platform.pipeline.end)
         if "scheduler" in roles:
             scheduler = platform.scheduler()
             scheduler.start()

@@ -226,6 +226,7 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     marketing_consent: str = "opt_in"
     allow_plain_users: bool = False
     mandatory_can_be_switched_off: bool = False
+    lint: dict[str, str] = {}  # rule of intelligence.honesty → "off" | "warn" | "block"; others warn
     quiet_hours: QuietHours | None = None
     quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
     missing_zone: Literal["default", "hold_quiet"] = "default"

@@ -68,6 +68,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_template": _TEMPLATE,
     "create_automation": {"name": "order shipped", **_AUTOMATION},
     "replace_automation": _AUTOMATION,
+    "lint": {"title": "Last chance: 50% off!!!", "body": "Shoes and boots.", "locale": "en"},
     "put_project": {
         "name": "Shop",
         "allowed_origins": ["https://shop.example"],

@@ -21,6 +21,7 @@ from clarion.api.server.alerts import ALERTS
 from clarion.api.server.consents import CONSENTS
 from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
+from clarion.api.server.linting import LINTING
 from clarion.api.server.people import PEOPLE
 from clarion.api.server.push import PUSH
 from clarion.api.server.sending import SENDING
@@ -32,6 +33,7 @@ _TABLE = {
     "People": PEOPLE,
     "Sending": SENDING,
     "Definitions": DEFINITIONS,
+    "Title honesty": LINTING,
     "Project and keys": ADMINISTRATION,
     "Credentials": CREDENTIALS,
     "Alerts": ALERTS,

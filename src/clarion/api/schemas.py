@@ -309,6 +309,19 @@ class MessageBody(Body, frozen=True, kw_only=True):
     webpush: Json | None = None
 
 
+class LintBody(MessageBody, frozen=True, kw_only=True):
+    """A message, or a template with its `locales`, to be looked at. What says to whom and when is not looked at."""
+
+    locale: Annotated[Locale, Meta(description="Of the message's own title and body.")] | None = None
+    name: Name | None = None
+    default_locale: Locale | None = None
+    locales: Annotated[dict[Locale, "ContentBody"], Meta(min_length=1, max_length=200)] | None = None
+    to: Any = None
+    send_at: Any = None
+    dry_run: Any = None
+    arm: Any = None
+
+
 class AudienceBody(Body, frozen=True, kw_only=True):
     """Who: exactly one of them."""
 
@@ -386,6 +399,7 @@ class TemplatePut(Body, frozen=True, kw_only=True):
     name: Name | None = None
     default_locale: Locale | None = None
     locales: Annotated[dict[Locale, ContentBody], Meta(min_length=1, max_length=200)]
+    warnings: Annotated[Any, Meta(description="As it was read; not looked at.")] = None
 
 
 class TemplatePost(TemplatePut, frozen=True, kw_only=True):
@@ -439,6 +453,13 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     marketing_consent: Literal["opt_in", "opt_out"] | None = None
     allow_plain_users: bool | None = None
     mandatory_can_be_switched_off: bool | None = None
+    lint: (
+        Annotated[
+            dict[Word, Literal["off", "warn", "block"]],
+            Meta(description="What each rule of title honesty does; those that are not named warn."),
+        ]
+        | None
+    ) = None
     quiet_hours: (
         Annotated[QuietHoursBody, Meta(description="For everybody, in their own time zone; null: none.")]
         | UnsetType

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
+from clarion.journey import arming, audience, honesty, judgement, learn, permission, registration, trigger
 from clarion.journey.candidate import candidates, facts_query, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -128,7 +128,7 @@ class Pipeline:
 
     async def _complete(self, project: Project, device: Registration) -> Registration:
         permission.check(device)
-        secrets = await self._catalog.secrets(project, DeviceKind.WEBPUSH)
+        secrets = await self._catalog.secrets(project, device.kind)
         return registration.complete(device, secrets, project.vapid_public_key, self._own_origin)
 
     async def merge(self, project: Project, anonymous: User, user_id: str) -> None:
@@ -215,7 +215,11 @@ class Pipeline:
     async def _check(self, project: Project, message: Message, *, arm: bool = False) -> None:
         categories = await self._catalog.categories(project.key)
         templates = await self._catalog.templates(project.key)
-        problems = check_message(message, categories, templates, project_facts(project), armed=arm)
+        facts = project_facts(project)
+        problems = check_message(message, categories, templates, facts, armed=arm)
+        if not problems and project.settings.lint:
+            draft = honesty.of_message(message, categories, templates, facts)
+            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 
@@ -302,6 +306,10 @@ class Pipeline:
         """One of this kind is new or another one: everybody forgets the old ones, and what waits for it is tried."""
         await self._catalog.changed()
         await self._gates.renew(project.key, kind)
+
+    def end(self) -> None:
+        """The process is told to end: what was handed to a push service is finished, and the rest goes back."""
+        self._gates.end()
 
     # --- the workers' steps -------------------------------------------------------------------------------------------
 

@@ -366,7 +366,7 @@ work = Table(
     _column("attempts", SmallInteger),
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
-    _column("ends_at", BigInteger, null=True),  # of its first message: a job is not put off beyond that
+    _column("ends_at", BigInteger, null=True),  # not put off beyond that: a message has expired, or all is cancelled
     Index("work_due", "queue", "due_at", "key"),  # a batch is due at one moment: to the oldest without a sort
     Index(
         "work_notification",

@@ -1,6 +1,6 @@
 """The project itself and its keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from litestar import delete, get, post, put
@@ -16,7 +16,8 @@ from clarion.api.problems import not_found
 from clarion.api.quiet import quiet_hours
 from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
 from clarion.api.services import Services
-from clarion.errors import Conflict, Forbidden, InvalidRequest
+from clarion.errors import Conflict, FieldError, Forbidden, InvalidRequest
+from clarion.journey import honesty
 from clarion.journey.founding import add_key
 from clarion.model import ApiKey, Project, ProjectSettings, QuietHours
 from clarion.ports import Page
@@ -32,6 +33,7 @@ async def get_project(caller: FromCaller) -> ProjectAnswer:
 async def put_project(services: FromServices, caller: FromCaller, data: JSONBody[ProjectPut]) -> ProjectAnswer:
     """Replace what is given."""
     check_zone(data.default_timezone, "default_timezone")
+    _check_rules(data.lint or {})
     project = await services.store.projects.get(caller.project.key) or not_found()
     told = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
     settings = {name: value for name, value in told.items() if name in ProjectSettings.__struct_fields__}
@@ -128,6 +130,12 @@ def _scopes(giver: ApiKey, kind: str, asked: Sequence[str] | None) -> list[str]:
     if beyond:
         raise Forbidden(f"this key cannot give {', '.join(beyond)}, which it does not have itself")
     return wanted
+
+
+def _check_rules(told: Iterable[str]) -> None:
+    wrong = [FieldError(f"lint.{name}", words) for name in told if (words := honesty.unknown(name)) is not None]
+    if wrong:
+        raise InvalidRequest("; ".join(f"{field}: {words}" for field, words in wrong), errors=wrong)
 
 
 def _quiet_hours(data: ProjectPut, settings: ProjectSettings) -> QuietHours | None:
