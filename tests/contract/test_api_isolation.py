@@ -18,6 +18,7 @@ from story.world import World
 ELSEWHERE = {"/errors/{code}", "/unsubscribe/{token}", "/preferences/{token}", "/v1/push/broadcasts/{broadcast_id}"}
 # A user id is the caller's own word: another project may use the same, and gets a user of its own.
 MAKES_ITS_OWN = {("PUT", f"/v1/users/{{user_id}}{rest}") for rest in ("", "/consent", "/preferences")}
+MAKES_ITS_OWN |= {("POST", "/v1/users/{user_id}/preferences_link")}
 
 
 class Call(NamedTuple):
