@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from clarion.journey.rules import content_hash, record
+from clarion.journey.rules import by_turn, content_hash, record
 from clarion.model import Key, Millis, Notification, Reason
-from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
+from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
 class Candidate(NamedTuple):
@@ -40,15 +40,17 @@ def content_hashes(notifications: Iterable[Notification]) -> list[int]:
     return [content_hash(one.message.content_key) for one in notifications if one.message.content_key is not None]
 
 
-def facts_query(job: SpanWork | PairsWork, notifications: Mapping[Key, Notification]) -> FactsQuery:
-    """What must be known to decide a job."""
+def facts_query(
+    job: SpanWork | PairsWork, notifications: Mapping[Key, Notification], caps: CapsQuery | None
+) -> FactsQuery:
+    """What must be known to decide a job; `caps`: what the project's caps need of it."""
     categories = sorted({one.message.category for one in notifications.values()})
     content = content_hashes(notifications.values())
     again = [one.key for one in notifications.values() if one.fired_at is not None]
     if isinstance(job, SpanWork):
-        return FactsQuery(span=(job.first, job.last), categories=categories, content=content, again=again)
+        return FactsQuery(span=(job.first, job.last), categories=categories, content=content, again=again, caps=caps)
     users = sorted({user for _, user in job.pairs})
-    return FactsQuery(users=users, categories=categories, content=content, again=again)
+    return FactsQuery(users=users, categories=categories, content=content, again=again, caps=caps)
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:
@@ -70,13 +72,19 @@ def candidates(
     facts: Facts,
     only: Mapping[Key, frozenset[Key]],
 ) -> Iterator[Candidate]:
-    """Who was erased since is no candidate any more; neither is a notification that is gone."""
+    """Who was erased since is no candidate any more; neither is a notification that is gone.
+
+    Of several for one person, whose turn under a cap is first comes first.
+    """
     if isinstance(job, SpanWork):
         if (notification := notifications.get(job.notification)) is not None:
             for recipient in facts.recipients:
                 yield Candidate(notification, recipient, only.get(notification.key))
         return
     recipients = {recipient.key: recipient for recipient in facts.recipients}
-    for key, user in job.pairs:
-        if key in notifications and user in recipients:
-            yield Candidate(notifications[key], recipients[user], only.get(key))
+    pairs = [(key, user) for key, user in job.pairs if key in notifications and user in recipients]
+    if len(notifications) > 1:
+        turns = {key: by_turn(notification) for key, notification in notifications.items()}
+        pairs.sort(key=lambda pair: (pair[1], turns[pair[0]]))
+    for key, user in pairs:
+        yield Candidate(notifications[key], recipients[user], only.get(key))

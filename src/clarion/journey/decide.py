@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
 from clarion.model import Category, Channel, DeviceKind, Key, Millis, Notification, ProjectSettings, Reason
-from clarion.ports import Facts
+from clarion.ports import CapsQuery, Facts, Recipient, Slot, Taken, Waiting
 
 
 class Law(NamedTuple):
@@ -36,11 +38,13 @@ class _Common(NamedTuple):
     stop: rules.Ruling | None
     category: Category | None
     judged: dict[tuple[rules.Ruling, ...], _Judged]
+    caps: rules.CapGate | None
+    capped: dict[tuple[str, rules.Ruling], _Judged]
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
-    """One decision per candidate, in order. Content that this batch itself sends counts for the candidates after it."""
-    sent = dict(facts.sent_content)
+    """One decision per candidate, in order. What this batch itself sends counts for the candidates after it."""
+    seen = _Seen.of(facts)
     common: dict[Key, _Common] = {}
     decided = []
     for candidate in candidates:
@@ -48,11 +52,66 @@ def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Deci
         shared = common.get(notification.key)
         if shared is None:
             shared = common[notification.key] = _common(notification, law)
-        verdict = _personal(candidate, shared, sent, law)
+        verdict = _personal(candidate, shared, seen, law)
         decided.append(verdict)
-        if verdict.reason is Reason.SEND and notification.message.content_key is not None:
-            sent[verdict.recipient.key, rules.content_hash(notification.message.content_key)] = law.now
+        _note(seen, verdict, law)
     return decided
+
+
+def capping(law: Law, notifications: Iterable[Notification]) -> CapsQuery | None:
+    """What must be known of caps to decide these; None when none of them is counted."""
+    worn = (one.message.category for one in notifications)
+    return rules.caps_query(law.settings, law.categories, worn, law.now) if law.settings.caps else None
+
+
+def after(facts: Facts, decided: Iterable[Decided], law: Law) -> Facts:
+    """The facts for who is decided next: with what was sent, and who waits, by the final word on these."""
+    seen = _Seen.of(facts)
+    for verdict in decided:
+        _note(seen, verdict, law)
+    return msgspec.structs.replace(facts, sent_content=seen.content, taken=seen.taken, waiting=seen.waiting)
+
+
+def slots(decided: Iterable[Decided], law: Law) -> list[Slot]:
+    """The places under caps that are taken; none while the project has no caps."""
+    if not law.settings.caps:
+        return []
+    sent = [_slot(one, law) for one in decided if one.reason is Reason.SEND]
+    return [slot for slot in sent if slot is not None]
+
+
+class _Seen(NamedTuple):
+    """The facts that a batch itself changes, in copies."""
+
+    content: dict[tuple[Key, int], Millis]
+    taken: dict[Key, list[Taken]]
+    waiting: dict[Key, list[Waiting]]
+
+    @classmethod
+    def of(cls, facts: Facts) -> "_Seen":
+        return cls(dict(facts.sent_content), dict(facts.taken), dict(facts.waiting))
+
+
+def _note(seen: _Seen, verdict: Decided, law: Law) -> None:
+    """What a decision means for those after it."""
+    notification, user, sends = verdict.notification, verdict.recipient.key, verdict.reason is Reason.SEND
+    if sends and notification.message.content_key is not None:
+        seen.content[user, rules.content_hash(notification.message.content_key)] = law.now
+    if not law.settings.caps:
+        return
+    slot = _slot(verdict, law) if sends else None
+    if slot is not None:
+        others = [place for place in seen.taken.get(user, ()) if place.notification != notification.key]
+        seen.taken[user] = [*others, rules.place(slot)]
+    if user in seen.waiting:
+        seen.waiting[user] = [one for one in seen.waiting[user] if one.notification != notification.key]
+    if verdict.reason is Reason.CAP_WAIT and verdict.until is not None:
+        seen.waiting[user] = [*seen.waiting.get(user, ()), rules.turn(notification, verdict.until)]
+
+
+def _slot(sent: Decided, law: Law) -> Slot | None:
+    category = law.categories[sent.notification.message.category]
+    return rules.slot(sent.notification, sent.recipient.key, category, law.now)
 
 
 def _common(notification: Notification, law: Law) -> _Common:
@@ -65,11 +124,12 @@ def _common(notification: Notification, law: Law) -> _Common:
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(",".join(written), ruling, None, {})
-    return _Common(",".join(written), None, law.categories[notification.message.category], {})
+            return _Common(",".join(written), ruling, None, {}, None, {})
+    caps = rules.CapGate(notification, law.settings, law.categories, law.now) if law.settings.caps else None
+    return _Common(",".join(written), None, law.categories[notification.message.category], {}, caps, {})
 
 
-def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, int], Millis], law: Law) -> Decided:
+def _personal(candidate: Candidate, shared: _Common, seen: _Seen, law: Law) -> Decided:
     notification, recipient, only = candidate
     if shared.stop is not None or shared.category is None:
         reason = shared.stop.reason if shared.stop and shared.stop.reason else Reason.CATEGORY_MISMATCH
@@ -82,13 +142,31 @@ def _personal(candidate: Candidate, shared: _Common, sent: Mapping[tuple[Key, in
         rules.consent(recipient, shared.category, Channel.PUSH, law.settings),
         rules.device(targets),
         rules.permission(targets, allowed),
-        rules.duplicate(notification.message, recipient.key, sent, law.now),
+        rules.duplicate(notification.message, recipient.key, seen.content, law.now),
     )
     judged = shared.judged.get(rulings)
     if judged is None:
         judged = shared.judged[rulings] = _judged(shared.written, rulings)
+    if shared.caps is not None and judged.reason is Reason.SEND:
+        judged = _capped(judged, shared.caps, shared.capped, recipient, seen)
     passed = judged.reason is Reason.SEND
     return Decided(notification, recipient, judged.reason, judged.until, judged.gates, allowed if passed else [])
+
+
+def _capped(
+    judged: _Judged,
+    gate: rules.CapGate,
+    known: dict[tuple[str, rules.Ruling], _Judged],
+    recipient: Recipient,
+    seen: _Seen,
+) -> _Judged:
+    """The last gate, since it takes a place for what really leaves. Only for those whom all others let pass."""
+    ruling = gate(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
+    capped = known.get((judged.gates, ruling))
+    if capped is None:
+        gates = f"{judged.gates[:-1]},{rules.record('caps', ruling.reason, ruling.because)}]"
+        capped = known[judged.gates, ruling] = _Judged(ruling.reason or Reason.SEND, ruling.until, gates)
+    return capped
 
 
 def _judged(written: str, rulings: Sequence[rules.Ruling]) -> _Judged:

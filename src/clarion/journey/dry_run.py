@@ -7,7 +7,7 @@ import msgspec
 from clarion.journey import audience
 from clarion.journey.candidate import Candidate, content_hashes
 from clarion.journey.compose import Scene
-from clarion.journey.decide import Law
+from clarion.journey.decide import Law, capping
 from clarion.journey.judgement import Judgement, judge
 from clarion.model import Key, Millis, Notification, Reason, Verdict, verdict_of
 from clarion.ports import FactsQuery, Recipient, Store
@@ -49,7 +49,7 @@ async def dry_run(store: Store, notification: Notification, law: Law, scene: Sce
     """Decide and compose for everybody in the audience, a batch at a time."""
     result = DryRun()
     only = await _only(store, notification)
-    async for query, strangers in _batches(store, notification, law.now):
+    async for query, strangers in _batches(store, notification, law):
         facts = await store.steps.facts(notification.project, query)
         people = [*facts.recipients, *strangers]
         judged = await judge((Candidate(notification, person, only) for person in people), facts, law, scene)
@@ -64,11 +64,15 @@ async def _only(store: Store, notification: Notification) -> frozenset[Key] | No
 
 
 async def _batches(
-    store: Store, notification: Notification, now: Millis
+    store: Store, notification: Notification, law: Law
 ) -> AsyncIterator[tuple[FactsQuery, Sequence[Recipient]]]:
     """The audience in batches: whom to load, and those of whom we have never heard."""
     project, to = notification.project, notification.to
-    query = FactsQuery(categories=[notification.message.category], content=content_hashes([notification]))
+    query = FactsQuery(
+        categories=[notification.message.category],
+        content=content_hashes([notification]),
+        caps=capping(law, [notification]),
+    )
     if to.everyone:
         cursor = 0
         while spans := await store.steps.user_span(project, cursor, audience.BATCH, audience.SPANS_A_STEP):
@@ -82,7 +86,7 @@ async def _batches(
         names = audience.people(to)
         for start in range(0, len(names), audience.BATCH):
             part = names[start : start + audience.BATCH]
-            keys = await store.users.resolve(project, part, now, create=False)
+            keys = await store.users.resolve(project, part, law.now, create=False)
             strangers = [_stranger(name) for name in part if name not in keys]
             yield msgspec.structs.replace(query, users=sorted(keys.values())), strangers
 

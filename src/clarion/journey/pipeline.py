@@ -18,7 +18,7 @@ from clarion.journey.candidate import candidates, facts_query, without_own_conte
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
-from clarion.journey.decide import Law
+from clarion.journey.decide import Law, capping, slots
 from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
@@ -353,13 +353,15 @@ class Pipeline:
         now = self._clock.now()
         law, scene = await self._law(project, now), await self._scene(project, list(notifications.values()), now)
         only = await self._only(notifications)
-        async with self._store.steps.deciding(project.key, facts_query(job, notifications)) as deciding:
+        query = facts_query(job, notifications, capping(law, notifications.values()))
+        async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)
             judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)
             judged = judgement.without(judged, facts.begun)
             held = isinstance(job, PairsWork) and job.held
             further = await carried_over(self._store, project.key, job, deciding.facts, now)
-            effects = judgement.effects(judged, project.key, now, held_before=held, further=further)
+            taken = slots(judged.decided, law)
+            effects = judgement.effects(judged, project.key, now, held_before=held, slots=taken, further=further)
             committed = await deciding.commit(lease, effects)
         if committed:
             await self._wake_for(effects.work)

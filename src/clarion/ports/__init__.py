@@ -3,7 +3,19 @@
 All work on batches.
 """
 
-from clarion.ports.facts import Address, Changes, Deciding, Facts, FactsQuery, Recipient, Steps, Target
+from clarion.ports.facts import (
+    Address,
+    CapsQuery,
+    Changes,
+    Deciding,
+    Facts,
+    FactsQuery,
+    Recipient,
+    Steps,
+    Taken,
+    Target,
+    Waiting,
+)
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -63,6 +75,7 @@ from clarion.ports.work import (
     PairsWork,
     Ready,
     Sent,
+    Slot,
     SpanWork,
     Work,
     ends_of,
@@ -84,6 +97,7 @@ __all__ = [
     "BatchRequest",
     "Blames",
     "Bus",
+    "CapsQuery",
     "CatchUpWork",
     "Chance",
     "Changes",
@@ -134,17 +148,20 @@ __all__ = [
     "SavedAnswer",
     "Senders",
     "Sent",
+    "Slot",
     "SpanWork",
     "Steps",
     "StopReason",
     "Stoppage",
     "Stoppages",
     "Store",
+    "Taken",
     "Target",
     "TooLarge",
     "Trail",
     "Transport",
     "Users",
+    "Waiting",
     "Work",
     "ends_of",
     "family_of",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -35,17 +35,48 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     consents: dict[tuple[str, str], bool]
 
 
+class Taken(NamedTuple):
+    """A place under the caps that a person's earlier notification takes; `at`: when it was sent (see `Slot`)."""
+
+    at: Millis
+    notification: Key
+    category: str
+    class_: str
+    channel: str
+
+
+class Waiting(NamedTuple):
+    """A notification that waits for a place under a cap, until it is decided again at `until`."""
+
+    notification: Key
+    category: str
+    priority: int
+    expires_at: Millis
+    until: Millis
+
+
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
     (notification, user) → when it was decided to send.
+
+    Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing.
     """
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
     begun: frozenset[tuple[Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
+    taken: dict[Key, list[Taken]] = {}
+    waiting: dict[Key, list[Waiting]] = {}
+
+
+class CapsQuery(NamedTuple):
+    """What the caps need: places taken at or after `since`, and those who wait, where a cap lets wait."""
+
+    since: Millis
+    waiting: bool
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +87,7 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
+    caps: CapsQuery | None = None  # None: no cap can match
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -116,6 +148,13 @@ class Steps(Protocol):
 
     async def changes(self, project: Key, since: Millis) -> Changes:
         """What changed at or after `since`; of people who went, for eight days."""
+        ...
+
+    async def forget_slots(self, before: Millis, after: Key, users: int) -> Key | None:
+        """Delete places under caps that were taken before a moment, of the next `users` people beyond the key `after`.
+
+        Whom to go on after; None when that was the last of them.
+        """
         ...
 
     async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:

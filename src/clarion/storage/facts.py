@@ -5,13 +5,15 @@ unique, the project only has to be right.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, Reason
 from clarion.ports import Address, Facts, FactsQuery, Recipient, Target
-from clarion.storage.database import Dialect, Row
+from clarion.storage.database import Dialect
+from clarion.storage.people_query import PeopleQuery
+from clarion.storage.slots import load_taken, load_waiting
 
 _KINDS = {kind.value: kind for kind in DeviceKind}
 _PERMISSIONS = {permission.value: permission for permission in Permission}
@@ -25,31 +27,9 @@ SELECT min(key), max(key) FROM (
 """)
 
 
-class _People(NamedTuple):
-    """The people of a query, as a condition on any table's column."""
-
-    dialect: Dialect
-    project: Key
-    query: FactsQuery
-
-    def rows(
-        self, conn: Connection, columns: Sequence[str], table: str, column: str, more: str = "", *values: object
-    ) -> list[Row]:
-        """Rows about these people; `more` begins with AND."""
-        condition, keys = self.condition(column)
-        rest = f"FROM {table} WHERE +project = ? AND {condition} {more}"
-        return self.dialect.rows(conn, columns, rest, self.project, *keys, *values)
-
-    def condition(self, column: str) -> tuple[str, tuple[object, ...]]:
-        """That a column names one of these people, with its values."""
-        if self.query.span is not None:
-            return f"{column} BETWEEN ? AND ?", self.query.span
-        return f"{column} {self.dialect.within('bigint')}", (self.dialect.listed(self.query.users or ()),)
-
-
 def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQuery) -> Facts:
     """See `ports.Steps.facts`."""
-    people = _People(dialect, project, query)
+    people = PeopleQuery(dialect, project, query)
     targets = _targets(conn, people)
     consents = _consents(conn, people, query.categories)
     recipients = [
@@ -64,13 +44,17 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         )
         for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
     ]
-    if not query.again:
-        return Facts(recipients, _sent_content(conn, people, query.content))
-    begun, chosen = _before(conn, people, query.again)
-    return Facts(recipients, _sent_content(conn, people, query.content), begun, chosen)
+    facts = Facts(recipients, _sent_content(conn, people, query.content))
+    if query.again:
+        begun, chosen = _before(conn, people, query.again)
+        facts = msgspec.structs.replace(facts, begun=begun, chosen=chosen)
+    if query.caps is not None:
+        taken, waiting = load_taken(conn, people, query.caps), load_waiting(conn, people, query.caps)
+        facts = msgspec.structs.replace(facts, taken=taken, waiting=waiting)
+    return facts
 
 
-def _targets(conn: Connection, people: _People) -> dict[Key, list[Target]]:
+def _targets(conn: Connection, people: PeopleQuery) -> dict[Key, list[Target]]:
     columns = ("person", "key", "kind", "permission", "locale", "lane")
     found: dict[Key, list[Target]] = {}
     for person, key, kind, permission, locale, lane in people.rows(
@@ -84,7 +68,9 @@ def _targets(conn: Connection, people: _People) -> dict[Key, list[Target]]:
     return found
 
 
-def _consents(conn: Connection, people: _People, categories: Sequence[str]) -> dict[Key, dict[tuple[str, str], bool]]:
+def _consents(
+    conn: Connection, people: PeopleQuery, categories: Sequence[str]
+) -> dict[Key, dict[tuple[str, str], bool]]:
     """The last word of each; lines come in the order they were written."""
     found: dict[Key, dict[tuple[str, str], bool]] = {}
     if categories:
@@ -97,7 +83,7 @@ def _consents(conn: Connection, people: _People, categories: Sequence[str]) -> d
     return found
 
 
-def _sent_content(conn: Connection, people: _People, content: Sequence[int]) -> dict[tuple[Key, int], Millis]:
+def _sent_content(conn: Connection, people: PeopleQuery, content: Sequence[int]) -> dict[tuple[Key, int], Millis]:
     if not content:
         return {}
     named, hashes = people.dialect.within("bigint"), people.dialect.listed(content)
@@ -106,7 +92,7 @@ def _sent_content(conn: Connection, people: _People, content: Sequence[int]) -> 
 
 
 def _before(
-    conn: Connection, people: _People, notifications: Sequence[Key]
+    conn: Connection, people: PeopleQuery, notifications: Sequence[Key]
 ) -> tuple[frozenset[tuple[Key, Key]], dict[tuple[Key, Key], Millis]]:
     """What became of them before: deliveries that are under way or done, and decisions to send."""
     named, keys = people.dialect.within("bigint"), people.dialect.listed(notifications)
@@ -133,7 +119,7 @@ def refused_since(
     conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key], since: Millis
 ) -> dict[tuple[Key, str, str], bool]:
     """See `ports.Steps.refused_since`."""
-    people = _People(dialect, project, FactsQuery(users=users))
+    people = PeopleQuery(dialect, project, FactsQuery(users=users))
     columns = ("person", "category", "channel", "granted")
     rows = people.rows(conn, columns, "consent", "person", "AND at >= ? ORDER BY key", since)
     return {(person, category, channel): bool(granted) for person, category, channel, granted in rows}

@@ -7,7 +7,7 @@ from msgspec import Meta
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
 from clarion.journey.permission import Preference
-from clarion.model import ApiKey, Automation, Category, CategoryClass, Project, Template
+from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Project, Template
 
 
 class ProjectAnswer(Answer, frozen=True, kw_only=True):
@@ -22,6 +22,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     marketing_consent: str
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
+    caps: list[Cap]
     vapid_public_key: str
     created_at: Told
 

@@ -6,6 +6,7 @@ import msgspec
 from litestar import delete, get, post, put
 from litestar.params import JSONBody
 
+from clarion.api import messages
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer, ProjectAnswer
 from clarion.api.auth import ALL, may
 from clarion.api.door import server
@@ -17,7 +18,8 @@ from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
 from clarion.api.services import Services
 from clarion.errors import Conflict, Forbidden, InvalidRequest
 from clarion.journey.founding import add_key
-from clarion.model import ApiKey, Project, ProjectSettings
+from clarion.journey.rules import check_caps
+from clarion.model import ApiKey, Cap, Project, ProjectSettings
 from clarion.ports import Page
 
 
@@ -33,6 +35,9 @@ async def put_project(services: FromServices, caller: FromCaller, data: JSONBody
     check_zone(data.default_timezone, "default_timezone")
     project = await services.store.projects.get(caller.project.key) or not_found()
     told = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
+    if data.caps is not None:
+        told["caps"] = messages.caps(data.caps)
+        await _check_caps(services, caller.project, told["caps"])
     settings = {name: value for name, value in told.items() if name in ProjectSettings.__struct_fields__}
     project = msgspec.structs.replace(
         project,
@@ -126,6 +131,12 @@ def _scopes(giver: ApiKey, kind: str, asked: Sequence[str] | None) -> list[str]:
     if beyond:
         raise Forbidden(f"this key cannot give {', '.join(beyond)}, which it does not have itself")
     return wanted
+
+
+async def _check_caps(services: Services, project: Project, caps: Sequence[Cap]) -> None:
+    problems = check_caps(caps, await services.catalog.categories(project.key))
+    if problems:
+        raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 
 
 def _check(project: Project) -> None:

@@ -1,5 +1,6 @@
 """The gates of a decision: one file a subject, each a pure function that says pass, hold or drop, and why."""
 
+from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
 from clarion.journey.rules.category import category
 from clarion.journey.rules.consent import consent
 from clarion.journey.rules.duplicate import content_hash, duplicate
@@ -8,9 +9,13 @@ from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
 
 __all__ = [
+    "CapGate",
     "Ruling",
+    "by_turn",
     "cancelled",
+    "caps_query",
     "category",
+    "check_caps",
     "consent",
     "content_hash",
     "device",
@@ -18,6 +23,9 @@ __all__ = [
     "expiry",
     "permission",
     "permitted",
+    "place",
     "record",
     "schedule",
+    "slot",
+    "turn",
 ]
