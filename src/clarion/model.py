@@ -234,6 +234,18 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     caps: list[Cap] = []
 
 
+class QuietHours(Struct, frozen=True, kw_only=True):
+    """When the phone stays silent, by the clock on the receiver's wall: from `start` until before `end`.
+
+    `start` is "HH:MM", `end` too or "24:00"; an earlier `end` is on the next morning. `days` ("mon" … "sun") are those
+    on which it begins, None: every day.
+    """
+
+    start: str
+    end: str
+    days: list[str] | None = None
+
+
 class Project(Struct, frozen=True, kw_only=True):
     """One app: its keys, credentials, people and data.
 
@@ -406,6 +418,20 @@ class Consent(Struct, frozen=True, kw_only=True):
     source: str
     wording: str | None = None
     at: Millis
+
+
+class PersonPreference(Struct, frozen=True, kw_only=True):
+    """What a person asked of us beside the ledger of consents: nothing, as long as they said nothing."""
+
+    quiet_hours: QuietHours | None = None
+    marketing_paused_until: Millis | None = None
+
+
+class PreferenceChange(Struct, frozen=True, kw_only=True):
+    """Fields that are UNSET stay; None takes back what was asked."""
+
+    quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
+    marketing_paused_until: Millis | msgspec.UnsetType | None = msgspec.UNSET
 
 
 # --- triggers --------------------------------------------------------------------------------------------------------

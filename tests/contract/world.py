@@ -13,7 +13,9 @@ from clarion.model import (
     Key,
     Message,
     Notification,
+    PreferenceChange,
     Project,
+    QuietHours,
     ReceiptKind,
     UserChange,
 )
@@ -79,6 +81,8 @@ async def _new_person(store: Store, project: Project, notification: Notification
     address = f"https://push.example/{user_id}"  # the same in every world
     device = await register(store, project, user.key, address, id=f"device-{user_id}", model=mark)
     await store.consents.append(project.key, [consent(user.key, True, source=mark)])
+    asked = QuietHours(start="22:00", end="08:00", days=[mark])  # the store does not look into the days
+    await store.preferences.put(project.key, user.key, PreferenceChange(quiet_hours=asked), NOW)
     happened = event(user_id, properties={"secret": mark}, id=f"event-{user_id}")
     await store.events.add(project.key, [happened], frozenset(), NOW)
     queued = delivery(notification, device)
@@ -129,6 +133,7 @@ READS_BY_KEY: dict[str, Read] = {
     "users.ids": lambda at: at.store.users.ids(at.project, [at.person.key]),
     "devices.of_user": lambda at: at.store.devices.of_user(at.project, at.person.key),
     "consents.of_user": lambda at: at.store.consents.of_user(at.project, at.person.key),
+    "preferences.get": lambda at: at.store.preferences.get(at.project, at.person.key),
     "events.load": lambda at: at.store.events.load(at.project, at.person.events),
     "events.of_user": lambda at: at.store.events.of_user(at.project, at.person.key, 10),
     "trail.load": lambda at: at.store.trail.load(at.project, [at.world.notification.key]),
@@ -153,7 +158,7 @@ async def read_all(store: Store, project: Key, world: World, person: Person) -> 
 
 
 def _query(**who: Any) -> FactsQuery:
-    return FactsQuery(categories=["offers"], content=[CONTENT], **who)
+    return FactsQuery(categories=["offers"], content=[CONTENT], preferences=True, zones=True, **who)
 
 
 async def _decided_facts(at: Look, query: FactsQuery) -> Any:

@@ -1,7 +1,7 @@
 """What passes from stage to stage: a candidate before, and after, its decision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -44,13 +44,19 @@ def facts_query(
     job: SpanWork | PairsWork, notifications: Mapping[Key, Notification], caps: CapsQuery | None
 ) -> FactsQuery:
     """What must be known to decide a job; `caps`: what the project's caps need of it."""
-    categories = sorted({one.message.category for one in notifications.values()})
-    content = content_hashes(notifications.values())
-    again = [one.key for one in notifications.values() if one.fired_at is not None]
+    whom: dict[str, Any] = {}
     if isinstance(job, SpanWork):
-        return FactsQuery(span=(job.first, job.last), categories=categories, content=content, again=again, caps=caps)
-    users = sorted({user for _, user in job.pairs})
-    return FactsQuery(users=users, categories=categories, content=content, again=again, caps=caps)
+        whom["span"] = (job.first, job.last)
+    else:
+        whom["users"] = sorted({user for _, user in job.pairs})
+    return FactsQuery(
+        **whom,
+        categories=sorted({one.message.category for one in notifications.values()}),
+        content=content_hashes(notifications.values()),
+        again=[one.key for one in notifications.values() if one.fired_at is not None],
+        caps=caps,
+        zones=caps is not None and caps.calendar,
+    )
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:

@@ -68,10 +68,12 @@ async def _batches(
 ) -> AsyncIterator[tuple[FactsQuery, Sequence[Recipient]]]:
     """The audience in batches: whom to load, and those of whom we have never heard."""
     project, to = notification.project, notification.to
+    caps = capping(law, [notification])
     query = FactsQuery(
         categories=[notification.message.category],
         content=content_hashes([notification]),
-        caps=capping(law, [notification]),
+        caps=caps,
+        zones=caps is not None and caps.calendar,
     )
     if to.everyone:
         cursor = 0

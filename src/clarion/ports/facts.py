@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from clarion.model import DeviceKind, Key, Millis, Permission
+from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference
 from clarion.ports.work import Effects, Lease
 
 
@@ -24,6 +24,8 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     """One user with what matters for this decision. `attributes` is raw JSON, parsed only when a text needs it.
 
     `consents` maps (category, channel) to the last word of the ledger; no entry means that nothing was said.
+    `preferences` and `zone` are there if the query asks for them. `zone` is the person's own time zone, else that of
+    the active device that was seen last; None when nobody told one.
     """
 
     key: Key
@@ -33,6 +35,8 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     attributes: str | bytes
     targets: list[Target]
     consents: dict[tuple[str, str], bool]
+    preferences: PersonPreference | None = None
+    zone: str | None = None
 
 
 class Taken(NamedTuple):
@@ -73,10 +77,14 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class CapsQuery(NamedTuple):
-    """What the caps need: places taken at or after `since`, and those who wait, where a cap lets wait."""
+    """What the caps need: places taken at or after `since`, and those who wait, where a cap lets wait.
+
+    `calendar`: whether one of them asks for the person's own day or week, and so for `FactsQuery.zones`.
+    """
 
     since: Millis
     waiting: bool
+    calendar: bool = False
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +96,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     content: Sequence[int] = ()  # content hashes whose earlier use matters
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
     caps: CapsQuery | None = None  # None: no cap can match
+    preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it
+    zones: bool = False  # everybody's time zone
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ from clarion.model import (
     Key,
     Millis,
     Notification,
+    PersonPreference,
+    PreferenceChange,
     Project,
     ProjectSettings,
     Reason,
@@ -177,6 +179,18 @@ class Consents(Protocol):
     async def append(self, project: Key, lines: Sequence[Consent]) -> None: ...
     async def of_user(self, project: Key, user: Key) -> list[Consent]:
         """The whole ledger of one person, oldest first."""
+        ...
+
+
+class Preferences(Protocol):
+    """What people asked for themselves: quiet hours of their own, a pause of marketing."""
+
+    async def get(self, project: Key, user: Key) -> PersonPreference:
+        """Nothing asked when they, or the person, are not there."""
+        ...
+
+    async def put(self, project: Key, user: Key, change: PreferenceChange, now: Millis) -> PersonPreference | None:
+        """What holds now; of somebody who was merged, as who they are. None, and nothing written: erased."""
         ...
 
 

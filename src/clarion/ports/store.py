@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from clarion.ports.facts import Steps
-from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Projects, Trail, Users
+from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.stoppages import Stoppages
 from clarion.ports.work import Work
@@ -22,6 +22,8 @@ class Store(Protocol):
     def devices(self) -> Devices: ...
     @property
     def consents(self) -> Consents: ...
+    @property
+    def preferences(self) -> Preferences: ...
     @property
     def events(self) -> Events: ...
     @property

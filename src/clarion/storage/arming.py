@@ -68,9 +68,10 @@ def changes(conn: Connection, dialect: Dialect, owner: Key, since: Millis) -> Ch
         users[person], successors[person] = at, successor
         if successor is not None:
             users[successor] = max(users.get(successor, 0), at)
-    rest = "FROM consent WHERE project = ? AND at >= ?"
-    for user, at in dialect.rows(conn, ("person", "at"), rest, owner, since):
-        users[user] = max(users.get(user, 0), at)
+    for table, when in (("consent", "at"), ("person_preference", "updated_at")):
+        rest = f"FROM {table} WHERE project = ? AND {when} >= ?"
+        for user, at in dialect.rows(conn, ("person", when), rest, owner, since):
+            users[user] = max(users.get(user, 0), at)
     rest = "FROM device WHERE project = ? AND updated_at >= ?"
     for device, user, at in dialect.rows(conn, ("key", "person", "updated_at"), rest, owner, since):
         devices[device] = at

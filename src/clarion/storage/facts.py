@@ -5,14 +5,17 @@ unique, the project only has to be right.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
 
-from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, Reason
+from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
 from clarion.ports import Address, Facts, FactsQuery, Recipient, Target
-from clarion.storage.database import Dialect
-from clarion.storage.people_query import PeopleQuery
+from clarion.storage.database import Dialect, Row
+from clarion.storage.merging import PREFERENCES
+from clarion.storage.preferences import preference
 from clarion.storage.slots import load_taken, load_waiting
 
 _KINDS = {kind.value: kind for kind in DeviceKind}
@@ -27,10 +30,34 @@ SELECT min(key), max(key) FROM (
 """)
 
 
+class _People(NamedTuple):
+    """The people of a query, as a condition on any table's column."""
+
+    dialect: Dialect
+    project: Key
+    query: FactsQuery
+
+    def rows(
+        self, conn: Connection, columns: Sequence[str], table: str, column: str, more: str = "", *values: object
+    ) -> list[Row]:
+        """Rows about these people; `more` begins with AND."""
+        condition, keys = self.condition(column)
+        rest = f"FROM {table} WHERE +project = ? AND {condition} {more}"
+        return self.dialect.rows(conn, columns, rest, self.project, *keys, *values)
+
+    def condition(self, column: str) -> tuple[str, tuple[object, ...]]:
+        """That a column names one of these people, with its values."""
+        if self.query.span is not None:
+            return f"{column} BETWEEN ? AND ?", self.query.span
+        return f"{column} {self.dialect.within('bigint')}", (self.dialect.listed(self.query.users or ()),)
+
+
 def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQuery) -> Facts:
     """See `ports.Steps.facts`."""
-    people = PeopleQuery(dialect, project, query)
-    targets = _targets(conn, people)
+    people = _People(dialect, project, query)
+    preferences = _preferences(conn, people) if query.preferences else {}
+    zones: dict[Key, str] | None = {} if query.zones or any(each.quiet_hours for each in preferences.values()) else None
+    targets = _targets(conn, people, zones)
     consents = _consents(conn, people, query.categories)
     recipients = [
         Recipient(
@@ -41,6 +68,8 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
             attributes=attributes,
             targets=targets.get(key) or [],
             consents=consents.get(key) or {},
+            preferences=preferences.get(key),
+            zone=None if zones is None else timezone or zones.get(key),
         )
         for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
     ]
@@ -49,17 +78,24 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         begun, chosen = _before(conn, people, query.again)
         facts = msgspec.structs.replace(facts, begun=begun, chosen=chosen)
     if query.caps is not None:
-        taken, waiting = load_taken(conn, people, query.caps), load_waiting(conn, people, query.caps)
+        rows = partial(people.rows, conn)
+        taken, waiting = load_taken(rows, query.caps), load_waiting(conn, rows, project, query.caps)
         facts = msgspec.structs.replace(facts, taken=taken, waiting=waiting)
     return facts
 
 
-def _targets(conn: Connection, people: PeopleQuery) -> dict[Key, list[Target]]:
+def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) -> dict[Key, list[Target]]:
+    """Their active devices; into `zones`, if it is there, goes the time zone of the one that was seen last."""
     columns = ("person", "key", "kind", "permission", "locale", "lane")
+    more = "AND state = 'active' ORDER BY person, key"
     found: dict[Key, list[Target]] = {}
-    for person, key, kind, permission, locale, lane in people.rows(
-        conn, columns, "device", "person", "AND state = 'active' ORDER BY person, key"
-    ):
+    if zones is None:
+        rows = people.rows(conn, columns, "device", "person", more)
+    else:
+        rows = _noting_zones(
+            people.rows(conn, (*columns, "timezone", "registered_at"), "device", "person", more), zones
+        )
+    for person, key, kind, permission, locale, lane, *_ in rows:
         target = Target(key, _KINDS[kind], _PERMISSIONS[permission], locale, lane)
         if person in found:
             found[person].append(target)
@@ -68,9 +104,21 @@ def _targets(conn: Connection, people: PeopleQuery) -> dict[Key, list[Target]]:
     return found
 
 
-def _consents(
-    conn: Connection, people: PeopleQuery, categories: Sequence[str]
-) -> dict[Key, dict[tuple[str, str], bool]]:
+def _noting_zones(devices: list[Row], zones: dict[Key, str]) -> list[Row]:
+    """The devices; a device that registers again was seen, whether or not it told anything new."""
+    seen: dict[Key, Millis] = {}
+    for person, *_, zone, at in devices:
+        if zone is not None and at >= seen.get(person, 0):
+            zones[person], seen[person] = zone, at
+    return devices
+
+
+def _preferences(conn: Connection, people: _People) -> dict[Key, PersonPreference]:
+    rows = people.rows(conn, ("person", *PREFERENCES), "person_preference", "person")
+    return {person: preference(*columns) for person, *columns in rows}
+
+
+def _consents(conn: Connection, people: _People, categories: Sequence[str]) -> dict[Key, dict[tuple[str, str], bool]]:
     """The last word of each; lines come in the order they were written."""
     found: dict[Key, dict[tuple[str, str], bool]] = {}
     if categories:
@@ -83,7 +131,7 @@ def _consents(
     return found
 
 
-def _sent_content(conn: Connection, people: PeopleQuery, content: Sequence[int]) -> dict[tuple[Key, int], Millis]:
+def _sent_content(conn: Connection, people: _People, content: Sequence[int]) -> dict[tuple[Key, int], Millis]:
     if not content:
         return {}
     named, hashes = people.dialect.within("bigint"), people.dialect.listed(content)
@@ -92,7 +140,7 @@ def _sent_content(conn: Connection, people: PeopleQuery, content: Sequence[int])
 
 
 def _before(
-    conn: Connection, people: PeopleQuery, notifications: Sequence[Key]
+    conn: Connection, people: _People, notifications: Sequence[Key]
 ) -> tuple[frozenset[tuple[Key, Key]], dict[tuple[Key, Key], Millis]]:
     """What became of them before: deliveries that are under way or done, and decisions to send."""
     named, keys = people.dialect.within("bigint"), people.dialect.listed(notifications)
@@ -119,7 +167,7 @@ def refused_since(
     conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key], since: Millis
 ) -> dict[tuple[Key, str, str], bool]:
     """See `ports.Steps.refused_since`."""
-    people = PeopleQuery(dialect, project, FactsQuery(users=users))
+    people = _People(dialect, project, FactsQuery(users=users))
     columns = ("person", "category", "channel", "granted")
     rows = people.rows(conn, columns, "consent", "person", "AND at >= ? ORDER BY key", since)
     return {(person, category, channel): bool(granted) for person, category, channel, granted in rows}

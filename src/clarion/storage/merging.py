@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 from clarion.model import Key, Millis
 from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
-from clarion.storage.schema import consent, device, event, merged, person
+from clarion.storage.schema import consent, device, event, merged, person, person_preference
 
 # What the known person has already wins; `told` finds the anonymous person's rows through the index of decisions.
 _MOVE = """
@@ -27,6 +27,9 @@ _MOVED = (  # decisions last: the others are found through them
     ("sent_log", "true", ("notification",)),
 )
 
+PREFERENCES = ("quiet_start", "quiet_end", "quiet_days", "marketing_paused_until")
+"""The columns of what a person asked."""
+
 
 def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
     """Move all rows of `anonymous` to `known` and end it."""
@@ -35,6 +38,7 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
         return
     depart(conn, project, anonymous, known, now)
     _merge_consents(conn, project, anonymous, known, now)
+    _merge_preferences(conn, project, anonymous, known, now)
     devices = (device.c.project == project) & (device.c.person == anonymous)
     conn.execute(update(device).where(devices).values(person=known, updated_at=now))
     events = (event.c.project == project) & (event.c.person == anonymous)
@@ -65,6 +69,20 @@ def _merge_consents(conn: Connection, project: Key, anonymous: Key, known: Key, 
     if again:
         lines = [refusal | {"category": category, "channel": channel} for category, channel in again]
         conn.execute(insert(consent), lines)
+
+
+def _merge_preferences(conn: Connection, project: Key, anonymous: Key, known: Key, now: Millis) -> None:
+    """What either asked holds: the longer pause; quiet hours of the known person, else those of the anonymous one."""
+    both = (person_preference.c.project == project) & person_preference.c.person.in_((anonymous, known))
+    rows = {row.person: row for row in conn.execute(select(person_preference).where(both))}
+    if anonymous not in rows:
+        return
+    pauses = [row.marketing_paused_until for row in rows.values() if row.marketing_paused_until is not None]
+    kept = known in rows and rows[known].quiet_start is not None
+    hours = rows[known if kept else anonymous]
+    joint = {name: getattr(hours, name) for name in PREFERENCES} | {"marketing_paused_until": max(pauses, default=None)}
+    conn.execute(delete(person_preference).where(both))
+    conn.execute(insert(person_preference).values(project=project, person=known, updated_at=now, **joint))
 
 
 def present(conn: Connection, project: Key, keys: Collection[Key]) -> dict[Key, Key]:

@@ -226,6 +226,20 @@ consent = Table(
     sqlite_autoincrement=True,
 )
 
+# What people asked for themselves. A row stays when all is taken back: what was armed meanwhile looks for changes.
+person_preference = Table(
+    "person_preference",
+    metadata,
+    _column("project", BigInteger),
+    Column("person", _KEY, primary_key=True, autoincrement=False),
+    _column("quiet_start", SmallInteger, null=True),  # minutes of the day; with them `quiet_end`
+    _column("quiet_end", SmallInteger, null=True),
+    _column("quiet_days", Text, null=True),  # "mon fri"; none: every day
+    _column("marketing_paused_until", BigInteger, null=True),
+    _column("updated_at", BigInteger),
+    Index("person_preference_changed", "project", "updated_at"),
+)
+
 event = Table(
     "event",
     metadata,

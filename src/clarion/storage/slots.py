@@ -4,7 +4,8 @@ A place is taken in the transaction that decides, under the person's lock, and g
 of the notification reached the person.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -12,7 +13,6 @@ from clarion.model import DeliveryState, Key, Millis, Reason
 from clarion.ports import CapsQuery, Effects, Slot, Taken, Waiting
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.merging import aliases
-from clarion.storage.people_query import PeopleQuery
 from clarion.storage.requests import read_notifications
 from clarion.storage.schema import notification, sent_log
 
@@ -46,10 +46,14 @@ _RELEASE = _FORGET.format(
 )
 
 
-def load_taken(conn: Connection, people: PeopleQuery, caps: CapsQuery) -> dict[Key, list[Taken]]:
+PeoplesRows: TypeAlias = Callable[..., list[Row]]
+"""Columns, table, its column of people, more conditions and their values: the rows about the people of a query."""
+
+
+def load_taken(rows: PeoplesRows, caps: CapsQuery) -> dict[Key, list[Taken]]:
     """The places that these people's notifications take, by person."""
     found: dict[Key, list[Taken]] = {}
-    for person, *place in people.rows(conn, _TAKEN, "sent_log", "person", "AND at >= ?", caps.since):
+    for person, *place in rows(_TAKEN, "sent_log", "person", "AND at >= ?", caps.since):
         if person in found:
             found[person].append(Taken._make(place))
         else:
@@ -57,18 +61,18 @@ def load_taken(conn: Connection, people: PeopleQuery, caps: CapsQuery) -> dict[K
     return found
 
 
-def load_waiting(conn: Connection, people: PeopleQuery, caps: CapsQuery) -> dict[Key, list[Waiting]]:
+def load_waiting(conn: Connection, rows: PeoplesRows, project: Key, caps: CapsQuery) -> dict[Key, list[Waiting]]:
     """What waits for a place, by person, without what was cancelled."""
     if not caps.waiting:
         return {}
     columns, more = ("person", "notification", "until"), f"AND reason = '{Reason.CAP_WAIT}'"
-    rows = people.rows(conn, columns, "decision", "person", more)
-    if not rows:
+    held = rows(columns, "decision", "person", more)
+    if not held:
         return {}
-    keys = {key for _, key, _ in rows}
-    about = {each.key: each for each in read_notifications(conn, people.project, notification.c.key.in_(keys))}
+    keys = {key for _, key, _ in held}
+    about = {each.key: each for each in read_notifications(conn, project, notification.c.key.in_(keys))}
     found: dict[Key, list[Waiting]] = {}
-    for person, key, until in rows:
+    for person, key, until in held:
         waits = about.get(key)
         if waits is not None and waits.cancelled_at is None:
             message = waits.message

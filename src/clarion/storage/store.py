@@ -7,6 +7,7 @@ from clarion.storage.devices import SqlDevices
 from clarion.storage.events import SqlEvents
 from clarion.storage.idempotency import SqlIdempotency, touch
 from clarion.storage.people import SqlUsers
+from clarion.storage.preferences import SqlPreferences
 from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
 from clarion.storage.steps import SqlSteps
@@ -25,6 +26,7 @@ class SqlStore:
         self.users = SqlUsers(database)
         self.devices = SqlDevices(database)
         self.consents = SqlConsents(database)
+        self.preferences = SqlPreferences(database)
         self.events = SqlEvents(database)
         self.trail = SqlTrail(database)
         self.work = SqlWork(database)

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from clarion.api.answers.base import Answer, Listing
-from clarion.api.fields import Told, told
+from clarion.api.fields import Told, told, told_or_none
 from clarion.journey.permission import Preference, current
 from clarion.model import (
     CategoryClass,
@@ -17,6 +17,8 @@ from clarion.model import (
     DeviceState,
     Json,
     Permission,
+    PersonPreference,
+    QuietHours,
     User,
 )
 
@@ -155,6 +157,34 @@ class ConsentAnswer(Answer, frozen=True, kw_only=True):
             for (category, channel), granted in current(ledger).items()
         ]
         return cls(user_id=user_id, current=words, ledger=[ConsentLine.of(line) for line in ledger])
+
+
+class QuietHoursAnswer(Answer, frozen=True, kw_only=True):
+    """From `start` until before `end`, by the clock on the receiver's wall; `days` null: every day."""
+
+    start: str
+    end: str
+    days: list[str] | None
+
+    @classmethod
+    def of(cls, hours: QuietHours | None) -> "QuietHoursAnswer | None":
+        """As the API shows it."""
+        return None if hours is None else cls(start=hours.start, end=hours.end, days=hours.days)
+
+
+class OwnPreferences(Answer, frozen=True, kw_only=True):
+    """What a person asked for themselves, beside consents."""
+
+    quiet_hours: QuietHoursAnswer | None
+    marketing_paused_until: Told | None
+
+    @classmethod
+    def of(cls, asked: PersonPreference) -> "OwnPreferences":
+        """As the API shows it."""
+        return cls(
+            quiet_hours=QuietHoursAnswer.of(asked.quiet_hours),
+            marketing_paused_until=told_or_none(asked.marketing_paused_until),
+        )
 
 
 class PreferenceAnswer(Answer, frozen=True, kw_only=True, rename={"class_": "class"}):

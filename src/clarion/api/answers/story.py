@@ -1,7 +1,7 @@
 """All that is known about one person."""
 
 from clarion.api.answers.base import Answer
-from clarion.api.answers.people import ConsentLine, DeviceAnswer, UserAnswer
+from clarion.api.answers.people import ConsentLine, DeviceAnswer, OwnPreferences, UserAnswer
 from clarion.api.answers.sending import DecisionAnswer, DeliveryAnswer
 from clarion.api.fields import Told, told
 from clarion.journey.story import Chapter
@@ -51,6 +51,7 @@ class ExportAnswer(Answer, frozen=True, kw_only=True):
     user: UserAnswer
     devices: list[DeviceAnswer]
     consents: list[ConsentLine]
+    preferences: OwnPreferences
     events: list[EventAnswer]
     decisions: list[DecisionAnswer]
     deliveries: list[DeliveryAnswer]

@@ -7,7 +7,7 @@ from litestar import Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 
-from clarion.api.answers.people import ConsentAnswer, ConsentLine, DeviceAnswer, DeviceList, UserAnswer
+from clarion.api.answers.people import ConsentAnswer, ConsentLine, DeviceAnswer, DeviceList, OwnPreferences, UserAnswer
 from clarion.api.answers.sending import DecisionAnswer, DeliveryAnswer
 from clarion.api.answers.story import ChapterAnswer, EventAnswer, ExportAnswer, ReceiptAnswer, StoryAnswer
 from clarion.api.door import server
@@ -68,6 +68,7 @@ async def export_user(services: FromServices, caller: FromCaller, user_id: UserI
         user=UserAnswer.of(user),
         devices=[DeviceAnswer.of(device) for device in await store.devices.of_user(project, user.key)],
         consents=[ConsentLine.of(line) for line in await store.consents.of_user(project, user.key)],
+        preferences=OwnPreferences.of(await store.preferences.get(project, user.key)),
         events=[EventAnswer.of(event) for event in await store.events.of_user(project, user.key, _ALL)],
         decisions=[DecisionAnswer.of(record) for record in await _all_decisions(services, project, user)],
         deliveries=[DeliveryAnswer.of(record) for record in deliveries],

@@ -63,7 +63,11 @@ def caps_query(
     found = {cap for name in set(worn) if name in categories for cap in applying(settings, categories[name])}
     if not found:
         return None
-    return CapsQuery(now - max(map(_reach, found)), any(cap.at_cap == "wait" for cap in found))
+    return CapsQuery(
+        since=now - max(map(_reach, found)),
+        waiting=any(cap.at_cap == "wait" for cap in found),
+        calendar=any(not isinstance(cap.per, Rolling) for cap in found),
+    )
 
 
 class CapGate:

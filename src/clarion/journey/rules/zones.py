@@ -21,8 +21,16 @@ class Span(NamedTuple):
 
 
 def zone_of(recipient: Recipient, settings: ProjectSettings) -> ZoneInfo:
-    """The person's zone, else the project's. A name that nobody knows any more counts as none."""
-    return _zone(recipient.timezone) or _zone(settings.default_timezone) or _zone("UTC") or ZoneInfo("UTC")
+    """The person's zone (else that of the device seen last, which the facts know), else the project's.
+
+    A name that nobody knows any more counts as none.
+    """
+    return (
+        _zone(recipient.zone or recipient.timezone)
+        or _zone(settings.default_timezone)
+        or _zone("UTC")
+        or ZoneInfo("UTC")
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -42,6 +42,10 @@ class MemorySteps:
         keys = {user.key for user in users}
         targets = self._targets(project, keys)
         words = last_words(self._tables.consents, keys)
+        asked = {key: self._tables.preferences[key][0] for key in keys & self._tables.preferences.keys()}
+        if not query.preferences:
+            asked = {}
+        zones = self._zones(users) if query.zones or any(each.quiet_hours for each in asked.values()) else {}
         return Facts(
             recipients=[
                 Recipient(
@@ -56,6 +60,8 @@ class MemorySteps:
                         for (owner, category, channel), granted in words.items()
                         if owner == user.key and category in query.categories
                     },
+                    preferences=asked.get(user.key),
+                    zone=zones.get(user.key),
                 )
                 for user in users
             ],
@@ -67,6 +73,13 @@ class MemorySteps:
             **self._before(keys, query),
             **caps_facts(self._tables, project, keys, query.caps),
         )
+
+    def _zones(self, users: list[User]) -> dict[Key, str | None]:
+        """Their own time zones, else those of the devices that were seen last."""
+        active = [row for row in self._tables.devices.values() if row.state is DeviceState.ACTIVE and row.timezone]
+        by_sight = sorted(active, key=lambda row: (row.registered_at, row.key))
+        told = {row.user: row.timezone for row in by_sight}
+        return {user.key: user.timezone or told.get(user.key) for user in users}
 
     def _before(self, users: set[Key], query: FactsQuery) -> dict[str, Any]:
         lost = (DeliveryState.FAILED, DeliveryState.EXPIRED)
@@ -109,6 +122,7 @@ class MemorySteps:
         devices = [(row, row.updated_at) for row in tables.devices.values()] + tables.removed
         found: list[tuple[Key | None, Millis]] = [
             *((line.user, line.at) for line in tables.consents if tables.user(project, line.user)),
+            *((user, at) for user, (_, at) in tables.preferences.items() if tables.user(project, user)),
             *((user, at) for user, _, at in gone),
             *((successor, at) for _, successor, at in gone),
             *((device.user, at) for device, at in devices if device.project == project),

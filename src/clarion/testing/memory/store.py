@@ -14,7 +14,7 @@ from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
 from clarion.testing.memory.trail import MemoryTrail
-from clarion.testing.memory.users import MemoryConsents, MemoryUsers
+from clarion.testing.memory.users import MemoryConsents, MemoryPreferences, MemoryUsers
 from clarion.testing.memory.work import MemoryWork
 
 
@@ -33,6 +33,7 @@ class MemoryStore:
         self.definitions = MemoryDefinitions(tables)
         self.devices = MemoryDevices(tables)
         self.consents = MemoryConsents(tables)
+        self.preferences = MemoryPreferences(tables)
         self.events = MemoryEvents(tables, self.users, self.work)
         self.trail = MemoryTrail(tables, effects)
         self.steps = MemorySteps(tables, self.work, effects)

@@ -22,6 +22,7 @@ from clarion.model import (
     Key,
     Millis,
     Notification,
+    PersonPreference,
     Project,
     Reason,
     Receipt,
@@ -105,6 +106,7 @@ class Tables:
     removed: list[tuple[Device, Millis]] = field(default_factory=list)  # devices that were taken away, and when
     device_ids: dict[Key, str] = field(default_factory=dict)  # of deleted ones too: the trail still names them
     consents: list[Consent] = field(default_factory=list)
+    preferences: dict[Key, tuple[PersonPreference, Millis]] = field(default_factory=dict)  # with the last change
     events: dict[Key, tuple[Key, Event]] = field(default_factory=dict)  # with the project
     event_ids: dict[tuple[Key, str], Key] = field(default_factory=dict)
     notifications: dict[Key, Notification] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.errors import Conflict
-from clarion.model import Channel, Consent, Json, Key, Millis, User, UserChange
+from clarion.model import Channel, Consent, Json, Key, Millis, PersonPreference, PreferenceChange, User, UserChange
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
@@ -59,6 +59,7 @@ class MemoryUsers:
         tables.departed.append((project, key, None, tables.now()))
         drop(tables.devices, lambda _, device: device.user == key)
         tables.consents[:] = [line for line in tables.consents if line.user != key]
+        tables.preferences.pop(key, None)
         drop(tables.events, lambda _, row: row[1].user == key)
         drop(tables.event_ids, lambda _, event: event not in tables.events)
         drop(tables.decisions, lambda _, row: row.decision.user == key)
@@ -78,6 +79,7 @@ class MemoryUsers:
         self._move_belongings(old, new, now)
         self._move_trail(old.key, new.key)
         self._move_consents(old.key, new.key, refused, now)
+        self._move_preferences(old.key, new.key, now)
         del self._tables.user_keys[project, old.user_id], self._tables.users[old.key]
         successors = self._tables.successors
         for former in [each for each, present in successors.items() if present == old.key]:
@@ -140,6 +142,18 @@ class MemoryUsers:
                 Consent(user=new, category=category, channel=channel, granted=False, source=MERGE_SOURCE, at=now)
             )
 
+    def _move_preferences(self, old: Key, new: Key, now: Millis) -> None:
+        """What either asked holds: the longer pause; quiet hours of the known person, else of the anonymous one."""
+        former, _ = self._tables.preferences.pop(old, (None, now))
+        if former is None:
+            return
+        kept, _ = self._tables.preferences.get(new, (PersonPreference(), now))
+        pauses = [one.marketing_paused_until for one in (former, kept) if one.marketing_paused_until is not None]
+        joint = PersonPreference(
+            quiet_hours=kept.quiet_hours or former.quiet_hours, marketing_paused_until=max(pauses, default=None)
+        )
+        self._tables.preferences[new] = joint, now
+
 
 class MemoryConsents:
     """`ports.Consents`."""
@@ -154,6 +168,26 @@ class MemoryConsents:
         if self._tables.user(project, user) is None:
             return []
         return [line for line in self._tables.consents if line.user == user]
+
+
+class MemoryPreferences:
+    """`ports.Preferences`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, project: Key, user: Key) -> PersonPreference:
+        known, _ = self._tables.preferences.get(user, (PersonPreference(), 0))
+        return known if self._tables.user(project, user) else PersonPreference()
+
+    async def put(self, project: Key, user: Key, change: PreferenceChange, now: Millis) -> PersonPreference | None:
+        who = user if self._tables.user(project, user) else self._tables.successors.get((project, user))
+        if who is None:
+            return None
+        given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
+        changed = msgspec.structs.replace(await self.get(project, who), **given)
+        self._tables.preferences[who] = stored(changed, PersonPreference), now
+        return changed
 
 
 def last_words(ledger: Sequence[Consent], users: set[Key]) -> dict[tuple[Key, str, str], bool]:
