@@ -42,7 +42,7 @@ async def commit(store: Store, project: Project, **effects: object) -> None:
 
 
 async def taken(store: Store, project: Project, user: Key, since: Millis = 0) -> list[Taken]:
-    query = facts_query([user], caps=CapsQuery(since, waiting=True))
+    query = facts_query([user], caps=CapsQuery(since, waiting=True, scoped=True))
     return sorted((await store.steps.facts(project.key, query)).taken.get(user, []))
 
 
@@ -56,9 +56,11 @@ async def test_places_are_read_with_the_facts_of_their_people(store: Store) -> N
         slots=[slot(first, users[0], NOW - 5), slot(second, users[0]), slot(first, users[1], category="a", class_="b")],
     )
     assert await taken(store, project, users[0]) == [
-        Taken(NOW - 5, first.key, "orders", "informational", "push"),
-        Taken(NOW, second.key, "orders", "informational", "push"),
+        Taken(users[0], NOW - 5, first.key, "orders", "informational", "push"),
+        Taken(users[0], NOW, second.key, "orders", "informational", "push"),
     ]
+    plain = await store.steps.facts(project.key, facts_query(users[1:], caps=CapsQuery(0, waiting=False)))
+    assert plain.taken == {users[1]: [Taken(users[1], NOW, first.key)]}, "what it was is asked for when a cap needs it"
     assert [place.notification for place in await taken(store, project, users[0], NOW - 4)] == [second.key]
     assert await taken(store, project, users[2]) == []
     assert await taken(store, other, users[0]) == []

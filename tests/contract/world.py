@@ -19,7 +19,7 @@ from clarion.model import (
     ReceiptKind,
     UserChange,
 )
-from clarion.ports import Effects, FactsQuery, Store
+from clarion.ports import CapsQuery, Effects, FactsQuery, Slot, Store
 from contract.support import (
     NOW,
     api_key,
@@ -91,6 +91,7 @@ async def _new_person(store: Store, project: Project, notification: Notification
         deliveries=[queued],
         outcomes=[outcome(queued, DeliveryState.ACCEPTED, provider_id=mark)],
         sent_content=[(user.key, CONTENT)],
+        slots=[Slot(user.key, notification.key, NOW, "offers", "marketing", mark)],
     )
     await store.steps.commit(effects)
     await store.trail.add_receipts([receipt(project, queued, ReceiptKind.CLICKED, action=mark)], NOW)
@@ -158,7 +159,8 @@ async def read_all(store: Store, project: Key, world: World, person: Person) -> 
 
 
 def _query(**who: Any) -> FactsQuery:
-    return FactsQuery(categories=["offers"], content=[CONTENT], preferences=True, zones=True, **who)
+    caps = CapsQuery(0, waiting=True, scoped=True)
+    return FactsQuery(categories=["offers"], content=[CONTENT], preferences=True, zones=True, caps=caps, **who)
 
 
 async def _decided_facts(at: Look, query: FactsQuery) -> Any:

@@ -51,7 +51,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_template": _TEMPLATE,
     "create_automation": {"name": "order shipped", **_AUTOMATION},
     "replace_automation": _AUTOMATION,
-    "put_project": {"name": "Shop", "allowed_origins": ["https://shop.example"], "default_timezone": "Europe/Vienna"},
+    "put_project": {
+        "name": "Shop",
+        "allowed_origins": ["https://shop.example"],
+        "default_timezone": "Europe/Vienna",
+        "caps": [{"name": "all", "limit": 5, "per": "day", "at_cap": "wait"}],
+    },
     "create_key": {"kind": "server", "name": "order service", "scopes": ["send"]},
     "replace_key": {"name": "order service", "scopes": ["send", "read"]},
     "create_credential": {"kind": "webpush"},

@@ -39,22 +39,26 @@ class _Common(NamedTuple):
     category: Category | None
     judged: dict[tuple[rules.Ruling, ...], _Judged]
     caps: rules.CapGate | None
-    capped: dict[tuple[str, rules.Ruling], _Judged]
+    capped: dict[tuple[str, str, Millis | None], _Judged]
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
     """One decision per candidate, in order. What this batch itself sends counts for the candidates after it."""
-    seen = _Seen.of(facts)
+    batch = list(candidates)
+    # Of one notification nobody is a candidate twice: what it does to one person tells nothing of the next.
+    several = len({candidate.notification.key for candidate in batch}) > 1
+    seen = _Seen.of(facts) if several else _Seen(facts.sent_content, facts.taken, facts.waiting)
     common: dict[Key, _Common] = {}
     decided = []
-    for candidate in candidates:
+    for candidate in batch:
         notification = candidate.notification
         shared = common.get(notification.key)
         if shared is None:
             shared = common[notification.key] = _common(notification, law)
         verdict = _personal(candidate, shared, seen, law)
         decided.append(verdict)
-        _note(seen, verdict, law)
+        if several:
+            _note(seen, verdict, law)
     return decided
 
 
@@ -156,16 +160,17 @@ def _personal(candidate: Candidate, shared: _Common, seen: _Seen, law: Law) -> D
 def _capped(
     judged: _Judged,
     gate: rules.CapGate,
-    known: dict[tuple[str, rules.Ruling], _Judged],
+    known: dict[tuple[str, str, Millis | None], _Judged],
     recipient: Recipient,
     seen: _Seen,
 ) -> _Judged:
     """The last gate, since it takes a place for what really leaves. Only for those whom all others let pass."""
     ruling = gate(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
-    capped = known.get((judged.gates, ruling))
+    key = (judged.gates, ruling.because, ruling.until)
+    capped = known.get(key)
     if capped is None:
         gates = f"{judged.gates[:-1]},{rules.record('caps', ruling.reason, ruling.because)}]"
-        capped = known[judged.gates, ruling] = _Judged(ruling.reason or Reason.SEND, ruling.until, gates)
+        capped = known[key] = _Judged(ruling.reason or Reason.SEND, ruling.until, gates)
     return capped
 
 

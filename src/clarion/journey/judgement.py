@@ -32,11 +32,14 @@ async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: 
     judgement = Judgement([], [])
     waiting = iter(candidates)
     seen = facts
+    noted = 0  # how many of the decided the facts that we have seen know of
     while batch := list(islice(waiting, SLICE)):
+        first = judgement.decided[0].notification if judgement.decided else batch[0].notification
+        if any(candidate.notification.key != first.key for candidate in batch) or noted:
+            seen, noted = after(seen, judgement.decided[noted:], law), len(judgement.decided)
         final, ready = composer.compose(decide(batch, seen, law))
         judgement.decided.extend(final)
         judgement.ready.extend(ready)
-        seen = after(seen, final, law)
         await asyncio.sleep(0)
     return judgement
 

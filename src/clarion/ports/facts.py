@@ -39,14 +39,18 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     zone: str | None = None
 
 
-class Taken(NamedTuple):
-    """A place under the caps that a person's earlier notification takes; `at`: when it was sent (see `Slot`)."""
+class Taken(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A place under the caps that a person's earlier notification takes; `at`: when it was sent (see `Slot`).
 
+    What it was is there if the query asks for it.
+    """
+
+    user: Key
     at: Millis
     notification: Key
-    category: str
-    class_: str
-    channel: str
+    category: str = ""
+    class_: str = ""
+    channel: str = ""
 
 
 class Waiting(NamedTuple):
@@ -79,12 +83,14 @@ class Facts(msgspec.Struct, frozen=True):
 class CapsQuery(NamedTuple):
     """What the caps need: places taken at or after `since`, and those who wait, where a cap lets wait.
 
-    `calendar`: whether one of them asks for the person's own day or week, and so for `FactsQuery.zones`.
+    `calendar`: whether one of them asks for the person's own day or week, and so for `FactsQuery.zones`; `scoped`:
+    whether one of them counts a class, a category or a channel only.
     """
 
     since: Millis
     waiting: bool
     calendar: bool = False
+    scoped: bool = False
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):

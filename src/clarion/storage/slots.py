@@ -53,11 +53,12 @@ PeoplesRows: TypeAlias = Callable[..., list[Row]]
 def load_taken(rows: PeoplesRows, caps: CapsQuery) -> dict[Key, list[Taken]]:
     """The places that these people's notifications take, by person."""
     found: dict[Key, list[Taken]] = {}
-    for person, *place in rows(_TAKEN, "sent_log", "person", "AND at >= ?", caps.since):
-        if person in found:
-            found[person].append(Taken._make(place))
+    columns = _TAKEN if caps.scoped else _TAKEN[:3]
+    for row in rows(columns, "sent_log", "person", "AND at >= ?", caps.since):
+        if row[0] in found:
+            found[row[0]].append(Taken(*row))
         else:
-            found[person] = [Taken._make(place)]
+            found[row[0]] = [Taken(*row)]
     return found
 
 
@@ -104,25 +105,24 @@ def _row(project: Key, slot: Slot) -> Row:
 def _release(conn: Connection, dialect: Dialect, project: Key, ended: Iterable[tuple[Key, Key]]) -> None:
     """Delete places of which no delivery is left. Of two that end the last deliveries at once, the second sees both."""
     pairs = sorted(ended)
-    if not pairs or conn.execute(select(sent_log.c.person).limit(1)).first() is None:
-        return
-    former = aliases(conn, project, {person for person, _ in pairs})
-    pairs = sorted({(former.get(person, person), key) for person, key in pairs})
-    if _held(conn, dialect, project, pairs):
-        dialect.apply(conn, _RELEASE, _PAIR, [(project, person, key) for person, key in pairs])
+    if pairs and _held(conn, dialect, project, pairs):
+        present = aliases(conn, project, {person for person, _ in pairs})
+        rows = {(project, present.get(person, person), key) for person, key in pairs}
+        dialect.apply(conn, _RELEASE, _PAIR, sorted(rows))
 
 
 def _held(conn: Connection, dialect: Dialect, project: Key, pairs: Sequence[tuple[Key, Key]]) -> bool:
-    """Whether any of them takes a place, whose row is ours until the transaction ends."""
+    """Whether any of them takes a place, also as whom they were merged into; its row is ours for this transaction."""
     lock = "FOR UPDATE" if conn.dialect.name == "postgresql" else ""
     within = dialect.within("bigint")
     held = (
         "(SELECT person FROM sent_log WHERE +project = ? "  # noqa: S608 - our own words
-        f"AND person {within} AND notification {within} ORDER BY person {lock}) AS held"
+        f"AND (person {within} OR person IN (SELECT m.person FROM merged m WHERE m.former {within})) "
+        f"AND notification {within} ORDER BY person {lock}) AS kept"
     )
-    people, keys = sorted({person for person, _ in pairs}), sorted({key for _, key in pairs})
-    rows = dialect.rows(conn, ("count(*)",), f"FROM {held}", project, dialect.listed(people), dialect.listed(keys))
-    return bool(rows[0][0])
+    people = dialect.listed(sorted({person for person, _ in pairs}))
+    keys = dialect.listed(sorted({key for _, key in pairs}))
+    return bool(dialect.rows(conn, ("count(*)",), f"FROM {held}", project, people, people, keys)[0][0])
 
 
 def forget_slots(conn: Connection, before: Millis, after: Key, users: int) -> Key | None:

@@ -30,6 +30,7 @@ LONGEST_CALENDAR_MS = {"day": 3 * DAY_MS, "week": 9 * DAY_MS}
 AGAIN_MS = 1_000
 """Those ahead are decided at this moment: one who waits behind them looks again so much later."""
 _NOBODY = 1 << 63
+_MORE_THAN_A_LIMIT = 1 << 32
 _MANDATORY = Ruling(None, "mandatory")
 _NONE = Ruling(None, "none applies")
 
@@ -67,13 +68,23 @@ def caps_query(
         since=now - max(map(_reach, found)),
         waiting=any(cap.at_cap == "wait" for cap in found),
         calendar=any(not isinstance(cap.per, Rolling) for cap in found),
+        scoped=any((cap.class_, cap.category, cap.channel) != (None, None, None) for cap in found),
     )
+
+
+class _Rule(NamedTuple):
+    """A cap, made ready for a batch. `start` None: it depends on the person's zone."""
+
+    cap: Cap
+    start: Millis | None
+    scoped: bool
+    limit: int
 
 
 class CapGate:
     """The gate for one notification: which caps count it, and what they said already."""
 
-    __slots__ = ("_caps", "_categories", "_free", "_notification", "_now", "_order", "_passed", "_settings")
+    __slots__ = ("_caps", "_categories", "_free", "_key", "_notification", "_now", "_order", "_passed", "_settings")
 
     def __init__(
         self,
@@ -84,25 +95,54 @@ class CapGate:
     ) -> None:
         category = categories[notification.message.category]
         self._notification, self._settings, self._categories, self._now = notification, settings, categories, now
-        self._caps = applying(settings, category)
+        self._key = notification.key
+        self._caps = [
+            _Rule(
+                cap,
+                now - cap.per.seconds * 1000 + 1 if isinstance(cap.per, Rolling) else None,
+                (cap.class_, cap.category, cap.channel) != (None, None, None),
+                cap.limit,
+            )
+            for cap in applying(settings, category)
+        ]
         self._order = _order(notification.message.priority, notification.expires_at, notification.key or _NOBODY)
-        self._passed: dict[tuple[int, ...], Ruling] = {}
+        self._passed: dict[int, Ruling] = {}  # by how many places are taken under each cap
         mandatory = category.class_ is CategoryClass.MANDATORY
-        free = Ruling(None, "; ".join(_Look(cap, 0, 0, None).words() for cap in self._caps))
+        free = Ruling(None, "; ".join(_Look(rule.cap, 0, 0, None).words() for rule in self._caps))
         self._free = free if self._caps else _MANDATORY if mandatory else _NONE
 
     def __call__(self, recipient: Recipient, taken: Sequence[Taken], waiting: Sequence[Waiting]) -> Ruling:
         """`taken` and `waiting` are the person's own; what this notification has of them does not count."""
         if not self._caps or not (taken or waiting):
             return self._free
-        looks = [self._look(cap, recipient, taken, waiting) for cap in self._caps]
+        if waiting:
+            return self._narrowly(recipient, taken, waiting)
+        own, key = self._key, 0
+        for rule in self._caps:
+            _, start, scoped, limit = rule
+            if scoped or start is None:
+                used = len(self._used(rule, recipient, taken))
+            else:  # the same by hand: this is asked for each person
+                used = 0
+                for place in taken:
+                    if place.at >= start and place.notification != own:
+                        used += 1
+            if used >= limit:
+                return self._narrowly(recipient, taken, waiting)
+            key = key * _MORE_THAN_A_LIMIT + used
+        return self._passed.get(key) or self._pass(key, recipient, taken)
+
+    def _pass(self, key: int, recipient: Recipient, taken: Sequence[Taken]) -> Ruling:
+        looks = [_Look(rule.cap, len(self._used(rule, recipient, taken)), 0, None) for rule in self._caps]
+        passed = self._passed[key] = Ruling(None, "; ".join(look.words() for look in looks))
+        return passed
+
+    def _narrowly(self, recipient: Recipient, taken: Sequence[Taken], waiting: Sequence[Waiting]) -> Ruling:
+        """Where a cap is full, or others wait."""
+        looks = [self._look(rule, recipient, taken, waiting) for rule in self._caps]
         full = [look for look in looks if look.again_at is not None]
         if not full:
-            key = tuple([number for look in looks for number in look[1:3]])
-            passed = self._passed.get(key)
-            if passed is None:
-                passed = self._passed[key] = Ruling(None, "; ".join(look.words() for look in looks))
-            return passed
+            return Ruling(None, "; ".join(look.words() for look in looks))
         dropping = [look for look in full if look.cap.at_cap == "drop"]
         if dropping:
             return Ruling(Reason.CAP_REACHED, "; ".join(look.words() for look in dropping))
@@ -115,16 +155,23 @@ class CapGate:
             return Ruling(Reason.EXPIRED, f"{words}; would arrive stale")
         return Ruling(Reason.CAP_WAIT, words, until)
 
-    def _look(self, cap: Cap, recipient: Recipient, taken: Sequence[Taken], waiting: Sequence[Waiting]) -> _Look:
-        own = self._notification.key
-        span = self._span(cap, recipient)
-        used = [
+    def _used(self, rule: _Rule, recipient: Recipient, taken: Sequence[Taken]) -> list[Millis]:
+        """When the places were taken that count."""
+        start, own = rule.start, self._key
+        if start is None:
+            start = self._span(rule.cap, recipient).start
+        if not rule.scoped:
+            return [place.at for place in taken if place.at >= start and place.notification != own]
+        return [
             place.at
             for place in taken
-            if place.at >= span.start
+            if place.at >= start
             and place.notification != own
-            and _counts(cap, place.category, place.class_, place.channel)
+            and _counts(rule.cap, place.category, place.class_, place.channel)
         ]
+
+    def _look(self, rule: _Rule, recipient: Recipient, taken: Sequence[Taken], waiting: Sequence[Waiting]) -> _Look:
+        cap, used = rule.cap, self._used(rule, recipient, taken)
         ahead = self._ahead(cap, waiting) if waiting and cap.at_cap == "wait" else []
         if cap.limit - len(used) > len(ahead):
             return _Look(cap, len(used), len(ahead), None)
@@ -133,13 +180,11 @@ class CapGate:
         elif isinstance(cap.per, Rolling):
             again_at = sorted(used)[len(used) - cap.limit] + cap.per.seconds * 1000
         else:
-            again_at = span.end
+            again_at = self._span(cap, recipient).end
         return _Look(cap, len(used), len(ahead), again_at)
 
     def _span(self, cap: Cap, recipient: Recipient) -> Span:
-        """Places taken since its start count."""
-        if isinstance(cap.per, Rolling):
-            return Span(self._now - cap.per.seconds * 1000 + 1, self._now + 1)
+        """The person's day or week."""
         zone = zone_of(recipient, self._settings)
         return calendar_day(self._now, zone) if cap.per == "day" else calendar_week(self._now, zone)
 
@@ -171,7 +216,7 @@ def slot(notification: Notification, user: Key, category: Category, now: Millis)
 
 def place(slot: Slot) -> Taken:
     """A place as those see it who are decided after it."""
-    return Taken(slot.at, slot.notification, slot.category, slot.class_, slot.channel)
+    return Taken(slot.user, slot.at, slot.notification, slot.category, slot.class_, slot.channel)
 
 
 def turn(notification: Notification, until: Millis) -> Waiting:

@@ -18,7 +18,8 @@ def caps_facts(tables: Tables, project: Key, users: set[Key], caps: CapsQuery | 
         if user in users and slot.at >= caps.since:
             about = tables.notifications[key]
             at = about.fired_at if slot.armed and about.fired_at is not None else slot.at
-            taken.setdefault(user, []).append(Taken(at, key, slot.category, slot.class_, slot.channel))
+            what = (slot.category, slot.class_, slot.channel) if caps.scoped else ()
+            taken.setdefault(user, []).append(Taken(user, at, key, *what))
     waiting: dict[Key, list[Waiting]] = {}
     for (key, user), row in tables.decisions.items():
         about = tables.notifications[key]
