@@ -20,6 +20,8 @@ ARMED_LIFE_MS = 7 * DAY_MS
 DEFAULT_TTL_SECONDS = 3 * 86_400
 MAX_TTL_SECONDS = 30 * 86_400
 MAX_CAP_SECONDS = 60 * 86_400
+AUTOMATION_SENDER = "automation:"
+"""How a category's list of keys names an automation: this and its name."""
 
 
 class DeviceKind(StrEnum):
@@ -232,6 +234,7 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     allow_plain_users: bool = False
     mandatory_can_be_switched_off: bool = False
     caps: list[Cap] = []
+    holdout_percent: float = 0.0  # of the people, who get nothing but mandatory messages
 
 
 class QuietHours(Struct, frozen=True, kw_only=True):
@@ -299,6 +302,7 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
     templates: list[str] | None = None  # the only templates that may wear this category
+    keys: list[str] | None = None  # and who may send with it: ids of server keys, `automation:NAME`
 
 
 class Content(Struct, frozen=True, kw_only=True):
@@ -458,6 +462,20 @@ class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     icon: str | None = None
 
 
+class Holdout(Struct, frozen=True, kw_only=True):
+    """A control group: `percent` of the people, the same ones for all messages with this `key`."""
+
+    key: str
+    percent: float
+
+
+class UnlessEvent(Struct, frozen=True, kw_only=True):
+    """An event that makes a notification pointless; `where`: properties that it has, texts may be minijinja."""
+
+    name: str
+    where: Json | None = None
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """What to say and how: a notification without its audience. Texts are minijinja source."""
 
@@ -481,6 +499,9 @@ class Message(Struct, frozen=True, kw_only=True):
     content_key: str | None = None  # the same key to the same person within content_window seconds is a duplicate
     content_window: int = 86_400
     priority: int = 0  # who gets a free place under a cap first: higher before lower
+    condition: str | None = None  # a minijinja expression, looked at when it is sent
+    unless_event: UnlessEvent | None = None
+    holdout: Holdout | None = None
     apns: Json = {}
     fcm: Json = {}
     webpush: Json = {}
@@ -497,7 +518,7 @@ class Audience(Struct, frozen=True, kw_only=True):
 class Notification(Struct, frozen=True, kw_only=True):
     """A stored request to notify: the caller's own, or the one that an event made through an automation.
 
-    An armed one is prepared, and sent at its fire, if that comes before `armed_until`.
+    An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
     """
 
     key: Key
@@ -512,6 +533,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     event: Key | None = None
     armed_until: Millis | None = None
     fired_at: Millis | None = None
+    sent_by: str | None = None
 
     @property
     def is_armed(self) -> bool:

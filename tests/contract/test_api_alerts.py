@@ -54,7 +54,7 @@ async def test_the_metrics_have_a_gauge_for_each_stopped_lane(api: ApiWorld) -> 
 
 
 async def test_deliveries_and_the_story_say_what_a_message_waits_for(api: ApiWorld) -> None:
-    await api.subscribe("u1")
+    await api.subscribe("u1", address="https://updates.push.services.mozilla.com/wpush/v2/u1")
     api.world.browser.then(BadCredentials("403 BadJwtToken"))
     await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, "title": "Hello"})
     await api.world.work()

@@ -5,7 +5,7 @@ import msgspec
 from clarion.crypto import base64url
 from clarion.crypto.webpush import Receiver
 from clarion.model import Audience, DeviceKind, Message, Registration
-from clarion.ports import ArmedWork, HttpRequest, HttpResponse, Store
+from clarion.ports import ArmedWork, HttpBatch, HttpResponse, Store
 from clarion.providers.webpush import WebPushProvider
 from clarion.testing import ManualClock, SeededChance
 from story.world import World
@@ -17,11 +17,13 @@ class PushService:
     """Takes everything."""
 
     def __init__(self) -> None:
-        self.requests: list[HttpRequest] = []
+        self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
 
-    async def send(self, requests: list[HttpRequest]) -> list[HttpResponse]:
-        self.requests += requests
-        return [HttpResponse(201)] * len(requests)
+    async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
+        self.bodies += [request.body for request in batch.requests]
+        self.headers += [dict((*batch.headers, *request.headers)) for request in batch.requests]
+        return [HttpResponse(201)] * len(batch.requests)
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -50,9 +52,9 @@ async def test_ciphertext_waits_and_the_browser_can_read_it(
     clock.advance(24 * HOUR_MS)
     await world.pipeline.fire(world.project, armed.id)
     await world.work()
-    [request] = service.requests
-    assert request.body == lease.job.bodies[0]
-    assert request.headers["ttl"] == "60"
-    token = request.headers["authorization"].split("t=")[1].split(",")[0]
+    assert service.bodies == lease.job.bodies
+    [headers] = service.headers
+    assert headers["ttl"] == "60"
+    token = headers["authorization"].split("t=")[1].split(",")[0]
     claims = msgspec.json.decode(base64url.decode(token.split(".")[1]))
     assert claims["exp"] * 1000 > clock.now(), "signed at the fire"

@@ -147,6 +147,21 @@ async def test_connections_open_with_load_up_to_a_bound_and_close_without(open_p
         await server.until(lambda: not server.sessions)
 
 
+async def test_a_spare_connection_that_nobody_needed_is_no_failure(open_pool: Callable[..., Pool]) -> None:
+    held: list[tuple[Session, int, Asked]] = []
+    async with serving(lambda *each: held.append(each), max_concurrent_streams=1) as server:
+        pool = open_pool(server, Limits(connections=2, idle_s=0.05, tick_s=0.02))
+        with capture_logs() as logs:
+            sending = [asyncio.create_task(pool.send_batch(ask(server, 1))) for _ in range(2)]
+            await server.until(lambda: bool(held))
+            sending.pop().cancel()  # what the second connection was for
+            await server.until(lambda: len(server.sessions) == 2)
+            echo(*held[0])
+            assert statuses(await sending[0]) == [200]
+            await server.until(lambda: not server.sessions)
+        assert {each["event"] for each in logs} == {"http2_connection_ended"}
+
+
 async def test_one_request_opens_one_connection(open_pool: Callable[..., Pool]) -> None:
     async with serving() as server:
         pool = open_pool(server)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from clarion.model import DeliveryState, DeviceKind, DeviceState, Notification, Permission, Reason, Registration
-from clarion.ports import Accepted, BadCredentials, Quarantined, RetryAfter, Senders, Store
+from clarion.ports import Accepted, BadCredentials, ProviderOutcome, Quarantined, RetryAfter, Senders, Store
 from clarion.providers.apns import ApnsProvider
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from clarion.testing.simulators import Accept, ApnsSimulator, Raw, Refuse, Stall
@@ -251,9 +251,13 @@ async def test_a_service_that_is_not_there_for_a_while_is_found_again(
 async def shop(store: Store, clock: ManualClock, chance: SeededChance) -> World:
     world = await World(store, clock, chance).begin()
     for user_id in PEOPLE:
-        await world.subscribe(user_id)
+        await world.pipeline.register(world.project, user_id, browser(user_id))
     clock.advance(seconds=1)
     return world
+
+
+def browser(user_id: str, service: str = "updates.push.services.mozilla.com/wpush/v2") -> Registration:
+    return msgspec.structs.replace(subscription(user_id), address=f"https://{service}/{user_id}")
 
 
 async def test_what_is_held_back_expires_when_its_time_is_over(shop: World) -> None:
@@ -313,8 +317,7 @@ async def test_another_process_knows_and_one_of_them_probes(shop: World) -> None
 async def test_a_stopped_service_stops_no_other_lane_and_no_other_project(shop: World) -> None:
     other = await World(shop.store, shop.clock, shop.chance).begin("Another")
     await other.subscribe("u1")
-    google = msgspec.structs.replace(subscription("u1"), address="https://fcm.googleapis.com/fcm/send/u1")
-    await shop.pipeline.register(shop.project, "u1", google)
+    await shop.pipeline.register(shop.project, "u1", browser("u1", "fcm.googleapis.com/fcm/send"))
     shop.browser.otherwise = lambda one: Accepted() if "googleapis" in one.address.address else REFUSED
     first = await shop.notify("u1", "u2")
     await shop.work()
@@ -369,3 +372,18 @@ async def test_a_service_that_asks_for_less_gets_smaller_chunks_and_still_all_of
     assert {state for each in notifications for state in await standing(shop, each)} == {SENT}
     assert len({one.ready.id for one in shop.browser.sent}) == len(notifications) * len(PEOPLE)
     assert await shop.store.stoppages.all() == []
+
+
+@pytest.mark.parametrize("answer", [REFUSED, RetryAfter(None, "503"), RetryAfter(600.0, "429", blames="load")])
+async def test_a_stranger_with_a_push_service_of_its_own_stops_and_alarms_nobody(
+    world: World, answer: ProviderOutcome
+) -> None:
+    for user_id in PEOPLE:
+        await world.pipeline.register(world.project, user_id, browser(user_id, "push.stranger.example"))
+    world.browser.otherwise = lambda one: answer if one.address.address.endswith("/u1") else Accepted()
+    for _ in range(10):
+        notification = await world.notify(*PEOPLE)
+        await world.work()
+        held = [each for each in await world.deliveries(notification) if each.state is DeliveryState.QUEUED]
+        assert [(each.user_id, each.kind, each.reason) for each in held] == [("u1", DeviceKind.WEBPUSH, None)]
+    assert await world.store.stoppages.all() == []

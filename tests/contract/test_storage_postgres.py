@@ -175,3 +175,59 @@ def _disconnect_all(url: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+async def test_a_page_of_deliveries_is_found_before_the_statistics_know_the_notification(postgres_url: str) -> None:
+    people = 3_000
+    store = PostgresStore(postgres_url)
+    await store.open()
+    project = (await new_project(store)).key
+    await store.close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(_PEOPLE, {"project": project, "people": people})
+        for notification in (1, 2):
+            connection.execute(_SENT, {"project": project, "people": people, "notification": notification})
+            if notification == 1:
+                connection.execute("ANALYZE")
+        before = _decisions_read(connection)
+        await store.open()
+        page = await store.trail.deliveries(
+            project, notification=2, user=None, state=None, cursor=f"2.{people // 2}.0", limit=100
+        )
+        await store.close()  # a connection tells the statistics at its end
+        assert len(page.items) == 100
+        async with asyncio.timeout(20):
+            while (read := _decisions_read(connection) - before) == 0:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.005)
+    assert read < 3 * len(page.items), "one decision for each delivery, not all of them for each"
+
+
+_PEOPLE = """
+WITH numbers AS (SELECT generate_series(1, %(people)s) AS key),
+devices AS (
+    INSERT INTO device
+        (key, project, id, person, kind, permission, state, details, registered_at, created_at, updated_at)
+    SELECT key, %(project)s, key::text, key, 'apns', 'granted', 'active', '{}', 0, 0, 0 FROM numbers
+)
+INSERT INTO person (key, project, id, attributes, anonymous, created_at, updated_at)
+SELECT key, %(project)s, key::text, '{}', false, 0, 0 FROM numbers
+"""
+_SENT = """
+WITH numbers AS (SELECT generate_series(1, %(people)s) AS key),
+decisions AS (
+    INSERT INTO decision (project, notification, person, reason, gates, at, revision)
+    SELECT %(project)s, %(notification)s, key, 'send', 0, 0, 0 FROM numbers
+),
+deliveries AS (
+    INSERT INTO delivery (project, notification, person, device, kind, state, attempts, updated_at)
+    SELECT %(project)s, %(notification)s, key, key, 'apns', 4, 1, 0 FROM numbers
+)
+INSERT INTO notification (key, project, id, request, created_at)
+VALUES (%(notification)s, %(project)s, %(notification)s::text, '{}', 0)
+"""
+
+
+def _decisions_read(connection: psycopg.Connection) -> int:
+    counted = "SELECT COALESCE(idx_tup_fetch, 0) + seq_tup_read FROM pg_stat_user_tables WHERE relname = 'decision'"
+    [number] = connection.execute(counted).fetchone() or (0,)
+    return int(number)

@@ -160,7 +160,8 @@ async def read_all(store: Store, project: Key, world: World, person: Person) -> 
 
 def _query(**who: Any) -> FactsQuery:
     caps = CapsQuery(0, waiting=True, scoped=True)
-    return FactsQuery(categories=["offers"], content=[CONTENT], preferences=True, zones=True, caps=caps, **who)
+    told = {"categories": ["offers"], "content": [CONTENT], "events": ["order"]} | who
+    return FactsQuery(preferences=True, zones=True, caps=caps, **told)
 
 
 async def _decided_facts(at: Look, query: FactsQuery) -> Any:

@@ -92,6 +92,18 @@ async def test_no_in_the_second_of_the_fire_counts(world: World) -> None:
     assert (await world.reasons(notification))["ada"] == "opted_out"
 
 
+async def test_changes_after_the_catch_up_count_until_the_batch_leaves(world: World) -> None:
+    notification = await arm(world)
+    await world.pipeline.fire(world.project, notification.id)
+    [catch_up] = await world.store.work.claim("audience", 1, world.clock.now(), 15_000)
+    await world.pipeline.step(catch_up)
+    await world.pipeline.consent(world.project, "ada", [Said("general", None, granted=False)], source="form")
+    await world.subscribe("bob", "bob-anew", previous_address="https://push.example/bob")
+    await world.work()
+    assert addresses(world) == ["bob-anew", "eve"]
+    assert await world.reasons(notification) == {"ada": "opted_out", "bob": "send", "eve": "send"}
+
+
 async def test_devices_are_those_that_are_there_at_the_fire(world: World) -> None:
     [gone] = await world.store.devices.of_user(world.project.key, await key_of(world, "ada"))
     notification = await arm(world)

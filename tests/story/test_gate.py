@@ -221,6 +221,15 @@ def test_a_message_that_is_refused_among_others_that_pass_stops_nobody() -> None
     assert gate.stop is None
 
 
+@pytest.mark.parametrize("answer", [DOWN, BUSY, RetryAfter(600.0), REFUSED])
+def test_in_a_lane_of_strangers_nobody_stops_or_slows_the_others(answer: ProviderOutcome) -> None:
+    gate = Gate(shared=True)
+    for now in range(50):
+        assert send(gate, now, 1_000, answer) is None
+        assert gate.closed_until(now) is None
+    assert gate.window >= FIRST_WINDOW
+
+
 def test_a_probe_that_passes_opens_the_gate_and_the_window_begins_small_after_a_failure() -> None:
     gate = Gate()
     send(gate, 0, 1_000, DOWN)

@@ -26,11 +26,13 @@ from clarion.model import (
     Category,
     Content,
     EventSelector,
+    Holdout,
     Message,
     Millis,
     Rolling,
     Struct,
     Template,
+    UnlessEvent,
 )
 
 S = TypeVar("S", bound=Struct)
@@ -48,7 +50,12 @@ def _given(body: Body, noun: type[S], **more: Any) -> S:
 
 def message(body: MessageBody) -> Message:
     """What to say and how."""
-    return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()])
+    more = {
+        name: _given(told, noun)
+        for name, told, noun in (("unless_event", body.unless_event, UnlessEvent), ("holdout", body.holdout, Holdout))
+        if told is not None
+    }
+    return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()], **more)
 
 
 def audience(body: AudienceBody) -> Audience:

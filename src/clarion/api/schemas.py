@@ -196,6 +196,23 @@ class ActionBody(Body, frozen=True, kw_only=True):
     icon: Link | None = None
 
 
+class UnlessEventBody(Body, frozen=True, kw_only=True):
+    """An event that makes the notification pointless, since it was made or since the event that started it."""
+
+    name: EventName
+    where: (
+        Annotated[Json, Meta(description="Properties that the event has; texts may be minijinja.", max_length=20)]
+        | None
+    ) = None
+
+
+class HoldoutBody(Body, frozen=True, kw_only=True):
+    """A control group that gets nothing: the same people for all notifications with this key."""
+
+    key: Word
+    percent: Annotated[float, Meta(ge=0, lt=100, description="Of the people; decimals are fine.")]
+
+
 class MessageBody(Body, frozen=True, kw_only=True):
     """What to say and how: a notification without its audience. Texts are minijinja."""
 
@@ -224,6 +241,20 @@ class MessageBody(Body, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=-100, le=100, description="Whose turn is first where a cap lets wait; 0, higher first.")]
         | None
     ) = None
+    condition: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=2_000,
+                description="A minijinja expression over user, data, event and project; sent only if it is true then.",
+                examples=["user.plan != 'gold'"],
+            ),
+        ]
+        | None
+    ) = None
+    unless_event: UnlessEventBody | None = None
+    holdout: HoldoutBody | None = None
     apns: Json | None = None
     fcm: Json | None = None
     webpush: Json | None = None
@@ -262,6 +293,17 @@ class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
     default: Annotated[bool, Meta(description="Whether silence means yes; null: what the class implies.")] | None = None
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=len(Channel))] | None = None
     templates: Annotated[list[Name], Meta(description="The only ones that may wear this category.")] | None = None
+    keys: (
+        Annotated[
+            list[Word],
+            Meta(
+                min_length=1,
+                max_length=1_000,
+                description="Who alone may send with it: ids or names of server keys, or automation:NAME.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class CategoryPost(CategoryPut, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -364,6 +406,12 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     allow_plain_users: bool | None = None
     mandatory_can_be_switched_off: bool | None = None
     caps: Annotated[list[CapBody], Meta(max_length=50, description="All of them; an empty list is none.")] | None = None
+    holdout_percent: (
+        Annotated[
+            float, Meta(ge=0, le=50, description="Of the people, who get nothing but mandatory messages; 0: nobody.")
+        ]
+        | None
+    ) = None
 
 
 class KeyPut(Body, frozen=True, kw_only=True):

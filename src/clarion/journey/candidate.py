@@ -1,12 +1,13 @@
 """What passes from stage to stage: a candidate before, and after, its decision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from clarion.journey.conditions import events_asked
 from clarion.journey.rules import by_turn, content_hash, record
-from clarion.model import Key, Millis, Notification, Reason
+from clarion.model import Event, Key, Millis, Notification, Reason
 from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
@@ -41,19 +42,29 @@ def content_hashes(notifications: Iterable[Notification]) -> list[int]:
 
 
 def facts_query(
-    job: SpanWork | PairsWork, notifications: Mapping[Key, Notification], caps: CapsQuery | None
+    job: SpanWork | PairsWork,
+    notifications: Mapping[Key, Notification],
+    events: Mapping[Key, Event],
+    caps: CapsQuery | None,
 ) -> FactsQuery:
-    """What must be known to decide a job; `caps`: what the project's caps need of it."""
-    whom: dict[str, Any] = {}
+    """What must be known to decide a job; `events` are those that started its notifications, `caps` see there."""
+    query = facts_about(notifications.values(), events, caps)
     if isinstance(job, SpanWork):
-        whom["span"] = (job.first, job.last)
-    else:
-        whom["users"] = sorted({user for _, user in job.pairs})
+        return msgspec.structs.replace(query, span=(job.first, job.last))
+    return msgspec.structs.replace(query, users=sorted({user for _, user in job.pairs}))
+
+
+def facts_about(
+    notifications: Collection[Notification], events: Mapping[Key, Event], caps: CapsQuery | None = None
+) -> FactsQuery:
+    """The same, of people who are still to be named."""
+    names, since = events_asked(notifications, events)
     return FactsQuery(
-        **whom,
-        categories=sorted({one.message.category for one in notifications.values()}),
-        content=content_hashes(notifications.values()),
-        again=[one.key for one in notifications.values() if one.fired_at is not None],
+        categories=sorted({one.message.category for one in notifications}),
+        content=content_hashes(notifications),
+        again=[one.key for one in notifications if one.fired_at is not None],
+        events=names,
+        events_since=since,
         caps=caps,
         zones=caps is not None and caps.calendar,
     )

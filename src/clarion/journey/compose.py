@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.journey.candidate import Decided, dropped
 from clarion.journey.payloads import DRAFTS, Draft, Written
-from clarion.journey.words import TextError, Texts, Words, content
+from clarion.journey.words import TextError, Texts, Words, content, event_facts, user_facts
 from clarion.model import (
     DAY_MS,
     Category,
@@ -31,7 +31,6 @@ ReceiptsFor = Callable[[Key, Key, Millis], Callable[[Key, Key], str]]
 """(project, notification, expires_at) → ((user, device) → token): what a batch shares is bound once."""
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _ID, _RECEIPT = "id", "receipt"
 
 
@@ -207,18 +206,11 @@ class Composer:
 
 
 def _personal(letter: _Letter, recipient: Recipient, locale: str | None) -> dict[str, bytes]:
-    user = _decode(recipient.attributes)
-    user["user_id"], user["locale"], user["timezone"] = recipient.user_id, locale, recipient.timezone
-    return _encoded(letter.texts.render({**letter.context, "user": user}))
+    return _encoded(letter.texts.render({**letter.context, "user": user_facts(recipient, locale)}))
 
 
 def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
     return {field: _encode(text)[1:-1] for field, text in texts.items()}
-
-
-def event_facts(event: Event) -> Json:
-    """An event as templates see it: its properties by name, and its own fields, which win."""
-    return {**event.properties, "name": event.name, "properties": event.properties, "id": event.id}
 
 
 class _TooLarge(Exception):

@@ -7,17 +7,19 @@ import msgspec
 
 from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
+from clarion.journey.conditions import NOTHING_AROUND, Around, Conditions, is_conditional
 from clarion.model import Category, Channel, DeviceKind, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import CapsQuery, Facts, Recipient, Slot, Taken, Waiting
 
 
 class Law(NamedTuple):
-    """What holds for the whole batch: the project's rules, the kinds that can be reached, the time."""
+    """What holds for the whole batch: the project's rules, the kinds that can be reached, the time, what texts see."""
 
     settings: ProjectSettings
     categories: Mapping[str, Category]
     reachable: Collection[DeviceKind]
     now: Millis
+    around: Around = NOTHING_AROUND
 
 
 class _Judged(NamedTuple):
@@ -26,6 +28,22 @@ class _Judged(NamedTuple):
     reason: Reason
     until: Millis | None
     gates: str
+
+
+class _Spares(NamedTuple):
+    """What may spare people the message: looked at one by one, unless it is exempt. `known`: as `_Common.judged`."""
+
+    conditions: Conditions | None
+    groups: tuple[rules.Group, ...]
+    exempt: bool
+    known: dict[tuple[str, rules.Ruling | None, rules.Ruling | None], _Judged]
+
+
+class _Capping(NamedTuple):
+    """The gate of the caps; `known`: as `_Common.judged`."""
+
+    gate: rules.CapGate
+    known: dict[tuple[str, str, Millis | None], _Judged]
 
 
 class _Common(NamedTuple):
@@ -38,8 +56,12 @@ class _Common(NamedTuple):
     stop: rules.Ruling | None
     category: Category | None
     judged: dict[tuple[rules.Ruling, ...], _Judged]
-    caps: rules.CapGate | None
-    capped: dict[tuple[str, str, Millis | None], _Judged]
+    spares: _Spares | None = None
+    capping: _Capping | None = None
+
+
+_ASKED = ("consent", "device", "permission", "duplicate")
+_SPARING = ("condition", "holdout")
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
@@ -55,7 +77,7 @@ def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Deci
         shared = common.get(notification.key)
         if shared is None:
             shared = common[notification.key] = _common(notification, law)
-        verdict = _personal(candidate, shared, seen, law)
+        verdict = _personal(candidate, shared, facts, seen, law)
         decided.append(verdict)
         if several:
             _note(seen, verdict, law)
@@ -124,16 +146,18 @@ def _common(notification: Notification, law: Law) -> _Common:
         ("cancelled", rules.cancelled(notification)),
         ("expiry", rules.expiry(notification, law.now)),
         ("schedule", rules.schedule(notification, law.now)),
-        ("category", rules.category(notification.message, law.categories)),
+        ("category", rules.category(notification, law.categories)),
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(",".join(written), ruling, None, {}, None, {})
+            return _Common(",".join(written), ruling, None, {})
+    worn = law.categories[notification.message.category]
     caps = rules.CapGate(notification, law.settings, law.categories, law.now) if law.settings.caps else None
-    return _Common(",".join(written), None, law.categories[notification.message.category], {}, caps, {})
+    capping = _Capping(caps, {}) if caps is not None else None
+    return _Common(",".join(written), None, worn, {}, _spares(notification, worn, law), capping)
 
 
-def _personal(candidate: Candidate, shared: _Common, seen: _Seen, law: Law) -> Decided:
+def _personal(candidate: Candidate, shared: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
     notification, recipient, only = candidate
     if shared.stop is not None or shared.category is None:
         reason = shared.stop.reason if shared.stop and shared.stop.reason else Reason.CATEGORY_MISMATCH
@@ -150,21 +174,18 @@ def _personal(candidate: Candidate, shared: _Common, seen: _Seen, law: Law) -> D
     )
     judged = shared.judged.get(rulings)
     if judged is None:
-        judged = shared.judged[rulings] = _judged(shared.written, rulings)
-    if shared.caps is not None and judged.reason is Reason.SEND:
-        judged = _capped(judged, shared.caps, shared.capped, recipient, seen)
+        judged = shared.judged[rulings] = _judged(shared.written, _ASKED, rulings)
+    if shared.spares is not None and judged.reason is Reason.SEND:
+        judged = _spared(judged, recipient, shared.spares, facts)
+    if shared.capping is not None and judged.reason is Reason.SEND:
+        judged = _capped(judged, shared.capping, recipient, seen)
     passed = judged.reason is Reason.SEND
     return Decided(notification, recipient, judged.reason, judged.until, judged.gates, allowed if passed else [])
 
 
-def _capped(
-    judged: _Judged,
-    gate: rules.CapGate,
-    known: dict[tuple[str, str, Millis | None], _Judged],
-    recipient: Recipient,
-    seen: _Seen,
-) -> _Judged:
+def _capped(judged: _Judged, capping: _Capping, recipient: Recipient, seen: _Seen) -> _Judged:
     """The last gate, since it takes a place for what really leaves. Only for those whom all others let pass."""
+    gate, known = capping
     ruling = gate(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
     key = (judged.gates, ruling.because, ruling.until)
     capped = known.get(key)
@@ -174,9 +195,33 @@ def _capped(
     return capped
 
 
-def _judged(written: str, rulings: Sequence[rules.Ruling]) -> _Judged:
-    """The first gate that stops it decides; what comes after it is not written down."""
-    for gate, ruling in zip(("consent", "device", "permission", "duplicate"), rulings, strict=True):
+def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
+    message = notification.message
+    groups = rules.groups(law.around.project.get("id", ""), law.settings, message)
+    conditions = Conditions(notification, law.around) if is_conditional(message) else None
+    return _Spares(conditions, groups, rules.exempt(category), {}) if conditions or groups else None
+
+
+def _spared(judged: _Judged, recipient: Recipient, spares: _Spares, facts: Facts) -> _Judged:
+    """The gates that only spare people something, once all others let the candidate pass."""
+    conditions, groups, exempt, known = spares
+    condition = holdout = None
+    if conditions is not None:
+        condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
+    if groups:
+        holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
+    said = (judged.gates, condition, holdout)
+    found = known.get(said)
+    if found is None:
+        found = known[said] = _judged(judged.gates[1:-1], _SPARING, (condition, holdout))
+    return found
+
+
+def _judged(written: str, gates: Sequence[str], rulings: Sequence[rules.Ruling | None]) -> _Judged:
+    """The first gate that stops it decides; what comes after it, or was not asked, is not written down."""
+    for gate, ruling in zip(gates, rulings, strict=True):
+        if ruling is None:
+            continue
         written += "," + rules.record(gate, ruling.reason, ruling.because)
         if ruling.reason is not None:
             return _Judged(ruling.reason, ruling.until, f"[{written}]")

@@ -1,6 +1,6 @@
 """Deliver: what may still leave, and what each outcome means: done, retry, retire, quarantine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -58,12 +58,14 @@ def sift(
     addresses: Mapping[Key, Address],
     words: Mapping[tuple[Key, str, str], bool],
     successors: Mapping[Key, Key],
+    pointless: Collection[tuple[Key, Key]],
     now: Millis,
 ) -> Sifted:
     """The last look before a message is handed to a provider, which cannot be undone.
 
     `words` are consents given or withdrawn since the decision: (user, category, channel) → granted. `successors` are
-    people who turned out to be somebody since then; a device that went to anybody else must not show it.
+    people who turned out to be somebody since then; a device that went to anybody else must not show it. `pointless`:
+    (notification, user) whose condition does not hold any more.
     """
     outgoing: list[Outgoing] = []
     stopped: list[tuple[Ready, Reason]] = []
@@ -77,6 +79,8 @@ def sift(
             stopped.append((ready, Reason.DEVICE_GONE))
         elif words and words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
             stopped.append((ready, Reason.OPTED_OUT))
+        elif pointless and (ready.notification, ready.user) in pointless:
+            stopped.append((ready, Reason.IRRELEVANT))
         elif _is_over(ready, now):
             stopped.append((ready, Reason.EXPIRED))
         else:
@@ -212,7 +216,7 @@ def _stopped(ready: Ready, reason: Reason) -> Outcome:
     return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
 
 
-_WITHDRAWN = {Reason.CANCELLED, Reason.OPTED_OUT}
+_WITHDRAWN = {Reason.CANCELLED, Reason.OPTED_OUT, Reason.IRRELEVANT}
 
 
 def _withdrawn(sifted: Sifted, now: Millis) -> list[Decision]:

@@ -7,6 +7,8 @@ from clarion.journey.catalog import Catalog
 from clarion.journey.deliver import Attempt, Sifted
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
+from clarion.journey.still_relevant import pointless
+from clarion.journey.words import project_facts
 from clarion.model import DeviceKind, Project
 from clarion.ports import (
     ArmedWork,
@@ -70,7 +72,10 @@ class Delivering:
         successors = await self._store.users.successors(project.key, strangers) if strangers else {}
         users = sorted({successors.get(one.user, one.user) for one in messages})
         words = await self._store.steps.refused_since(project.key, users, job.decided_at)
-        return deliver.sift(messages, notifications, addresses, words, successors, self._clock.now())
+        categories, now = await self._catalog.categories(project.key), self._clock.now()
+        told = project_facts(project)
+        over = await pointless(self._store, told, job, notifications, categories, successors, now)
+        return deliver.sift(messages, notifications, addresses, words, successors, over, self._clock.now())
 
     async def attempt(self, project: Project, job: DeliverWork | ArmedWork, outgoing: Sequence[Outgoing]) -> Attempt:
         """Send in chunks, as the gate lets them through: a healthy batch is one."""

@@ -1,10 +1,13 @@
 """Drafts: what is certainly wrong with a message, a template or an automation, said before it is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey import payloads, words
-from clarion.model import Automation, Category, Json, Message, Template
+from clarion.journey import conditions, payloads, words
+from clarion.journey.rules import misfit
+from clarion.model import AUTOMATION_SENDER, ApiKey, Automation, Category, CategoryClass, Json, Message, Template
 
 
 def check_message(
@@ -14,6 +17,7 @@ def check_message(
     project_facts: Json,
     *,
     with_event: bool = False,
+    armed: bool = False,
 ) -> list[FieldError]:
     """Every wrong field: the category, the template, and texts that render for nobody."""
     found = payloads.problems(message)
@@ -29,7 +33,10 @@ def check_message(
         contents = [("", words.content(message, None, None))]
     else:
         contents = [("", words.content(message, template, locale)) for locale in template.locales]
-    return found + words.problems(message, contents, context)
+    if armed and conditions.is_conditional(message):
+        name = "condition" if message.condition is not None else "unless_event"
+        found.append(FieldError("arm", f"cannot be true beside {name}: what is armed is decided before it is fired"))
+    return found + conditions.check(message, context) + words.problems(message, contents, context)
 
 
 def check_template(template: Template, project_facts: Json) -> list[FieldError]:
@@ -48,12 +55,16 @@ def check_automation(
     project_facts: Json,
 ) -> list[FieldError]:
     """The fields of its notification, under their full names."""
-    problems = check_message(automation.notification, categories, templates, project_facts, with_event=True)
+    message = automation.notification
+    problems = check_message(message, categories, templates, project_facts, with_event=True)
+    worn = categories.get(message.category)
+    if worn is not None and (wrong := misfit(message, worn, AUTOMATION_SENDER + automation.name)) is not None:
+        problems.append(FieldError(*wrong))
     return [FieldError(f"notification.{name}", text) for name, text in problems]
 
 
 def check_category(category: Category, templates: Mapping[str, Template]) -> list[FieldError]:
-    """Templates that it lists but that do not exist; a category without a channel."""
+    """Templates that it lists but that do not exist; a category without a channel; mandatory, and off by default."""
     found = [
         FieldError(f"templates[{at}]", f"there is no template {name}")
         for at, name in enumerate(category.templates or ())
@@ -61,7 +72,37 @@ def check_category(category: Category, templates: Mapping[str, Template]) -> lis
     ]
     if not category.channels:
         found.append(FieldError("channels", "needs at least one"))
+    if category.class_ is CategoryClass.MANDATORY and category.default is False:
+        found.append(FieldError("default", "cannot be false: what is mandatory is on"))
     return found
+
+
+def with_key_ids(category: Category, keys: Sequence[ApiKey]) -> tuple[Category, list[FieldError]]:
+    """The category with ids in place of names of keys, and the keys that it cannot list.
+
+    An id stays what it is when a key is renamed, and no key that is made later gets in by its name.
+    """
+    ids: list[str] = []
+    found: list[FieldError] = []
+    for at, named in enumerate(category.keys or ()):
+        if named.startswith(AUTOMATION_SENDER):
+            ids.append(named)
+            continue
+        meant = [key for key in keys if named in (key.id, key.name)]
+        good = [key for key in meant if key.kind == "server" and key.revoked_at is None]
+        if len(good) == 1:
+            ids.append(good[0].id)
+        else:
+            found.append(FieldError(f"keys[{at}]", _no_key(named, meant, good)))
+    return msgspec.structs.replace(category, keys=list(dict.fromkeys(ids)) or category.keys), found
+
+
+def _no_key(named: str, meant: Sequence[ApiKey], good: Sequence[ApiKey]) -> str:
+    if good:
+        return f"{len(good)} keys are called {named}: give the id"
+    if not meant:
+        return f"there is no key {named}"
+    return "must be a server key" if meant[0].kind != "server" else f"the key {named} was revoked"
 
 
 def _trial(data: Json, project_facts: Json, *, with_event: bool) -> Json:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from clarion.journey import audience
-from clarion.journey.candidate import Candidate, content_hashes
+from clarion.journey.candidate import Candidate, facts_about
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law, capping
 from clarion.journey.judgement import Judgement, judge
@@ -68,13 +68,7 @@ async def _batches(
 ) -> AsyncIterator[tuple[FactsQuery, Sequence[Recipient]]]:
     """The audience in batches: whom to load, and those of whom we have never heard."""
     project, to = notification.project, notification.to
-    caps = capping(law, [notification])
-    query = FactsQuery(
-        categories=[notification.message.category],
-        content=content_hashes([notification]),
-        caps=caps,
-        zones=caps is not None and caps.calendar,
-    )
+    query = facts_about([notification], {}, capping(law, [notification]))
     if to.everyone:
         cursor = 0
         while spans := await store.steps.user_span(project, cursor, audience.BATCH, audience.SPANS_A_STEP):

@@ -64,9 +64,14 @@ class Change(StrEnum):
 
 
 class Gate:
-    """One (project, kind, lane) in one process. Not for several threads."""
+    """One (project, kind, lane) in one process. Not for several threads.
 
-    def __init__(self) -> None:
+    `shared`: strangers' services share the lane. Then what one of them answers, and anybody may run one, neither slows
+    nor stops the others: only the window bounds what is on its way.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self.shared = shared
         self.window: float = FIRST_WINDOW
         self.in_flight = 0
         self.stop: Stop | None = None
@@ -110,7 +115,7 @@ class Gate:
         """What came of a pass; the gate's own state if that changed it."""
         self.in_flight -= passed.count
         kinds = set(map(type, outcomes))
-        if self.stop is None and kinds <= _GOOD:
+        if self.shared or (self.stop is None and kinds <= _GOOD):
             self._failed = self._asked = 0
             self._grow(passed.count)
             return None

@@ -9,6 +9,7 @@ import structlog
 
 from clarion.journey.catalog import TOPIC
 from clarion.journey.gate import PROBE_MS, Gate, Pass, Stop
+from clarion.journey.registration import is_shared
 from clarion.model import DeviceKind, Key, Millis
 from clarion.ports import Bus, Clock, Place, ProviderOutcome, Stoppage, Store, lane_queue
 
@@ -41,8 +42,8 @@ class _Lane:
 
     __slots__ = ("gate", "room")
 
-    def __init__(self) -> None:
-        self.gate = Gate()
+    def __init__(self, place: Place) -> None:
+        self.gate = Gate(shared=place.kind is DeviceKind.WEBPUSH and is_shared(place.lane))
         self.room = asyncio.Event()
 
 
@@ -131,7 +132,7 @@ class Gates:
         if lane is None:
             if len(self._lanes) >= MOST_GATES:
                 self._lanes = {at: each for at, each in self._lanes.items() if each.gate.in_flight}
-            lane = self._lanes[place] = _Lane()
+            lane = self._lanes[place] = _Lane(place)
             lane.gate.told(_stop(self._stopped.get(place)))
         return lane
 

@@ -8,7 +8,6 @@ answered: each step writes its effects and ends its lease in one transaction.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
@@ -18,6 +17,7 @@ from clarion.journey.candidate import candidates, facts_query, without_own_conte
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
+from clarion.journey.conditions import Around
 from clarion.journey.decide import Law, capping, slots
 from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
@@ -26,6 +26,7 @@ from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
 from clarion.journey.records import records
 from clarion.journey.story import Chapter, tell
+from clarion.journey.words import project_facts, time_told
 from clarion.model import (
     ARMED_LIFE_MS,
     Audience,
@@ -33,7 +34,6 @@ from clarion.model import (
     Device,
     DeviceKind,
     Event,
-    Json,
     Key,
     Message,
     Millis,
@@ -193,15 +193,16 @@ class Pipeline:
         send_at: Millis | None = None,
         arm: bool = False,
         id: str | None = None,
+        sent_by: str | None = None,
     ) -> Notification:
         """Accepted and on disk when it returns; under an `id` that is known, nothing happens a second time.
 
-        `arm`: it is prepared as far as it can be, and sent when it is fired.
+        `arm`: it is prepared as far as it can be, and sent when it is fired. `sent_by`: the id of the caller's key.
 
         Raises:
             InvalidRequest: names the fields.
         """
-        await self._check(project, message)
+        await self._check(project, message, arm=arm)
         now = self._clock.now()
         [key] = await self._store.trail.reserve(1)
         notification = Notification(
@@ -213,16 +214,17 @@ class Pipeline:
             created_at=now,
             send_at=send_at if send_at is not None and send_at > now else None,
             armed_until=now + ARMED_LIFE_MS if arm else None,
+            sent_by=sent_by,
         )
         work = await self._first_work(notification, now)
         await self._store.steps.commit(Effects(notifications=[notification], work=work))
         await self._wake_for(work)
         return notification
 
-    async def _check(self, project: Project, message: Message) -> None:
+    async def _check(self, project: Project, message: Message, *, arm: bool = False) -> None:
         categories = await self._catalog.categories(project.key)
         templates = await self._catalog.templates(project.key)
-        problems = check_message(message, categories, templates, _project_facts(project))
+        problems = check_message(message, categories, templates, project_facts(project), armed=arm)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 
@@ -274,15 +276,29 @@ class Pipeline:
         return notification
 
     async def dry_run(
-        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None = None
+        self,
+        project: Project,
+        message: Message,
+        to: Audience,
+        *,
+        send_at: Millis | None = None,
+        sent_by: str | None = None,
     ) -> DryRun:
         """What would become of it now, with nothing sent or written."""
         await self._check(project, message)
         now = self._clock.now()
         notification = Notification(
-            key=0, id="dry-run", project=project.key, message=message, to=to, created_at=now, send_at=send_at
+            key=0,
+            id="dry-run",
+            project=project.key,
+            message=message,
+            to=to,
+            created_at=now,
+            send_at=send_at,
+            sent_by=sent_by,
         )
-        law, scene = await self._law(project, now), await self._scene(project, [], now)
+        scene = await self._scene(project, [], now)
+        law = self._law(project, scene, now)
         if to.devices is not None:
             await self._named_devices(notification)
         return await dry_run(self._store, notification, law, scene)
@@ -351,9 +367,10 @@ class Pipeline:
         keys = [job.notification] if isinstance(job, SpanWork) else sorted({key for key, _ in job.pairs})
         notifications = await self._store.trail.load(project.key, keys)
         now = self._clock.now()
-        law, scene = await self._law(project, now), await self._scene(project, list(notifications.values()), now)
+        scene = await self._scene(project, list(notifications.values()), now)
+        law = self._law(project, scene, now)
         only = await self._only(notifications)
-        query = facts_query(job, notifications, capping(law, notifications.values()))
+        query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
         async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)
             judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)
@@ -384,22 +401,22 @@ class Pipeline:
 
     # --- what the steps share -----------------------------------------------------------------------------------------
 
-    async def _law(self, project: Project, now: Millis) -> Law:
-        categories = await self._catalog.categories(project.key)
-        return Law(project.settings, categories, frozenset(self._providers), now)
+    def _law(self, project: Project, scene: Scene, now: Millis) -> Law:
+        around = Around(scene.project_facts, scene.events, now)
+        return Law(project.settings, scene.categories, frozenset(self._providers), now, around)
 
     async def _scene(self, project: Project, notifications: Sequence[Notification], now: Millis) -> Scene:
         keys = [one.event for one in notifications if one.event is not None]
         events = await self._store.events.load(project.key, keys) if keys else []
         return Scene(
             project=project.key,
-            project_facts=_project_facts(project),
+            project_facts=project_facts(project),
             categories=await self._catalog.categories(project.key),
             templates=await self._catalog.templates(project.key),
             events={event.key: event for event in events if event.key is not None},
             receipts_for=self._receipts.for_notification,
             receipts_url=self._receipts_url,
-            now_text=datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="seconds"),
+            now_text=time_told(now),
         )
 
     async def _only(self, notifications: Mapping[Key, Notification]) -> dict[Key, frozenset[Key]]:
@@ -426,7 +443,3 @@ class Pipeline:
 
     def _new_id(self) -> str:
         return self._chance.token(16).hex()
-
-
-def _project_facts(project: Project) -> Json:
-    return {"id": project.id, "name": project.name}

@@ -19,6 +19,7 @@ _SERVICES = {
 }
 # All others share these many: whoever registers what, the number of lanes stays bounded.
 OTHER_LANES = 64
+_OTHER = "other-"
 OWN_LANE = "own"
 
 _NEEDED = {DeviceKind.WEBPUSH: ("p256dh", "auth")}
@@ -72,6 +73,11 @@ def lane_of(registration: Registration, own_origin: str) -> str:
             return ""
 
 
+def is_shared(lane: str) -> bool:
+    """Whether a lane of Web Push is for services that have nothing to do with each other."""
+    return lane.startswith(_OTHER) or not lane
+
+
 def _origin(address: str) -> str | None:
     try:
         return origin_of(address)
@@ -90,4 +96,4 @@ def _service(host: str) -> str:
     for end, name in _SERVICES.items():
         if host == end or (end.startswith(".") and host.endswith(end)):
             return name
-    return f"other-{crc32(host.encode()) % OTHER_LANES:02}"
+    return f"{_OTHER}{crc32(host.encode()) % OTHER_LANES:02}"

@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from minijinja import Environment, TemplateError
 
 from clarion.errors import FieldError
-from clarion.model import Action, Content, Message, Template
+from clarion.model import Action, Content, Event, Json, Message, Millis, Project, Template
+from clarion.ports import Recipient
 
 FUEL = 20_000
 _MARKS = ("{{", "{%", "{#")
 _LINK_FIELDS = {"url", "icon", "image", "badge"}
 _LINK = re.compile(r"(https?://\S+)?", re.IGNORECASE)
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _NO_LINK = "must render to an http:// or https:// URL, or to nothing"
 
 
@@ -87,7 +90,7 @@ class Texts:
         self._dynamic: dict[str, bool] = {}  # and whether it is a link
         names: set[str] = set()
         for field, source in self._sources.items():
-            if not any(mark in source for mark in _MARKS):
+            if not has_marks(source):
                 continue
             self._dynamic[field] = _is_link(field)
             try:
@@ -161,7 +164,43 @@ def _is_link(field: str) -> bool:
 
 
 def _text_error(field: str, error: TemplateError) -> TextError:
-    return TextError(field, error.message.rsplit(" (in ", 1)[0])
+    return TextError(field, detail_of(error))
+
+
+def detail_of(error: TemplateError) -> str:
+    """What is wrong, without the place: our templates are one line."""
+    return error.message.rsplit(" (in ", 1)[0]
+
+
+def has_marks(text: str) -> bool:
+    """Whether it is minijinja, and not just what it says."""
+    return any(mark in text for mark in _MARKS)
+
+
+# --- what texts and conditions see ------------------------------------------------------------------------------------
+
+
+def project_facts(project: Project) -> Json:
+    """A project."""
+    return {"id": project.id, "name": project.name}
+
+
+def time_told(now: Millis) -> str:
+    """The time as `now` has it."""
+    return datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="seconds")
+
+
+def user_facts(recipient: Recipient, locale: str | None = None) -> Json:
+    """A person by their attributes, and their own fields, which win; `locale`: of the device, if it has one."""
+    user = _decode(recipient.attributes)
+    user["user_id"], user["timezone"] = recipient.user_id, recipient.timezone
+    user["locale"] = locale or recipient.locale
+    return user
+
+
+def event_facts(event: Event) -> Json:
+    """An event by its properties, and its own fields, which win."""
+    return {**event.properties, "name": event.name, "properties": event.properties, "id": event.id}
 
 
 # --- checking before anything is stored -------------------------------------------------------------------------------
@@ -183,7 +222,8 @@ class _Anything:
 
 
 ANYTHING = _Anything()
-_CERTAIN = {"UndefinedError", "UnknownFilter", "UnknownTest", "UnknownFunction", "SyntaxError", "OutOfFuel"}
+CERTAIN = frozenset({"UndefinedError", "UnknownFilter", "UnknownTest", "UnknownFunction", "SyntaxError", "OutOfFuel"})
+"""Kinds of errors that no person's data mends."""
 
 
 def problems(message: Message, contents: Iterable[tuple[str, Content]], context: Mapping[str, Any]) -> list[FieldError]:
@@ -195,21 +235,21 @@ def problems(message: Message, contents: Iterable[tuple[str, Content]], context:
     env = environment()
     open_names = {name for name, value in context.items() if value is ANYTHING}
     found = [
-        FieldError(f"{prefix}{field}", problem)
+        FieldError(f"{prefix}{field}", wrong)
         for prefix, text in contents
         for field, source in _sources(text, message)
-        if any(mark in source for mark in _MARKS)
-        and (problem := _problem(env, field, source, context, open_names)) is not None
+        if has_marks(source) and (wrong := problem(env, field, source, context, open_names)) is not None
     ]
     return list(dict.fromkeys(found))
 
 
-def _problem(env: Environment, field: str, source: str, context: Mapping[str, Any], open_names: set[str]) -> str | None:
+def problem(env: Environment, field: str, source: str, context: Mapping[str, Any], open_names: set[str]) -> str | None:
+    """What is certainly wrong with one text; `open_names` are those of the context whose values are stand-ins."""
     all_is_known = False
     try:
         all_is_known = open_names.isdisjoint(env.undeclared_variables_in_str(source))
         text = env.render_str(source, **context)
     except TemplateError as error:
-        return _text_error(field, error).detail if all_is_known or error.kind in _CERTAIN else None
+        return _text_error(field, error).detail if all_is_known or error.kind in CERTAIN else None
     is_bad = _is_link(field) and _LINK.fullmatch(text) is None
     return _NO_LINK if all_is_known and is_bad else None

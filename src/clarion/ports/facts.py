@@ -63,11 +63,19 @@ class Waiting(NamedTuple):
     until: Millis
 
 
+class Happened(msgspec.Struct, frozen=True, gc=False):
+    """An event as conditions see it. `properties` is raw JSON."""
+
+    key: Key
+    at: Millis
+    properties: str | bytes
+
+
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
-    (notification, user) → when it was decided to send.
+    (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
 
     Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing.
     """
@@ -78,6 +86,7 @@ class Facts(msgspec.Struct, frozen=True):
     chosen: dict[tuple[Key, Key], Millis] = {}
     taken: dict[Key, list[Taken]] = {}
     waiting: dict[Key, list[Waiting]] = {}
+    events: dict[tuple[Key, str], list[Happened]] = {}
 
 
 class CapsQuery(NamedTuple):
@@ -104,6 +113,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     caps: CapsQuery | None = None  # None: no cap can match
     preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it
     zones: bool = False  # everybody's time zone
+    events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
+    events_since: Millis = 0
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -122,7 +122,7 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
 
 
 def _notification(new: Notification) -> Row:
-    request = encode_request(Request(new.message, new.to))
+    request = encode_request(Request(new.message, new.to, new.sent_by))
     times = (new.created_at, new.send_at, new.cancelled_at)
     return (new.key, new.project, new.id, request, *times, new.automation, new.event, new.armed_until, new.fired_at)
 

@@ -53,6 +53,6 @@ def _strike(conn: Connection, project: Key, key: Key, user_id: str) -> None:
             continue
         others = [other for other in request.to.users if other != user_id]
         message = request.message if others else Message(category=request.message.category)
-        struck = Request(message=message, to=msgspec.structs.replace(request.to, users=others))
+        struck = Request(message=message, to=msgspec.structs.replace(request.to, users=others), sent_by=request.sent_by)
         changed = update(notification).where(notification.c.project == project, notification.c.key == row.key)
         conn.execute(changed.values(request=encode_request(struck)))

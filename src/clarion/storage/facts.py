@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
-from clarion.ports import Address, Facts, FactsQuery, Recipient, Target
+from clarion.ports import Address, Facts, FactsQuery, Happened, Recipient, Target
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
@@ -73,7 +73,11 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         )
         for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
     ]
-    facts = Facts(recipients, _sent_content(conn, people, query.content))
+    facts = Facts(
+        recipients,
+        _sent_content(conn, people, query.content),
+        events=_events(conn, people, query.events, query.events_since),
+    )
     if query.again:
         begun, chosen = _before(conn, people, query.again)
         facts = msgspec.structs.replace(facts, begun=begun, chosen=chosen)
@@ -137,6 +141,20 @@ def _sent_content(conn: Connection, people: _People, content: Sequence[int]) -> 
     named, hashes = people.dialect.within("bigint"), people.dialect.listed(content)
     rows = people.rows(conn, ("person", "hash", "at"), "sent_content", "person", f"AND hash {named}", hashes)
     return {(person, hash): at for person, hash, at in rows}
+
+
+def _events(
+    conn: Connection, people: _People, names: Sequence[str], since: Millis
+) -> dict[tuple[Key, str], list[Happened]]:
+    """What happened to them, of these names, since then."""
+    found: dict[tuple[Key, str], list[Happened]] = {}
+    if names:
+        named, about = people.dialect.within("text"), people.dialect.listed(names)
+        columns = ("person", "name", "key", "occurred_at", "CAST(properties AS TEXT)")
+        more = f"AND occurred_at >= ? AND name {named} ORDER BY key"
+        for person, name, key, at, properties in people.rows(conn, columns, "event", "person", more, since, about):
+            found.setdefault((person, name), []).append(Happened(key, at, properties))
+    return found
 
 
 def _before(

@@ -14,6 +14,7 @@ class Request(msgspec.Struct, frozen=True):
 
     message: Message
     to: Audience
+    sent_by: str | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -45,6 +46,7 @@ def to_notification(row: Row[Any]) -> Notification:
         project=row.project,
         message=request.message,
         to=request.to,
+        sent_by=request.sent_by,
         created_at=row.created_at,
         send_at=row.send_at,
         cancelled_at=row.cancelled_at,

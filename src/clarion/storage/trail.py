@@ -174,13 +174,14 @@ def _deliveries(
         & (decision.c.notification == delivery.c.notification)
         & (decision.c.person == delivery.c.person)
     )
+    # Not a join: of a notification that is new to PostgreSQL's statistics, each row would be joined with all decisions.
+    decided = select(decision.c.at).where(same).scalar_subquery().label("created_at")
     names = (notification.c.id.label("notification_id"), person.c.id.label("user_id"), device.c.id.label("device_id"))
     query = (
-        select(delivery, decision.c.at.label("created_at"), *names, stoppage.c.since.label("stopped"))
+        select(delivery, decided, *names, stoppage.c.since.label("stopped"))
         .join(notification, notification.c.key == delivery.c.notification)
         .join(person, person.c.key == delivery.c.person)
         .join(device, device.c.key == delivery.c.device, isouter=True)
-        .join(decision, same, isouter=True)
         .join(stoppage, _holding(), isouter=True)
         .where(delivery.c.project == project)
     )

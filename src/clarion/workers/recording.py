@@ -17,7 +17,7 @@ Commit = Callable[[Lease, Effects], Awaitable[None]]
 
 MOST_MESSAGES: Final = 1_000_000
 """That may wait to be written, at 16 bytes each; whoever sends more waits."""
-LONGEST_S: Final = 10.0
+LONGEST_S: Final = 30.0
 """So long it waits at most while others are still being sent."""
 QUIET_S: Final = 0.1
 """Sending is over when nothing was sent for so long: between two batches the next one is fetched."""

@@ -23,6 +23,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
     caps: list[Cap]
+    holdout_percent: float
     vapid_public_key: str
     created_at: Told
 

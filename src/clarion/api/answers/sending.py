@@ -87,6 +87,7 @@ class NotificationAnswer(Answer, frozen=True, kw_only=True):
     request: Annotated[Json, Meta(description="As it was asked for, defaults filled in. Long audiences are cut short.")]
     counts: Counts
     automation: str | None
+    sent_by: Annotated[str | None, Meta(description="The id of the key that sent it; null: an automation, or no key.")]
     created_at: Told
     send_at: Told | None
     armed_until: Told | None

@@ -16,6 +16,7 @@ from clarion.api.schemas import AutomationPost, AutomationPut, CategoryPost, Cat
 from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError, InvalidRequest
 from clarion.journey import draft
+from clarion.journey.words import project_facts
 from clarion.model import Automation, Category, Json, Project, Struct, Template
 from clarion.ports import Page
 
@@ -36,8 +37,7 @@ async def list_categories(
 @post("/v1/categories", **server("write", creates=True))
 async def create_category(services: FromServices, caller: FromCaller, data: JSONBody[CategoryPost]) -> Category:
     """Define a category."""
-    category = messages.category(data, data.name)
-    await _check_category(services, caller.project, category)
+    category = await _checked_category(services, caller.project, messages.category(data, data.name))
     return await _create(services, caller.project, CATEGORIES, category.name, category)
 
 
@@ -52,8 +52,7 @@ async def replace_category(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[CategoryPut]
 ) -> Category:
     """Replace a category as a whole."""
-    category = messages.category(data, _same(name, data.name))
-    await _check_category(services, caller.project, category)
+    category = await _checked_category(services, caller.project, messages.category(data, _same(name, data.name)))
     return await _replace(services, caller.project, CATEGORIES, name, category)
 
 
@@ -76,7 +75,7 @@ async def list_templates(
 async def create_template(services: FromServices, caller: FromCaller, data: JSONBody[TemplatePost]) -> Template:
     """Define a template."""
     template = messages.template(data, data.name)
-    _refuse(draft.check_template(template, _facts(caller.project)))
+    _refuse(draft.check_template(template, project_facts(caller.project)))
     return await _create(services, caller.project, TEMPLATES, template.name, template)
 
 
@@ -92,7 +91,7 @@ async def replace_template(
 ) -> Template:
     """Replace a template as a whole. Notifications that are not composed yet use the new words."""
     template = messages.template(data, _same(name, data.name))
-    _refuse(draft.check_template(template, _facts(caller.project)))
+    _refuse(draft.check_template(template, project_facts(caller.project)))
     return await _replace(services, caller.project, TEMPLATES, name, template)
 
 
@@ -172,18 +171,19 @@ async def _delete(services: Services, project: Project, kind: str, name: str) ->
     await services.catalog.changed()
 
 
-async def _check_category(services: Services, project: Project, category: Category) -> None:
-    _refuse(draft.check_category(category, await services.catalog.templates(project.key)))
+async def _checked_category(services: Services, project: Project, category: Category) -> Category:
+    problems = draft.check_category(category, await services.catalog.templates(project.key))
+    if category.keys is not None:
+        category, wrong = draft.with_key_ids(category, await services.store.projects.keys(project.key))
+        problems += wrong
+    _refuse(problems)
+    return category
 
 
 async def _check_automation(services: Services, project: Project, automation: Automation) -> None:
     categories = await services.catalog.categories(project.key)
     templates = await services.catalog.templates(project.key)
-    _refuse(draft.check_automation(automation, categories, templates, _facts(project)))
-
-
-def _facts(project: Project) -> Json:
-    return {"id": project.id, "name": project.name}
+    _refuse(draft.check_automation(automation, categories, templates, project_facts(project)))
 
 
 def _refuse(problems: Sequence[FieldError]) -> None:

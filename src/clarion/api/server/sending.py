@@ -63,7 +63,7 @@ async def notify(
     message = messages.message(data)
     if data.dry_run:
         begun = time.perf_counter()
-        trial = await services.pipeline.dry_run(caller.project, message, to, send_at=send_at)
+        trial = await services.pipeline.dry_run(caller.project, message, to, send_at=send_at, sent_by=caller.key.id)
         took_ms = round((time.perf_counter() - begun) * 1000, 3)
         return Response(
             DryRunAnswer(counts=trial.counts, decisions=[_trial(one) for one in trial.decisions], took_ms=took_ms),
@@ -74,7 +74,7 @@ async def notify(
     id = await _made_within_a_day(services, caller.project, yesterday)
     if id is None:
         made = await services.pipeline.notify(
-            caller.project, message, to, send_at=send_at, arm=bool(data.arm), id=today
+            caller.project, message, to, send_at=send_at, arm=bool(data.arm), id=today, sent_by=caller.key.id
         )
         id = made.id
     return Response(Created(id=id), status_code=202)
@@ -191,6 +191,7 @@ async def _shown(services: Services, notification: Notification) -> Notification
         request=request_of(notification),
         counts=counts_of(progress.reasons, deliveries),
         automation=notification.automation,
+        sent_by=notification.sent_by,
         created_at=told(notification.created_at),
         send_at=told_or_none(notification.send_at),
         armed_until=told_or_none(notification.armed_until),

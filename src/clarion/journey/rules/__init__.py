@@ -1,15 +1,19 @@
 """The gates of a decision: one file a subject, each a pure function that says pass, hold or drop, and why."""
 
 from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
-from clarion.journey.rules.category import category
+from clarion.journey.rules.category import category, misfit
 from clarion.journey.rules.consent import consent
 from clarion.journey.rules.duplicate import content_hash, duplicate
+from clarion.journey.rules.exempt import EXEMPT, exempt
+from clarion.journey.rules.holdout import Group, groups, holdout
 from clarion.journey.rules.reach import device, permission, permitted
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
 
 __all__ = [
+    "EXEMPT",
     "CapGate",
+    "Group",
     "Ruling",
     "by_turn",
     "cancelled",
@@ -20,7 +24,11 @@ __all__ = [
     "content_hash",
     "device",
     "duplicate",
+    "exempt",
     "expiry",
+    "groups",
+    "holdout",
+    "misfit",
     "permission",
     "permitted",
     "place",

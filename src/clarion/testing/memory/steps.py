@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clarion.model import DeliveryState, Device, DeviceState, Key, Millis, Permission, Reason, User
-from clarion.ports import Address, Changes, Effects, Facts, FactsQuery, Lease, Recipient, Target
+from clarion.ports import Address, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.slots import caps_facts, forget_slots
 from clarion.testing.memory.tables import Tables
@@ -70,6 +70,7 @@ class MemorySteps:
                 for (user, content), at in self._tables.sent_content.items()
                 if user in keys and content in query.content
             },
+            events=self._events(project, keys, query),
             **self._before(keys, query),
             **caps_facts(self._tables, project, keys, query.caps),
         )
@@ -80,6 +81,15 @@ class MemorySteps:
         by_sight = sorted(active, key=lambda row: (row.registered_at, row.key))
         told = {row.user: row.timezone for row in by_sight}
         return {user.key: user.timezone or told.get(user.key) for user in users}
+
+    def _events(self, project: Key, users: set[Key], query: FactsQuery) -> dict[tuple[Key, str], list[Happened]]:
+        found: defaultdict[tuple[Key, str], list[Happened]] = defaultdict(list)
+        for key, (owner, event) in sorted(self._tables.events.items(), key=lambda one: one[0]):
+            asked = event.name in query.events and event.occurred_at >= query.events_since
+            if owner == project and event.user in users and asked:
+                happened = Happened(key, event.occurred_at, msgspec.json.encode(event.properties))
+                found[event.user, event.name].append(happened)
+        return dict(found)
 
     def _before(self, users: set[Key], query: FactsQuery) -> dict[str, Any]:
         lost = (DeliveryState.FAILED, DeliveryState.EXPIRED)

@@ -22,6 +22,7 @@ SLICE: Final = 250
 """Requests written in one turn of the loop, about half a millisecond."""
 
 _CLOSED: Final = "not sent: the transport is closed"
+_IDLE: Final = "idle"
 
 _log = structlog.get_logger(__name__)
 
@@ -120,7 +121,7 @@ class Pool:
         if address is None:
             return  # not open yet: the dialer tells
         _log.info("http2_connection_ended", origin=self._origin.host, address=address, reason=reason)
-        if not connection.answered and not self._closed:
+        if not connection.answered and reason != _IDLE and not self._closed:
             self._failed(reason)
         self._wake()
 
@@ -212,7 +213,7 @@ class Pool:
         for connection in list(self._connections):
             connection.look(now)
             if not connection.open_streams and now - connection.used_at >= self._limits.idle_s:
-                connection.close("idle")
+                connection.close(_IDLE)
         for call in self._queue:
             if now - call.begun >= self._limits.batch_s:
                 call.give_up(f"not sent within {self._limits.batch_s:g} s: the service is slow")
