@@ -84,7 +84,18 @@ class _Rule(NamedTuple):
 class CapGate:
     """The gate for one notification: which caps count it, and what they said already."""
 
-    __slots__ = ("_caps", "_categories", "_free", "_key", "_notification", "_now", "_order", "_passed", "_settings")
+    __slots__ = (
+        "_caps",
+        "_categories",
+        "_free",
+        "_key",
+        "_notification",
+        "_now",
+        "_order",
+        "_passed",
+        "_settings",
+        "_spans",
+    )
 
     def __init__(
         self,
@@ -106,6 +117,7 @@ class CapGate:
             for cap in applying(settings, category)
         ]
         self._order = _order(notification.message.priority, notification.expires_at, notification.key or _NOBODY)
+        self._spans: dict[tuple[object, str | None], Span] = {}
         self._passed: dict[int, Ruling] = {}  # by how many places are taken under each cap
         mandatory = category.class_ is CategoryClass.MANDATORY
         free = Ruling(None, "; ".join(_Look(rule.cap, 0, 0, None).words() for rule in self._caps))
@@ -119,8 +131,10 @@ class CapGate:
             return self._narrowly(recipient, taken, waiting)
         own, key = self._key, 0
         for rule in self._caps:
-            _, start, scoped, limit = rule
-            if scoped or start is None:
+            cap, start, scoped, limit = rule
+            if start is None:
+                start = self._span(cap, recipient).start
+            if scoped:
                 used = len(self._used(rule, recipient, taken))
             else:  # the same by hand: this is asked for each person
                 used = 0
@@ -185,8 +199,13 @@ class CapGate:
 
     def _span(self, cap: Cap, recipient: Recipient) -> Span:
         """The person's day or week."""
-        zone = zone_of(recipient, self._settings)
-        return calendar_day(self._now, zone) if cap.per == "day" else calendar_week(self._now, zone)
+        about = (cap.per, recipient.zone or recipient.timezone)
+        span = self._spans.get(about)
+        if span is None:
+            zone = zone_of(recipient, self._settings)
+            span = calendar_day(self._now, zone) if cap.per == "day" else calendar_week(self._now, zone)
+            self._spans[about] = span
+        return span
 
     def _ahead(self, cap: Cap, waiting: Sequence[Waiting]) -> list[Waiting]:
         """Those who wait for a place under the same cap and come before us."""
