@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -27,7 +28,15 @@ hypothesis.settings.load_profile("clarion")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    _expect_names_of_their_own(items)
     items.sort(key=lambda item: TURNS.index(item.path.relative_to(TESTS).parts[0]))
+
+
+def _expect_names_of_their_own(items: list[pytest.Item]) -> None:
+    """Of tests with the same name workers would run one, and nobody would miss the others."""
+    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:
+        raise pytest.UsageError(f"several tests have one name: {', '.join(twice[:5])}")
 
 
 @pytest.fixture

@@ -224,17 +224,7 @@ class Cap(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     at_cap: Literal["drop", "wait"] = "drop"
 
 
-class ProjectSettings(Struct, frozen=True, kw_only=True):
-    """What a project may set about itself (`GET/PUT /v1/project`)."""
-
-    allowed_origins: list[str] = []
-    identity: str = "none"
-    default_timezone: str = "UTC"
-    marketing_consent: str = "opt_in"
-    allow_plain_users: bool = False
-    mandatory_can_be_switched_off: bool = False
-    caps: list[Cap] = []
-    holdout_percent: float = 0.0  # of the people, who get nothing but mandatory messages
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class QuietHours(Struct, frozen=True, kw_only=True):
@@ -246,7 +236,23 @@ class QuietHours(Struct, frozen=True, kw_only=True):
 
     start: str
     end: str
-    days: list[str] | None = None
+    days: tuple[str, ...] | None = None
+
+
+class ProjectSettings(Struct, frozen=True, kw_only=True):
+    """What a project may set about itself (`GET/PUT /v1/project`)."""
+
+    allowed_origins: list[str] = []
+    identity: str = "none"
+    default_timezone: str = "UTC"
+    marketing_consent: str = "opt_in"
+    allow_plain_users: bool = False
+    mandatory_can_be_switched_off: bool = False
+    caps: list[Cap] = []
+    quiet_hours: QuietHours | None = None
+    quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
+    missing_zone: Literal["default", "hold_quiet"] = "default"
+    holdout_percent: float = 0.0  # of the people, who get nothing but mandatory messages
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -301,6 +307,7 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     class_: CategoryClass = CategoryClass.INFORMATIONAL
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
+    quiet_hours: QuietHours | Literal["none"] | None = None  # None: the project's; "none": it passes those
     templates: list[str] | None = None  # the only templates that may wear this category
     keys: list[str] | None = None  # and who may send with it: ids of server keys, `automation:NAME`
 

@@ -16,7 +16,7 @@ from story.world import World
 # Pages for people; and broadcasts, since the push service's own tables belong to devices, not to projects.
 ELSEWHERE = {"/errors/{code}", "/unsubscribe/{token}", "/v1/push/broadcasts/{broadcast_id}"}
 # A user id is the caller's own word: another project may use the same, and gets a user of its own.
-MAKES_ITS_OWN = {("PUT", "/v1/users/{user_id}"), ("PUT", "/v1/users/{user_id}/consent")}
+MAKES_ITS_OWN = {("PUT", f"/v1/users/{{user_id}}{rest}") for rest in ("", "/consent", "/preferences")}
 
 
 class Call(NamedTuple):
@@ -51,7 +51,9 @@ class Victim(NamedTuple):
             for kind in ("project", "keys", "credentials", "categories", "templates", "automations", "deliveries")
         ]
         paths += [f"/v1/notifications{rest}" for rest in ("", "/{id}", "/{id}/decisions")]
-        paths += [f"/v1/users/victim{rest}" for rest in ("", "/export", "/story", "/consent", "/devices")]
+        paths += [
+            f"/v1/users/victim{rest}" for rest in ("", "/export", "/story", "/consent", "/preferences", "/devices")
+        ]
         answers = [await self.api.server.get(path.replace("{id}", self.ids["notification_id"])) for path in paths]
         assert {answer.status for answer in answers} == {200}
         return [answer.json for answer in answers]

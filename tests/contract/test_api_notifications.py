@@ -116,6 +116,7 @@ async def test_decisions_can_be_asked_for_by_user_and_reason(api: ApiWorld) -> N
     assert (decision["user_id"], decision["decision"], decision["reason"]) == ("u1", "send", "send")
     assert [gate for gate, verdict, _ in decision["gates"] if verdict == "pass"] == [
         *("cancelled", "expiry", "schedule", "category", "consent", "device", "permission", "duplicate"),
+        "quiet_hours",
     ]
     dropped = (await api.server.get(f"{path}?reason=no_device")).json["items"]
     assert {one["user_id"] for one in dropped} == {"u2", "u3"}

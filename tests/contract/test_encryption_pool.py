@@ -63,7 +63,12 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     # One that has ended and that nobody has taken note of is not alive.
-    return not Path(f"/proc/{pid}/stat").exists() or Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1][1] != "Z"
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1][1] != "Z"
+    except FileNotFoundError:  # it ended a moment ago, or this system has no such files
+        return not Path("/proc/self/stat").exists()
+    except ProcessLookupError:  # the same, while we read
+        return False
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -3,11 +3,11 @@
 import pytest
 
 from clarion.model import DeviceKind, PersonPreference, PreferenceChange, Project, QuietHours, Registration, UserChange
-from clarion.ports import FactsQuery, Recipient, Store
+from clarion.ports import Asked, FactsQuery, Recipient, Store
 from contract.support import NOW, facts_query, new_project, new_user
 
 NIGHT = QuietHours(start="22:00", end="08:00")
-WEEKEND = QuietHours(start="00:00", end="24:00", days=["sat", "sun"])
+WEEKEND = QuietHours(start="00:00", end="24:00", days=("sat", "sun"))
 
 
 async def recipient(store: Store, project: Project, user: int, **asked: bool) -> Recipient:
@@ -110,3 +110,21 @@ async def test_who_asked_for_quiet_hours_has_a_zone_though_nobody_else_needs_one
     assert (await recipient(store, project, user, preferences=True)).zone is None
     await store.preferences.put(project.key, user, PreferenceChange(quiet_hours=NIGHT), NOW)
     assert (await recipient(store, project, user, preferences=True)).zone == "Africa/Cairo"
+
+
+async def test_what_matters_for_the_night_is_asked_for_alone(store: Store) -> None:
+    project, other = await new_project(store), await new_project(store, "other")
+    ada, bob, eve, mallory = [await new_user(store, project, name) for name in ("ada", "bob", "eve", "mallory")]
+    await store.users.put(project.key, "ada", UserChange(timezone="Africa/Cairo"), NOW)
+    told = Registration(kind=DeviceKind.FCM, address="phone", timezone="Asia/Tokyo")
+    await store.devices.register(project.key, bob, told, "id-phone", NOW)
+    await store.preferences.put(project.key, bob, PreferenceChange(quiet_hours=NIGHT), NOW)
+    await store.preferences.put(project.key, eve, PreferenceChange(marketing_paused_until=9), NOW)
+    everybody = sorted([ada, bob, eve, mallory])
+    nights = Asked(PersonPreference(quiet_hours=NIGHT), "Asia/Tokyo")
+    paused = Asked(PersonPreference(marketing_paused_until=9), None)
+    asked = store.steps.asked
+    assert await asked(project.key, everybody, zones=False) == {bob: nights, eve: paused}
+    everything = {ada: Asked(None, "Africa/Cairo"), bob: nights, eve: paused}
+    assert await asked(project.key, everybody, zones=True) == everything
+    assert await asked(other.key, everybody, zones=True) == {}

@@ -81,7 +81,7 @@ async def _new_person(store: Store, project: Project, notification: Notification
     address = f"https://push.example/{user_id}"  # the same in every world
     device = await register(store, project, user.key, address, id=f"device-{user_id}", model=mark)
     await store.consents.append(project.key, [consent(user.key, True, source=mark)])
-    asked = QuietHours(start="22:00", end="08:00", days=[mark])  # the store does not look into the days
+    asked = QuietHours(start="22:00", end="08:00", days=(mark,))  # the store does not look into the days
     await store.preferences.put(project.key, user.key, PreferenceChange(quiet_hours=asked), NOW)
     happened = event(user_id, properties={"secret": mark}, id=f"event-{user_id}")
     await store.events.add(project.key, [happened], frozenset(), NOW)
@@ -159,9 +159,8 @@ async def read_all(store: Store, project: Key, world: World, person: Person) -> 
 
 
 def _query(**who: Any) -> FactsQuery:
-    caps = CapsQuery(0, waiting=True, scoped=True)
-    told = {"categories": ["offers"], "content": [CONTENT], "events": ["order"]} | who
-    return FactsQuery(preferences=True, zones=True, caps=caps, **told)
+    asked = {"content": [CONTENT], "events": ["order"], "preferences": True, "zones": True}
+    return FactsQuery(categories=["offers"], caps=CapsQuery(0, waiting=True, scoped=True), **asked, **who)
 
 
 async def _decided_facts(at: Look, query: FactsQuery) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clarion.journey.rules.zones import calendar_day, calendar_week
+from clarion.journey.rules.calendars import calendar_day, calendar_week
 from clarion.model import (
     DAY_MS,
     Audience,

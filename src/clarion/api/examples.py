@@ -42,6 +42,10 @@ _AUTOMATION = {
 BODIES: dict[str, dict[str, Any]] = {
     "put_user": {"attributes": {"plan": "gold"}, "locale": "de-AT", "timezone": "Europe/Vienna"},
     "put_consent": {"category": "general", "channel": "push", "granted": True, "source": "checkout form"},
+    "put_own_preferences": {
+        "quiet_hours": {"start": "21:00", "end": "07:30"},
+        "marketing_paused_until": "2026-12-24T00:00:00Z",
+    },
     "register_device": {"user_id": "u1", **_WEBPUSH},
     "register_own_device": _WEBPUSH,
     "notify": {"to": {"users": ["u1"]}, **_MESSAGE},
@@ -56,6 +60,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "allowed_origins": ["https://shop.example"],
         "default_timezone": "Europe/Vienna",
         "caps": [{"name": "all", "limit": 5, "per": "day", "at_cap": "wait"}],
+        "quiet_hours": {"start": "22:00", "end": "08:00"},
     },
     "create_key": {"kind": "server", "name": "order service", "scopes": ["send"]},
     "replace_key": {"name": "order service", "scopes": ["send", "read"]},

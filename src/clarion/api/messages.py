@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from clarion.api.fields import millis
+from clarion.api.quiet import of_category
 from clarion.api.schemas import (
     AudienceBody,
     AutomationPut,
@@ -90,7 +91,7 @@ def caps(bodies: Sequence[CapBody]) -> list[Cap]:
 def category(body: CategoryPut, name: str) -> Category:
     """A kind of message. A channel that is named twice counts once."""
     more = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
-    return _given(body, Category, name=name, **more)
+    return _given(body, Category, name=name, quiet_hours=of_category(body), **more)
 
 
 def template(body: TemplatePut, name: str) -> Template:

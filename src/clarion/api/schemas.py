@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from clarion.api.fields import (
+    CLOCK_END_PATTERN,
+    CLOCK_PATTERN,
     HEX_PATTERN,
     ORIGIN_PATTERN,
     Email,
@@ -48,6 +50,23 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Base of what callers send."""
 
 
+class QuietHoursBody(Body, frozen=True, kw_only=True):
+    """When the phone stays silent, by the clock on the receiver's wall."""
+
+    start: Annotated[str, Meta(pattern=CLOCK_PATTERN, examples=["22:00"])]
+    end: Annotated[
+        str,
+        Meta(pattern=CLOCK_END_PATTERN, description="Not quiet any more; before `start`: the next morning."),
+    ]
+    days: (
+        Annotated[
+            list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]],
+            Meta(min_length=1, max_length=7, description="Those on which it begins; null: every day."),
+        ]
+        | None
+    ) = None
+
+
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -62,6 +81,15 @@ class UserPut(Body, frozen=True, kw_only=True):
     timezone: TimeZone | UnsetType | None = UNSET
     email: Email | UnsetType | None = UNSET
     phone: Phone | UnsetType | None = UNSET
+
+
+class OwnPreferencesPut(Body, frozen=True, kw_only=True):
+    """What is given is replaced, null takes it back."""
+
+    quiet_hours: QuietHoursBody | UnsetType | None = UNSET
+    marketing_paused_until: (
+        Annotated[Instant, Meta(description="Nothing of a marketing category is sent before.")] | UnsetType | None
+    ) = UNSET
 
 
 class ConsentPut(Body, frozen=True, kw_only=True):
@@ -292,6 +320,13 @@ class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
     class_: CategoryClass | None = None
     default: Annotated[bool, Meta(description="Whether silence means yes; null: what the class implies.")] | None = None
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=len(Channel))] | None = None
+    quiet_hours: (
+        Annotated[
+            QuietHoursBody | Literal["none"],
+            Meta(description="In place of the project's; \"none\": it passes those. Of one's own it passes none."),
+        ]
+        | None
+    ) = None
     templates: Annotated[list[Name], Meta(description="The only ones that may wear this category.")] | None = None
     keys: (
         Annotated[
@@ -406,6 +441,21 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     allow_plain_users: bool | None = None
     mandatory_can_be_switched_off: bool | None = None
     caps: Annotated[list[CapBody], Meta(max_length=50, description="All of them; an empty list is none.")] | None = None
+    quiet_hours: (
+        Annotated[QuietHoursBody, Meta(description="For everybody, in their own time zone; null: none.")]
+        | UnsetType
+        | None
+    ) = UNSET
+    quiet_hours_spread_s: (
+        Annotated[int, Meta(ge=0, le=14_400, description="What was held comes back over so many seconds.")] | None
+    ) = None
+    missing_zone: (
+        Annotated[
+            Literal["default", "hold_quiet"],
+            Meta(description="Of people whose zone nobody knows: in default_timezone, or quiet if it is somewhere."),
+        ]
+        | None
+    ) = None
     holdout_percent: (
         Annotated[
             float, Meta(ge=0, le=50, description="Of the people, who get nothing but mandatory messages; 0: nobody.")

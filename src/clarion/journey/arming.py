@@ -8,6 +8,7 @@ import msgspec
 from clarion.errors import Conflict
 from clarion.journey import deliver
 from clarion.journey.deliver import Attempt
+from clarion.journey.rules import Ruling
 from clarion.model import Decision, Delivery, DeliveryState, DeviceVerdict, Key, Millis, Notification, Outcome, Reason
 from clarion.ports import (
     Accepted,
@@ -126,6 +127,26 @@ class Parted(msgspec.Struct, frozen=True):
     kept: ArmedWork
     left: ArmedWork | None
     again: list[tuple[Key, Key]]
+    resting: list[tuple[ArmedWork, Millis]] = []
+
+
+def set_aside(parted: Parted, notification: Notification, quiet: Mapping[tuple[Key, Key], Ruling]) -> Parted:
+    """The same without those who have quiet hours at the fire, by (notification, user).
+
+    They are decided anew, and held with a reason that everybody can read. Who was tried before only waits, and so does
+    what has a content key: decided anew it would be a duplicate of itself.
+    """
+    if not quiet:
+        return parted
+    kept = parted.kept
+    rests = [(notification.key, user) in quiet for user in kept.users]
+    aside, goes = taken(kept, rests), taken(kept, [not each for each in rests])
+    if not kept.attempts and notification.message.content_key is None:
+        again = sorted({*parted.again, *quiet}, key=lambda pair: pair[1])
+        return msgspec.structs.replace(parted, kept=goes, again=again)
+    untils = [quiet[notification.key, user].until or notification.expires_at for user in aside.users]
+    resting = [(taken(aside, [each == until for each in untils]), until) for until in sorted(set(untils))]
+    return msgspec.structs.replace(parted, kept=goes, resting=resting)
 
 
 def part(job: ArmedWork, notification: Notification, changes: Changes) -> Parted:
@@ -170,6 +191,10 @@ def settle(
     # Tried before, and on its way no more: whatever is decided now begins anew.
     lost = parted.left if job.attempts else None
     stopped = [] if lost is None else [_stopped(lost, number, Reason.DEVICE_GONE) for number in range(len(lost.users))]
+    again += [
+        NewWork(project, msgspec.structs.replace(each, waits=False), due, notification=job.notification)
+        for each, due in parted.resting
+    ]
     if attempt is None:
         return Effects(outcomes=stopped, work=again)
     if not job.attempts and not attempt.held and all(type(outcome) is Accepted for outcome in attempt.outcomes):

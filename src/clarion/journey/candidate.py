@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.journey.conditions import events_asked
-from clarion.journey.rules import by_turn, content_hash, record
-from clarion.model import Event, Key, Millis, Notification, Reason
+from clarion.journey.rules import by_turn, content_hash, needs_preferences, needs_zones, record
+from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
@@ -20,7 +20,10 @@ class Candidate(NamedTuple):
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
-    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`."""
+    """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`.
+
+    `quiet_from`: what was not handed over by then may disturb the person's quiet hours.
+    """
 
     notification: Notification
     recipient: Recipient
@@ -28,6 +31,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     until: Millis | None
     gates: str
     targets: list[Target]
+    quiet_from: Millis | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
@@ -68,6 +72,13 @@ def facts_about(
         caps=caps,
         zones=caps is not None and caps.calendar,
     )
+
+
+def with_wishes(query: FactsQuery, categories: Mapping[str, Category], settings: ProjectSettings) -> FactsQuery:
+    """The same, with what people asked for themselves and where they are, if that matters."""
+    worn = [categories[name] for name in query.categories if name in categories]
+    zones = query.zones or needs_zones(worn, settings)
+    return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=zones)
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:

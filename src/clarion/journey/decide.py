@@ -1,6 +1,7 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -50,18 +51,22 @@ class _Common(NamedTuple):
     """The gates that look at the notification alone, passed once for all its candidates.
 
     `judged`: by what the other gates said. Most candidates hear the same, which is written down once for all of them.
+    `rested`: the same for the gate of quiet hours, by what was written before it.
     """
 
     written: str
     stop: rules.Ruling | None
     category: Category | None
+    quiet: rules.Quiet | None
     judged: dict[tuple[rules.Ruling, ...], _Judged]
+    rested: dict[tuple[str, rules.Ruling], _Judged]
     spares: _Spares | None = None
     capping: _Capping | None = None
 
 
 _ASKED = ("consent", "device", "permission", "duplicate")
 _SPARING = ("condition", "holdout")
+_RESTING = ("quiet_hours",)
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
@@ -150,16 +155,17 @@ def _common(notification: Notification, law: Law) -> _Common:
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(",".join(written), ruling, None, {})
+            return _Common(",".join(written), ruling, None, None, {}, {})
     worn = law.categories[notification.message.category]
+    quiet = rules.Quiet(notification, worn, law.settings, law.now)
     caps = rules.CapGate(notification, law.settings, law.categories, law.now) if law.settings.caps else None
     capping = _Capping(caps, {}) if caps is not None else None
-    return _Common(",".join(written), None, worn, {}, _spares(notification, worn, law), capping)
+    return _Common(",".join(written), None, worn, quiet, {}, {}, _spares(notification, worn, law), capping)
 
 
 def _personal(candidate: Candidate, shared: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
     notification, recipient, only = candidate
-    if shared.stop is not None or shared.category is None:
+    if shared.stop is not None or shared.category is None or shared.quiet is None:
         reason = shared.stop.reason if shared.stop and shared.stop.reason else Reason.CATEGORY_MISMATCH
         until = shared.stop.until if shared.stop else None
         return Decided(notification, recipient, reason, until, f"[{shared.written}]", [])
@@ -177,10 +183,14 @@ def _personal(candidate: Candidate, shared: _Common, facts: Facts, seen: _Seen, 
         judged = shared.judged[rulings] = _judged(shared.written, _ASKED, rulings)
     if shared.spares is not None and judged.reason is Reason.SEND:
         judged = _spared(judged, recipient, shared.spares, facts)
+    quiet_from = None
+    if judged.reason is Reason.SEND:
+        judged, quiet_from = _rested(judged, recipient, shared.quiet, shared.rested)
     if shared.capping is not None and judged.reason is Reason.SEND:
         judged = _capped(judged, shared.capping, recipient, seen)
-    passed = judged.reason is Reason.SEND
-    return Decided(notification, recipient, judged.reason, judged.until, judged.gates, allowed if passed else [])
+    if judged.reason is not Reason.SEND:
+        return Decided(notification, recipient, judged.reason, judged.until, judged.gates, [])
+    return Decided(notification, recipient, Reason.SEND, None, judged.gates, allowed, quiet_from)
 
 
 def _capped(judged: _Judged, capping: _Capping, recipient: Recipient, seen: _Seen) -> _Judged:
@@ -217,7 +227,23 @@ def _spared(judged: _Judged, recipient: Recipient, spares: _Spares, facts: Facts
     return found
 
 
-def _judged(written: str, gates: Sequence[str], rulings: Sequence[rules.Ruling | None]) -> _Judged:
+def _rested(
+    judged: _Judged, recipient: Recipient, quiet: rules.Quiet, known: dict[tuple[str, rules.Ruling], _Judged]
+) -> tuple[_Judged, Millis | None]:
+    """The gate of quiet hours, and from when on they may be."""
+    ruling, quiet_from = quiet.usual, None
+    if ruling is None or recipient.preferences is not None:
+        rest = quiet.rest(recipient.zone, recipient.preferences)
+        ruling, quiet_from = rest.ruling(recipient.key), rest.quiet_from
+    said = (judged.gates, ruling)
+    found = known.get(said)
+    if found is None:
+        found = known[said] = _judged(judged.gates[1:-1], _RESTING, (ruling,))
+    return found, quiet_from
+
+
+@lru_cache(maxsize=4096)
+def _judged(written: str, gates: tuple[str, ...], rulings: tuple[rules.Ruling | None, ...]) -> _Judged:
     """The first gate that stops it decides; what comes after it, or was not asked, is not written down."""
     for gate, ruling in zip(gates, rulings, strict=True):
         if ruling is None:

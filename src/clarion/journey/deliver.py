@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from clarion.journey.rules import Ruling
 from clarion.model import (
     CHANNEL_OF_KIND,
     Decision,
@@ -40,10 +41,28 @@ LONGEST_RETRY_S = 900.0
 
 
 class Sifted(msgspec.Struct, frozen=True):
-    """A batch just before it leaves: what goes, and what does not with its reason."""
+    """A batch just before it leaves: what goes, what does not with its reason, and what waits until when."""
 
     outgoing: list[Outgoing]
     stopped: list[tuple[Ready, Reason]]
+    resting: list[tuple[Ready, Millis]] = []
+
+
+def set_aside(sifted: Sifted, quiet: Mapping[tuple[Key, Key], Ruling]) -> Sifted:
+    """The same without those who have quiet hours by now, by (notification, user)."""
+    if not quiet:
+        return sifted
+    outgoing: list[Outgoing] = []
+    stopped, resting = list(sifted.stopped), list(sifted.resting)
+    for each in sifted.outgoing:
+        ruling = quiet.get((each.ready.notification, each.ready.user))
+        if ruling is None:
+            outgoing.append(each)
+        elif ruling.until is None:
+            stopped.append((each.ready, Reason.EXPIRED))
+        else:
+            resting.append((each.ready, ruling.until))
+    return Sifted(outgoing, stopped, resting)
 
 
 def strangers(messages: Sequence[Ready], addresses: Mapping[Key, Address]) -> list[Key]:
@@ -141,7 +160,10 @@ def settle(
     for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
         if held:
             again.setdefault(comes_again(held, until, now), []).extend(held)
+    for ready, until in sifted.resting:
+        again.setdefault(until, []).append(ready)
     settled += [_stopped(ready, reason) for ready, reason in sifted.stopped]
+    settled += [_rests(ready) for ready, _ in sifted.resting]
     return Effects(
         outcomes=settled,
         device_verdicts=verdicts,
@@ -213,6 +235,12 @@ def _wait_ms(ready: Ready, outcome: RetryAfter) -> int:
 
 def _stopped(ready: Ready, reason: Reason) -> Outcome:
     state = DeliveryState.EXPIRED if reason is Reason.EXPIRED else DeliveryState.FAILED
+    return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
+
+
+def _rests(ready: Ready) -> Outcome:
+    """It stays queued, and says why."""
+    state, reason = DeliveryState.QUEUED, Reason.QUIET_HOURS
     return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
 
 

@@ -7,6 +7,7 @@ from clarion.journey.catalog import Catalog
 from clarion.journey.deliver import Attempt, Sifted
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
+from clarion.journey.resting import Resting
 from clarion.journey.still_relevant import pointless
 from clarion.journey.words import project_facts
 from clarion.model import DeviceKind, Project
@@ -31,7 +32,7 @@ Commit = Callable[[Lease, Effects], Awaitable[None]]
 
 
 class Delivering:
-    """The delivery step of the pipeline."""
+    """The delivery step of the pipeline. `resting`: who has quiet hours, for what leaves in other steps too."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Delivering:
         self._providers = providers
         self._gates = gates
         self._commit = commit
+        self.resting = Resting(store, catalog)
 
     async def step(self, lease: Lease, job: DeliverWork) -> None:
         """Hand to the provider what may leave now, write what came of it, and put the rest back."""
@@ -57,7 +59,7 @@ class Delivering:
         sifted = await self._last_look(project, job)
         attempt = await self.attempt(project, job, sifted.outgoing)
         now = self._clock.now()
-        if attempt.held and not attempt.sent and not sifted.stopped:
+        if attempt.held and not attempt.sent and not sifted.stopped and not sifted.resting:
             due = deliver.comes_again(attempt.held, attempt.held_until, now)
             await self._store.work.release(lease, due, counts=False)
             return
@@ -75,7 +77,12 @@ class Delivering:
         categories, now = await self._catalog.categories(project.key), self._clock.now()
         told = project_facts(project)
         over = await pointless(self._store, told, job, notifications, categories, successors, now)
-        return deliver.sift(messages, notifications, addresses, words, successors, over, self._clock.now())
+        now = self._clock.now()
+        sifted = deliver.sift(messages, notifications, addresses, words, successors, over, now)
+        if job.quiet_from is None or now < job.quiet_from:
+            return sifted
+        pairs = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}
+        return deliver.set_aside(sifted, await self.resting.rulings(project, notifications, pairs, now))
 
     async def attempt(self, project: Project, job: DeliverWork | ArmedWork, outgoing: Sequence[Outgoing]) -> Attempt:
         """Send in chunks, as the gate lets them through: a healthy batch is one."""

@@ -86,11 +86,15 @@ class Firing:
     async def _send(self, lease: Lease, job: ArmedWork, fired: Fired) -> Effects | None:
         """None: nothing could leave now, and the job waits for its turn."""
         parted = arming.part(job, fired.notification, fired.changes)
-        batch = Prepared(parted.kept, fired.notification.expires_at)
         project, sent_at = await self._catalog.project(lease.project), self._clock.now()
+        key = fired.notification.key
+        pairs = {(key, user) for user in parted.kept.users}
+        quiet = await self._delivering.resting.rulings(project, {key: fired.notification}, pairs, sent_at)
+        parted = arming.set_aside(parted, fired.notification, quiet)
+        batch = Prepared(parted.kept, fired.notification.expires_at)
         attempt = await self._delivering.attempt(project, job, batch) if batch else None
         now = self._clock.now()
-        if attempt is not None and not attempt.sent and not parted.left:
+        if attempt is not None and not attempt.sent and not parted.left and not quiet:
             due = deliver.comes_again(attempt.held, attempt.held_until, now)
             await self._store.work.release(lease, due, counts=False)
             return None

@@ -97,10 +97,12 @@ def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, no
     by_way: dict[tuple[DeviceKind, str, bool], list[Ready]] = {}
     for target, ready in judgement.ready:
         by_way.setdefault((target.kind, target.lane, ready.notification in armed), []).append(ready)
+    # The first of all: a look too many costs little, and mostly all has left long before.
+    quiet_from = min((one.quiet_from for one in judgement.decided if one.quiet_from is not None), default=None)
     return [
         NewWork(
             project=project,
-            job=DeliverWork(kind=kind, decided_at=now, messages=chunk, lane=lane, arm=arm),
+            job=DeliverWork(kind=kind, decided_at=now, messages=chunk, lane=lane, arm=arm, quiet_from=quiet_from),
             due_at=now,
             notification=_one({ready.notification for ready in chunk}),
         )

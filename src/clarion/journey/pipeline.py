@@ -13,7 +13,7 @@ from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
 from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
-from clarion.journey.candidate import candidates, facts_query, without_own_content
+from clarion.journey.candidate import candidates, facts_query, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
@@ -371,6 +371,7 @@ class Pipeline:
         law = self._law(project, scene, now)
         only = await self._only(notifications)
         query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
+        query = with_wishes(query, law.categories, project.settings)
         async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)
             judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)

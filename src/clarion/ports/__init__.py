@@ -5,6 +5,7 @@ All work on batches.
 
 from clarion.ports.facts import (
     Address,
+    Asked,
     CapsQuery,
     Changes,
     Deciding,
@@ -94,6 +95,7 @@ __all__ = [
     "Accepted",
     "Address",
     "ArmedWork",
+    "Asked",
     "AudienceWork",
     "BadCredentials",
     "BatchRequest",

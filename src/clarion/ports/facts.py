@@ -39,6 +39,13 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     zone: str | None = None
 
 
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What one person asked for themselves, and their zone, as in `Recipient`."""
+
+    preferences: PersonPreference | None = None
+    zone: str | None = None
+
+
 class Taken(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place under the caps that a person's earlier notification takes; `at`: when it was sent (see `Slot`).
 
@@ -165,6 +172,10 @@ class Steps(Protocol):
 
     async def addresses(self, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:
         """Active devices with permission; who is missing may not be sent to any more."""
+        ...
+
+    async def asked(self, project: Key, users: Sequence[Key], *, zones: bool) -> dict[Key, Asked]:
+        """Of those of these people (sorted) who asked for anything; with `zones` also of those who have a zone."""
         ...
 
     async def refused_since(

@@ -59,7 +59,8 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
     """Composed messages of one lane, in one batch. Consents newer than `decided_at` are asked for again.
 
-    `arm`: they are prepared only, and wait as `ArmedWork` for the fire of their notification.
+    `arm`: they are prepared only, and wait as `ArmedWork` for the fire of their notification. From `quiet_from` on some
+    of the receivers may have quiet hours, which is looked at again; None: nobody will.
     """
 
     kind: DeviceKind
@@ -67,6 +68,7 @@ class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
     messages: list[Ready]
     lane: str = ""
     arm: bool = False
+    quiet_from: Millis | None = None
 
 
 class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):

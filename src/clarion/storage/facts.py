@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
-from clarion.ports import Address, Facts, FactsQuery, Happened, Recipient, Target
+from clarion.ports import Address, Asked, Facts, FactsQuery, Happened, Recipient, Target
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
@@ -169,6 +169,26 @@ def _before(
     more = f"AND notification {named} AND reason = '{Reason.SEND}'"
     chosen = people.rows(conn, ("notification", "person", "at"), "decision", "person", more, keys)
     return frozenset(begun), {(notification, person): at for notification, person, at in chosen}
+
+
+def load_asked(
+    conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key], *, zones: bool
+) -> dict[Key, Asked]:
+    """See `ports.Steps.asked`."""
+    people = _People(dialect, project, FactsQuery(users=users))
+    preferences = _preferences(conn, people)
+    where = users if zones else sorted(user for user, asked in preferences.items() if asked.quiet_hours)
+    told = _zones(conn, _People(dialect, project, FactsQuery(users=where))) if where else {}
+    return {user: Asked(preferences.get(user), told.get(user)) for user in preferences.keys() | told.keys()}
+
+
+def _zones(conn: Connection, people: _People) -> dict[Key, str]:
+    """Their own time zones, else those of the active devices that were seen last."""
+    zones: dict[Key, str] = {}
+    columns, more = ("person", "timezone", "registered_at"), "AND state = 'active' AND timezone IS NOT NULL"
+    _noting_zones(people.rows(conn, columns, "device", "person", f"{more} ORDER BY key"), zones)
+    own = people.rows(conn, ("key", "timezone"), "person", "key", "AND timezone IS NOT NULL")
+    return {**zones, **dict(own)}
 
 
 def load_addresses(conn: Connection, dialect: Dialect, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:

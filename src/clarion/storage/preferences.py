@@ -45,7 +45,7 @@ def preference(start: int | None, end: int | None, days: str | None, paused: Mil
     """A row's columns, in the order of `merging.PREFERENCES`, as the noun."""
     hours = None
     if start is not None and end is not None:
-        hours = QuietHours(start=_clock(start), end=_clock(end), days=days.split() if days else None)
+        hours = QuietHours(start=_clock(start), end=_clock(end), days=tuple(days.split()) if days else None)
     return PersonPreference(quiet_hours=hours, marketing_paused_until=paused)
 
 

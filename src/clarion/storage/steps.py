@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from clarion.model import Key, Millis
-from clarion.ports import Address, Changes, Deciding, Effects, Facts, FactsQuery, Lease
+from clarion.ports import Address, Asked, Changes, Deciding, Effects, Facts, FactsQuery, Lease
 from clarion.storage.arming import changes
 from clarion.storage.database import Database, Transactions
 from clarion.storage.effects import write
-from clarion.storage.facts import load_addresses, load_facts, refused_since, user_span
+from clarion.storage.facts import load_addresses, load_asked, load_facts, refused_since, user_span
 from clarion.storage.slots import forget_slots
 
 
@@ -33,6 +33,9 @@ class SqlSteps:
 
     async def addresses(self, project: Key, devices: Sequence[Key]) -> dict[Key, Address]:
         return await self._db.read(load_addresses, self._db.dialect, project, devices)
+
+    async def asked(self, project: Key, users: Sequence[Key], *, zones: bool) -> dict[Key, Asked]:
+        return await self._db.read(load_asked, self._db.dialect, project, users, zones=zones)
 
     async def refused_since(
         self, project: Key, users: Sequence[Key], since: Millis

@@ -35,6 +35,8 @@ _PREFS: dict[str, Pref] = {
     "dom.push.retryBaseInterval": 200,
     # A prompt takes its answer as soon as it shows: the delay guards people, not tests.
     "security.notification_enable_delay": 0,
+    # A worker may open a page after a tap: within a second, as it is, which a busy machine may need for itself.
+    "dom.webnotifications.disable_open_click_delay": 60_000,
     # What pages and workers log and throw goes to the browser's output.
     "browser.dom.window.dump.enabled": True,
     "devtools.console.stdout.content": True,

@@ -159,30 +159,17 @@ class ConsentAnswer(Answer, frozen=True, kw_only=True):
         return cls(user_id=user_id, current=words, ledger=[ConsentLine.of(line) for line in ledger])
 
 
-class QuietHoursAnswer(Answer, frozen=True, kw_only=True):
-    """From `start` until before `end`, by the clock on the receiver's wall; `days` null: every day."""
-
-    start: str
-    end: str
-    days: list[str] | None
-
-    @classmethod
-    def of(cls, hours: QuietHours | None) -> "QuietHoursAnswer | None":
-        """As the API shows it."""
-        return None if hours is None else cls(start=hours.start, end=hours.end, days=hours.days)
-
-
 class OwnPreferences(Answer, frozen=True, kw_only=True):
     """What a person asked for themselves, beside consents."""
 
-    quiet_hours: QuietHoursAnswer | None
+    quiet_hours: QuietHours | None
     marketing_paused_until: Told | None
 
     @classmethod
     def of(cls, asked: PersonPreference) -> "OwnPreferences":
         """As the API shows it."""
         return cls(
-            quiet_hours=QuietHoursAnswer.of(asked.quiet_hours),
+            quiet_hours=asked.quiet_hours,
             marketing_paused_until=told_or_none(asked.marketing_paused_until),
         )
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
 from clarion.journey.permission import Preference
-from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Project, Template
+from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Project, QuietHours, Template
 
 
 class ProjectAnswer(Answer, frozen=True, kw_only=True):
@@ -23,6 +23,9 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
     caps: list[Cap]
+    quiet_hours: QuietHours | None
+    quiet_hours_spread_s: int
+    missing_zone: Annotated[str, Meta(extra_json_schema={"enum": ["default", "hold_quiet"]})]
     holdout_percent: float
     vapid_public_key: str
     created_at: Told

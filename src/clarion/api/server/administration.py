@@ -14,12 +14,13 @@ from clarion.api.fields import check_zone
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit
 from clarion.api.identity import SIGNED, identity_key
 from clarion.api.problems import not_found
+from clarion.api.quiet import quiet_hours
 from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
 from clarion.api.services import Services
 from clarion.errors import Conflict, Forbidden, InvalidRequest
 from clarion.journey.founding import add_key
 from clarion.journey.rules import check_caps
-from clarion.model import ApiKey, Cap, Project, ProjectSettings
+from clarion.model import ApiKey, Cap, Project, ProjectSettings, QuietHours
 from clarion.ports import Page
 
 
@@ -39,6 +40,7 @@ async def put_project(services: FromServices, caller: FromCaller, data: JSONBody
         told["caps"] = messages.caps(data.caps)
         await _check_caps(services, caller.project, told["caps"])
     settings = {name: value for name, value in told.items() if name in ProjectSettings.__struct_fields__}
+    settings["quiet_hours"] = _quiet_hours(data, project.settings)
     project = msgspec.structs.replace(
         project,
         name=told.get("name", project.name),
@@ -137,6 +139,13 @@ async def _check_caps(services: Services, project: Project, caps: Sequence[Cap])
     problems = check_caps(caps, await services.catalog.categories(project.key))
     if problems:
         raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
+
+
+def _quiet_hours(data: ProjectPut, settings: ProjectSettings) -> QuietHours | None:
+    """Left out they stay, null ends them."""
+    if data.quiet_hours is msgspec.UNSET:
+        return settings.quiet_hours
+    return None if data.quiet_hours is None else quiet_hours(data.quiet_hours)
 
 
 def _check(project: Project) -> None:

@@ -14,8 +14,9 @@ from clarion.api.door import server
 from clarion.api.fields import check_zone
 from clarion.api.framework import FromCaller, FromServices, IdInPath, UserIdInPath
 from clarion.api.problems import not_found
+from clarion.api.quiet import preference_change
 from clarion.api.registering import registration
-from clarion.api.schemas import AnyDevice, ConsentPut, UserPut
+from clarion.api.schemas import AnyDevice, ConsentPut, OwnPreferencesPut, UserPut
 from clarion.api.services import Services
 from clarion.errors import InvalidRequest
 from clarion.journey.permission import Said
@@ -109,6 +110,24 @@ async def get_consent(services: FromServices, caller: FromCaller, user_id: UserI
     return await _consents(services, caller.project, user_id)
 
 
+@put("/v1/users/{user_id:str}/preferences", **server("write"))
+async def put_own_preferences(
+    services: FromServices, caller: FromCaller, user_id: UserIdInPath, data: JSONBody[OwnPreferencesPut]
+) -> OwnPreferences:
+    """What a user asks for themselves: what is given is replaced, null takes it back."""
+    change = preference_change(data)
+    project, now = caller.project.key, services.clock.now()
+    key = (await services.store.users.resolve(project, [user_id], now, create=True))[user_id]
+    return OwnPreferences.of(await services.store.preferences.put(project, key, change, now) or not_found())
+
+
+@get("/v1/users/{user_id:str}/preferences", **server("read"))
+async def get_own_preferences(services: FromServices, caller: FromCaller, user_id: UserIdInPath) -> OwnPreferences:
+    """What a user asked for themselves: quiet hours of their own, a pause of marketing."""
+    user = await _user(services, caller.project, user_id)
+    return OwnPreferences.of(await services.store.preferences.get(caller.project.key, user.key))
+
+
 @post(
     "/v1/devices",
     responses={200: ResponseSpec(DeviceAnswer, description="It was known")},
@@ -186,6 +205,8 @@ PEOPLE = (
     tell_story,
     put_consent,
     get_consent,
+    put_own_preferences,
+    get_own_preferences,
     register_device,
     list_devices,
     delete_device,

@@ -6,6 +6,7 @@ from clarion.journey.rules.consent import consent
 from clarion.journey.rules.duplicate import content_hash, duplicate
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
+from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, permitted
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
@@ -14,6 +15,7 @@ __all__ = [
     "EXEMPT",
     "CapGate",
     "Group",
+    "Quiet",
     "Ruling",
     "by_turn",
     "cancelled",
@@ -29,6 +31,8 @@ __all__ = [
     "groups",
     "holdout",
     "misfit",
+    "needs_preferences",
+    "needs_zones",
     "permission",
     "permitted",
     "place",

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from clarion.errors import FieldError
+from clarion.journey.rules.calendars import Span, calendar_day, calendar_week, zone_there
 from clarion.journey.rules.ruling import Ruling
-from clarion.journey.rules.zones import Span, calendar_day, calendar_week, zone_of
 from clarion.model import (
     DAY_MS,
     Cap,
@@ -202,7 +202,7 @@ class CapGate:
         about = (cap.per, recipient.zone or recipient.timezone)
         span = self._spans.get(about)
         if span is None:
-            zone = zone_of(recipient, self._settings)
+            zone = zone_there(recipient, self._settings)
             span = calendar_day(self._now, zone) if cap.per == "day" else calendar_week(self._now, zone)
             self._spans[about] = span
         return span

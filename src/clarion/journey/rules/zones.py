@@ -1,91 +1,51 @@
-"""Wall clocks: whose zone counts, and when a day or a week begins there, whatever daylight saving does."""
+"""What the clock on a person's wall says: offsets of time zones in whole minutes, and the turns that they take."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from clarion.model import Millis, ProjectSettings
-from clarion.ports import Recipient
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
-_DAY = timedelta(days=1)
+ANYWHERE = ""
+"""In place of a zone's name: nobody knows where the person is."""
+EVERYWHERE = range(-12 * 60, 14 * 60 + 1, 15)
+"""The offsets from UTC that there are, in minutes."""
 
 
-class Span(NamedTuple):
-    """From its first moment to the first one after it."""
-
-    start: Millis
-    end: Millis
-
-
-def zone_of(recipient: Recipient, settings: ProjectSettings) -> ZoneInfo:
-    """The person's zone (else that of the device seen last, which the facts know), else the project's.
-
-    A name that nobody knows any more counts as none.
-    """
-    return (
-        _zone(recipient.zone or recipient.timezone)
-        or _zone(settings.default_timezone)
-        or _zone("UTC")
-        or ZoneInfo("UTC")
-    )
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str | None) -> ZoneInfo | None:
+@lru_cache(maxsize=2048)
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """The zone of that name; None for a name that this machine does not know (any more)."""
     try:
         return ZoneInfo(name) if name else None
-    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError with an OSError's cause on some systems
-        return None
-    except KeyError:
+    except (KeyError, ValueError, OSError):
         return None
 
 
-@lru_cache(maxsize=4096)
-def calendar_day(now: Millis, zone: ZoneInfo) -> Span:
-    """The day there: 23 or 25 hours long when the clocks change."""
-    return _span(now, zone, _local(now, zone).date(), 1)
+class Clock:
+    """A clock on a wall: in a zone, or at a fixed offset. Moments are minutes since the epoch in UTC."""
 
+    def __init__(self, zone: ZoneInfo | None, fixed: int = 0) -> None:
+        self._zone = zone
+        self._fixed = fixed
 
-@lru_cache(maxsize=4096)
-def calendar_week(now: Millis, zone: ZoneInfo) -> Span:
-    """The week there, from Monday."""
-    today = _local(now, zone).date()
-    return _span(now, zone, today - today.weekday() * _DAY, 7)
+    def offset(self, minute: int) -> int:
+        """Minutes that it is ahead of UTC at a moment."""
+        if self._zone is None:
+            return self._fixed
+        ahead = datetime.fromtimestamp(minute * 60, self._zone).utcoffset()
+        return self._fixed if ahead is None else int(ahead.total_seconds()) // 60
 
+    def wall(self, minute: int) -> int:
+        """What it says, as minutes since 1 January 1970 on the wall."""
+        return minute + self.offset(minute)
 
-def _span(now: Millis, zone: ZoneInfo, first: date, days: int) -> Span:
-    end = _begins(first + days * _DAY, zone)
-    if end <= now:  # the clock was turned back over midnight: the day that had begun begins again
-        end = _ms(_midnight(first + days * _DAY, zone).replace(fold=1))
-    return Span(_begins(first, zone), end)
-
-
-def _begins(day: date, zone: ZoneInfo) -> Millis:
-    """The first moment that bears this date, or a later one where the clocks skip it."""
-    midnight = _midnight(day, zone)
-    late = _ms(midnight)
-    if _local(late, zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
-        return late
-    early = _ms(midnight.replace(fold=1))  # midnight was skipped: by the old offset it lies after the change
-    while early + 1 < late:
-        middle = (early + late) // 2
-        if _local(middle, zone).date() < day:
-            early = middle
-        else:
-            late = middle
-    return late
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone)
-
-
-def _local(at: Millis, zone: ZoneInfo) -> datetime:
-    return (_EPOCH + at * _MS).astimezone(zone)
-
-
-def _ms(moment: datetime) -> Millis:
-    return (moment - _EPOCH) // _MS
+    def turn(self, after: int, until: int) -> int | None:
+        """When it is put forward or back between two moments less than two turns apart; None: it is not."""
+        before = self.offset(after)
+        if self._zone is None or self.offset(until) == before:
+            return None
+        while until - after > 1:
+            middle = (after + until) // 2
+            if self.offset(middle) == before:
+                after = middle
+            else:
+                until = middle
+        return until

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clarion.model import DeliveryState, Device, DeviceState, Key, Millis, Permission, Reason, User
-from clarion.ports import Address, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
+from clarion.ports import Address, Asked, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.slots import caps_facts, forget_slots
 from clarion.testing.memory.tables import Tables
@@ -120,6 +120,11 @@ class MemorySteps:
             if device is not None and device.project == project and device.address is not None and _reachable(device)
         }
 
+    async def asked(self, project: Key, users: Sequence[Key], *, zones: bool) -> dict[Key, Asked]:
+        told = (await self.facts(project, FactsQuery(users=users, preferences=True, zones=zones))).recipients
+        every = {one.key: Asked(one.preferences, one.zone if zones or _hours(one) else None) for one in told}
+        return {key: one for key, one in every.items() if one != Asked()}
+
     async def refused_since(
         self, project: Key, users: Sequence[Key], since: Millis
     ) -> dict[tuple[Key, str, str], bool]:
@@ -177,6 +182,10 @@ class MemorySteps:
             if device.project == project and device.user in users and device.state is DeviceState.ACTIVE:
                 targets[device.user].append(Target(key, device.kind, device.permission, device.locale, device.lane))
         return targets
+
+
+def _hours(one: Recipient) -> bool:
+    return one.preferences is not None and one.preferences.quiet_hours is not None
 
 
 def _latest(found: list[tuple[Key, Millis]]) -> dict[Key, Millis]:
