@@ -34,9 +34,10 @@ bench: .venv/dev ## every question in bench/, at a tenth of its size; SCALE=1 fo
 	@tools/need.sh postgresql node nghttpd
 	@for question in bench/[a-z]*.py; do echo; echo "$$question"; $(python) $$question --scale $(SCALE) $(ARGS) || exit 1; done
 
-docs: .venv/dev ## writes cli.md, display-options.md and simulators.md in docs/reference and checks that the documents are true
+docs: .venv/dev ## writes cli.md, display-options.md, honesty.md and simulators.md in docs/reference and checks that the documents are true
 	@$(python) tools/reference.py
 	@$(python) tools/display_options.py
+	@$(python) tools/honesty.py
 	@$(python) tools/simulators.py
 	@$(python) -m pytest tests/contract/test_docs.py
 

@@ -24,6 +24,7 @@ from clarion.config import Settings
 from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.identity import AnonymousTokens
+from clarion.crypto.preferences import PreferencesTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
@@ -286,6 +287,7 @@ async def working(platform: Platform, roles: Collection[str]) -> AsyncIterator[N
             workers.start(WAKE)
             platform.checks["workers"] = workers.check
             stack.push_async_callback(workers.stop)
+            stack.callback(platform.pipeline.end)
         if "scheduler" in roles:
             scheduler = platform.scheduler()
             scheduler.start()
@@ -306,6 +308,7 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
         receipts=platform.receipts,
         anonymous=platform.anonymous,
         unsubscribes=UnsubscribeTokens(platform.signer),
+        preferences=PreferencesTokens(platform.signer),
         push_service=platform.gateway,
         mounts={**(platform.gateway.mounts if "gateway" in roles else {}), **(mounts or {})},
         checks=platform.checks,

@@ -249,6 +249,7 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     allow_plain_users: bool = False
     mandatory_can_be_switched_off: bool = False
     caps: list[Cap] = []
+    lint: dict[str, str] = {}  # rule of intelligence.honesty → "off" | "warn" | "block"; others warn
     quiet_hours: QuietHours | None = None
     quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
     missing_zone: Literal["default", "hold_quiet"] = "default"
@@ -304,6 +305,8 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     name: str
     title: str = ""
     description: str = ""
+    titles: dict[str, str] = {}  # by locale, where they differ from `title`
+    descriptions: dict[str, str] = {}
     class_: CategoryClass = CategoryClass.INFORMATIONAL
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
@@ -420,7 +423,11 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 class Consent(Struct, frozen=True, kw_only=True):
-    """A line of the ledger."""
+    """A line of the ledger, written `at`.
+
+    `wording` are the words that were agreed to, `wording_version` what their author calls that version of them.
+    `said_at`: when it was said, if that was elsewhere and earlier.
+    """
 
     user: Key
     category: str
@@ -428,6 +435,8 @@ class Consent(Struct, frozen=True, kw_only=True):
     granted: bool
     source: str
     wording: str | None = None
+    wording_version: str | None = None
+    said_at: Millis | None = None
     at: Millis
 
 

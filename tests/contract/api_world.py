@@ -15,6 +15,7 @@ from clarion.api.protocol import protocol_of
 from clarion.api.services import Services
 from clarion.config import Settings
 from clarion.crypto import base64url
+from clarion.crypto.preferences import PreferencesTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.crypto.webpush import Receiver
@@ -133,6 +134,7 @@ class ApiWorld:
         self.settings = settings or Settings(public_url=ORIGIN, rate_limits=False)
         signer = Signer([SECRET])
         self.unsubscribes = UnsubscribeTokens(signer)
+        self.preferences = PreferencesTokens(signer)
         self.services = Services(
             settings=self.settings,
             store=world.store,
@@ -144,6 +146,7 @@ class ApiWorld:
             receipts=world.receipts,
             anonymous=world.anonymous,
             unsubscribes=self.unsubscribes,
+            preferences=self.preferences,
             **{"push_service": new_gateway(world.store.push, world.clock, self.settings), **more},
         )
         self.app = create_app(self.services)

@@ -55,7 +55,7 @@ async def test_every_operation_tells_its_key_its_errors_and_itself(api: ApiWorld
             seen.add(operation["operationId"])
             assert operation["summary"].endswith((".", ")"))
             assert {"400", "500"} <= set(operation["responses"])
-            keyless = path in ("/v1/receipts", "/unsubscribe/{token}", "/healthz", "/metrics")
+            keyless = path in ("/v1/receipts", "/unsubscribe/{token}", "/preferences/{token}", "/healthz", "/metrics")
             assert bool(operation["security"]) is not keyless
             assert ("401" in operation["responses"]) is not keyless
 

@@ -10,11 +10,12 @@ from clarion.api.routes import framework
 from clarion.model import DeviceKind
 from clarion.testing import ManualClock, SeededChance
 from contract.api_world import Api, ApiWorld, subscription
+from contract.support import stoppage
 from contract.support_credentials import apns_token
 from story.world import World
 
 # Pages for people; and broadcasts, since the push service's own tables belong to devices, not to projects.
-ELSEWHERE = {"/errors/{code}", "/unsubscribe/{token}", "/v1/push/broadcasts/{broadcast_id}"}
+ELSEWHERE = {"/errors/{code}", "/unsubscribe/{token}", "/preferences/{token}", "/v1/push/broadcasts/{broadcast_id}"}
 # A user id is the caller's own word: another project may use the same, and gets a user of its own.
 MAKES_ITS_OWN = {("PUT", f"/v1/users/{{user_id}}{rest}") for rest in ("", "/consent", "/preferences")}
 
@@ -109,9 +110,23 @@ async def test_the_routes_with_ids_are_all_there() -> None:
 async def test_lists_and_filters_show_nothing_of_another_project(victim: Victim, stranger: ApiWorld) -> None:
     for query in ("", "?user_id=victim", f"?notification_id={victim.ids['notification_id']}"):
         assert (await stranger.server.get(f"/v1/deliveries{query}")).json["items"] == []
-    assert (await stranger.server.get("/v1/notifications")).json["items"] == []
+    await victim.api.world.store.stoppages.put(stoppage(victim.api.world.project.key))
+    for path in ("/v1/notifications", "/v1/alerts"):
+        assert (await victim.api.server.get(path)).json["items"] != []
+        assert (await stranger.server.get(path)).json["items"] == []
     named = {"to": {"devices": [victim.ids["device_id"]]}, "title": "x"}
     assert (await stranger.server.post("/v1/notifications", named)).fields.keys() == {"to.devices[0]"}
+
+
+async def test_what_is_armed_is_not_fired_by_another_project(victim: Victim, stranger: ApiWorld) -> None:
+    body = {"to": {"users": ["victim"]}, "title": "Goal!", "arm": True}
+    path = f"/v1/notifications/{(await victim.api.server.post('/v1/notifications', body)).json['id']}"
+    await victim.api.world.work()
+    sent = len(victim.api.world.browser.sent)
+    assert (await stranger.server.post(f"{path}/fire", None)).status == 404
+    await victim.api.world.work()
+    assert (await victim.api.server.get(path)).json["state"] == "armed"
+    assert len(victim.api.world.browser.sent) == sent
 
 
 @pytest.mark.parametrize("header", ["Clarion-User", "Clarion-Anonymous"])

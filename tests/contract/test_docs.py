@@ -103,6 +103,11 @@ def test_the_page_of_display_options_is_what_is_sent() -> None:
     assert (DOCS / "reference" / "display-options.md").read_text("utf-8") == written, "make docs writes it anew"
 
 
+def test_the_page_of_honesty_is_what_the_rules_say_of_themselves() -> None:
+    written = runpy.run_path(str(ROOT / "tools" / "honesty.py"))["page"]()
+    assert (DOCS / "reference" / "honesty.md").read_text("utf-8") == written, "make docs writes it anew"
+
+
 def test_the_readme_begins_with_the_two_commands() -> None:
     assert [words[:2] for words in lines_of(ROOT / "README.md")][:2] == [["make", "demo"], ["make", "test"]]
 

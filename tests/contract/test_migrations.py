@@ -141,7 +141,7 @@ async def _check_waiting(store: Store) -> None:
 def check_lanes(found: dict[str, str]) -> None:
     for number, (kind, address, details, lane) in enumerate(DEVICES):
         told = Registration(kind=DeviceKind(kind), address=address, details=msgspec.json.decode(details))
-        wanted = lane if lane is not None else lane_of(told, "https://own.example")
+        wanted = lane if lane is not None else lane_of(told, "https://own.example", [told.details.get("bundle_id", "")])
         assert found[str(number)] == wanted, (kind, address)
 
 

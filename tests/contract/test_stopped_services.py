@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from clarion.errors import Unavailable
+from clarion.journey.gate import FIRST_WINDOW
 from clarion.model import DeliveryState, DeviceKind, DeviceState, Notification, Permission, Reason, Registration
 from clarion.ports import Accepted, BadCredentials, ProviderOutcome, Quarantined, RetryAfter, Senders, Store
 from clarion.providers.apns import ApnsProvider
@@ -117,7 +119,7 @@ async def test_a_refused_key_holds_all_back_until_it_is_replaced_over_the_api(
         alert.items()
         >= {
             "kind": "apns",
-            "lane": f"production/{TOPIC}",
+            "lane": "production/?",  # no credential named the app when they registered
             "reason": "bad_credentials",
             "detail": "403 InvalidProviderToken",
             "credential": "main",
@@ -168,6 +170,24 @@ async def test_a_key_that_is_good_again_by_itself_is_found_by_the_probe(world: W
     await work_for(world, 31)
     assert await standing(world, notification) == {SENT}
     assert apns.shown.accepted == len(PEOPLE)
+
+
+async def test_invented_apps_share_a_lane_and_stop_no_other(world: World, apns: ApnsSimulator) -> None:
+    await world.pipeline.register(world.project, "u1", phone(1))
+    for number in range(20):
+        invented = {"environment": "production", "bundle_id": f"com.invented.n{number}"}
+        told = msgspec.structs.replace(phone(100 + number), details=invented)
+        await world.pipeline.register(world.project, f"mallory{number}", told)
+    await world.notify("u1", *(f"mallory{number}" for number in range(20)))
+    queues = set()
+    for _ in range(3):
+        queues |= set(await world.store.work.waiting())
+        for lease in await world.due():
+            await world.pipeline.step(lease)
+    begun = f"deliver.apns.{world.project.key}.production/"
+    assert {queue for queue in queues if queue.startswith("deliver.")} == {begun + TOPIC, begun + "?"}
+    assert apns.shown.accepted == 1
+    assert await world.store.stoppages.all() == []
 
 
 # --- 429, 503, no answer, nobody there -------------------------------------------------------------------------------
@@ -285,6 +305,58 @@ async def test_what_is_held_back_is_cancelled_at_once(shop: World) -> None:
     await shop.pipeline.cancel(shop.project, notification.id)
     await shop.work()
     assert await standing(shop, notification) == {(DeliveryState.FAILED, Reason.CANCELLED)}
+
+
+async def test_what_is_cancelled_is_not_put_off_by_what_else_waits(shop: World) -> None:
+    shop.browser.otherwise = REFUSED
+    cancelled, other = await shop.notify("u1"), await shop.notify("u2")
+    await shop.work()
+    shop.clock.advance(seconds=5)
+    await shop.pipeline.cancel(shop.project, cancelled.id)
+    [queue] = await shop.store.work.waiting()
+    await shop.store.work.postpone(queue, shop.clock.now() + 3_600_000)
+    await shop.work()
+    assert await standing(shop, cancelled) == {(DeliveryState.FAILED, Reason.CANCELLED)}
+    assert await standing(shop, other) == {HELD}
+
+
+class AwayForAMoment:
+    """A part of the store that cannot be asked `failures` times."""
+
+    def __init__(self, part: Any, name: str, failures: int) -> None:
+        self._part, self._name, self._left = part, name, failures
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._name and self._left else getattr(self._part, name)
+
+    async def _fail(self, *_: Any) -> Any:
+        self._left -= 1
+        raise Unavailable("the database is away")
+
+
+@pytest.mark.parametrize(("part", "method"), [("projects", "pace"), ("stoppages", "claim_probe")])
+async def test_a_database_that_is_away_takes_no_room_from_a_lane(
+    clock: ManualClock, chance: SeededChance, part: str, method: str
+) -> None:
+    shop = await World(MemoryStore(clock), clock, chance).begin()
+    await shop.pipeline.register(shop.project, "u1", browser("u1"))
+    [key] = await shop.store.projects.credentials(shop.project.key, DeviceKind.WEBPUSH)
+    await shop.store.projects.replace_credential(msgspec.structs.replace(key, rate=1_000_000))
+    if method == "claim_probe":
+        shop.browser.then(REFUSED)
+    first = await shop.notify("u1")
+    await shop.work() if method == "claim_probe" else None
+    setattr(shop.store, part, AwayForAMoment(getattr(shop.store, part), method, FIRST_WINDOW + 1))
+    clock.advance(seconds=61)
+    for _ in range(FIRST_WINDOW + 2):
+        for lease in await shop.due():
+            try:
+                await shop.pipeline.step(lease)
+            except Unavailable:
+                await shop.store.work.release(lease, clock.now())
+        clock.advance(seconds=61) if method == "claim_probe" else None
+    await work_for(shop, 61)
+    assert await standing(shop, first) == {SENT}
 
 
 async def test_another_process_knows_and_one_of_them_probes(shop: World) -> None:

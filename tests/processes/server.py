@@ -102,18 +102,20 @@ class Server:
         begun = time.monotonic()
         process = self.spawn()
         async with aiohttp.ClientSession() as http:
-            while not await self._healthy(http):
+            while missing := await self._missing(http):
                 assert process.poll() is None, f"the server ended with {process.poll()}:\n{self.last_words()}"
-                assert time.monotonic() - begun < PATIENCE_S, f"the server is not healthy:\n{self.last_words()}"
+                late = time.monotonic() - begun > PATIENCE_S
+                assert not late, f"the server is not healthy: {missing}\n{self.last_words()}"
                 await asyncio.sleep(_POLL_S)
         self.started_in.append(time.monotonic() - begun)
 
-    async def _healthy(self, http: aiohttp.ClientSession) -> bool:
+    async def _missing(self, http: aiohttp.ClientSession) -> str:
+        """What keeps it from being healthy; nothing: it is."""
         try:
             async with http.get(f"{self.url}/healthz", ssl=self.trust or True) as answer:
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
+                return "" if answer.status == 200 else f"{answer.status} {await answer.text()}"
+        except aiohttp.ClientError as error:
+            return repr(error)
 
     def kill(self) -> None:
         """SIGKILL: nothing more runs in it when this returns."""

@@ -101,10 +101,10 @@ class Shop(NamedTuple):
     def opening(self) -> tuple[str, ...]:
         return "--data", str(self.data)
 
-    def answer(self, path: str, body: Any = None) -> Any:
+    def answer(self, path: str, body: Any = None, method: str | None = None) -> Any:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers)) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers, method=method)) as answer:
             return json.load(answer)
 
     def wait_until_alarmed(self) -> None:

@@ -4,19 +4,35 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 
+import msgspec
 import pytest
 
 from clarion.errors import Conflict, NotFound
+from clarion.journey.arming import OVERLAP_MS
+from clarion.journey.changes import Fired, FiredOnes
 from clarion.journey.delivering import Commit
 from clarion.journey.permission import Said
-from clarion.model import Audience, DeliveryState, Message, Notification, ReceiptKind
-from clarion.ports import Effects, Gone, Lease, Quarantined, RetryAfter, Store
+from clarion.model import Audience, DeliveryState, DeviceKind, Message, Notification, ReceiptKind
+from clarion.ports import (
+    Accepted,
+    BadCredentials,
+    Changes,
+    Effects,
+    Gone,
+    Lease,
+    Outgoing,
+    ProviderOutcome,
+    Quarantined,
+    RetryAfter,
+    Store,
+)
 from clarion.storage.postgres import PostgresStore
 from clarion.testing import ManualClock, SeededChance
 from story.world import World, subscription, titles
 
 DAY_MS = 86_400_000
 LONG_AGO_MS = 3_600_000
+MOZILLA = "https://updates.push.services.mozilla.com/wpush/v2/"
 
 
 @pytest.fixture
@@ -288,6 +304,155 @@ async def test_what_cannot_be_prepared_has_failed_before_the_fire(world: World) 
     await fire(world, notification)
     assert addresses(world) == ["ada", "bob", "eve"]
     assert await world.states(notification) == [DeliveryState.ACCEPTED] * 3
+
+
+@pytest.fixture
+async def refused(world: World) -> World:
+    """Their browsers' service refuses us: the lane is stopped."""
+    for name in ("ada", "bob", "eve"):
+        moved = {"address": f"{MOZILLA}{name}", "previous_address": f"https://push.example/{name}"}
+        await world.pipeline.register(world.project, name, msgspec.structs.replace(subscription(name), **moved))
+    world.clock.advance(LONG_AGO_MS)
+    return world
+
+
+async def stop(world: World) -> None:
+    """Until a minute from now nothing leaves."""
+    world.browser.otherwise = BadCredentials("403 BadJwtToken")
+    await world.notify("ada")
+    await world.work()
+    assert len(await world.store.stoppages.all()) == 1
+    world.browser.calls.clear()
+
+
+async def test_fired_while_its_service_is_stopped_it_is_held_and_then_sent_once(refused: World) -> None:
+    notification = await arm(refused)
+    await stop(refused)
+    await refused.pipeline.fire(refused.project, notification.id)
+    await refused.work()
+    assert refused.browser.calls == []
+    assert (await refused.store.trail.progress(refused.project.key, notification.key)).working
+    refused.browser.otherwise = Accepted()
+    refused.clock.advance(60_000)
+    await refused.work()
+    assert await refused.states(notification) == [DeliveryState.ACCEPTED] * 3
+    assert {one.attempts for one in await refused.deliveries(notification)} == {1}
+    assert len({message.ready.id for message in refused.browser.sent if message.body}) == 3
+
+
+async def test_fired_while_its_service_is_stopped_it_expires_in_time(refused: World) -> None:
+    notification = await arm(refused, ttl=20)
+    await stop(refused)
+    await refused.pipeline.fire(refused.project, notification.id)
+    [queue] = [name for name in await refused.store.work.waiting() if name.startswith("deliver.")]
+    await refused.store.work.postpone(queue, refused.clock.now() + 60_000)
+    await refused.work()
+    refused.clock.advance(22_001)
+    await refused.work()
+    assert await refused.states(notification) == [DeliveryState.EXPIRED] * 3
+    assert refused.browser.calls == []
+
+
+async def test_a_batch_tried_again_after_its_fire_expires_in_time(refused: World) -> None:
+    notification = await arm(refused, ttl=20)
+    refused.browser.then(Accepted(), RetryAfter(seconds=5), RetryAfter(seconds=5))
+    await refused.pipeline.fire(refused.project, notification.id)
+    await refused.work()
+    [queue] = await refused.store.work.waiting()
+    await refused.store.work.postpone(queue, refused.clock.now() + 60_000)
+    refused.clock.advance(22_001)
+    await refused.work()
+    assert sorted(await refused.states(notification)) == [
+        DeliveryState.EXPIRED, DeliveryState.EXPIRED, DeliveryState.ACCEPTED
+    ]  # fmt: skip
+
+
+async def test_a_stop_and_its_end_leave_alone_what_still_waits_for_its_fire(refused: World) -> None:
+    notification = await arm(refused)
+    await stop(refused)
+    lasts = notification.armed_until or 0
+    for at in (refused.clock.now() + 60_000, lasts + 3_600_000):
+        for queue in await refused.store.work.waiting():
+            await refused.store.work.postpone(queue, at)
+    await refused.pipeline.credential_changed(refused.project, DeviceKind.WEBPUSH)
+    refused.browser.otherwise = Accepted()
+    await refused.work()
+    assert await refused.states(notification) == []
+    refused.clock.advance(lasts + 2_001 - refused.clock.now())
+    await refused.work()
+    assert set((await refused.reasons(notification)).values()) == {"expired"}
+    assert not (await refused.store.trail.progress(refused.project.key, notification.key)).working
+
+
+async def test_fired_with_a_rate_it_leaves_in_chunks_and_everybody_gets_it_once(world: World) -> None:
+    [key] = await world.store.projects.credentials(world.project.key, DeviceKind.WEBPUSH)
+    await world.store.projects.replace_credential(msgspec.structs.replace(key, rate=1))
+    await world.catalog.changed()
+    notification = await arm(world)
+    begun = world.clock.now()
+    await world.pipeline.fire(world.project, notification.id)
+    await world.work()
+    assert [call.now - begun for call in world.browser.calls] == [0, 1_000, 2_000]
+    assert await world.states(notification) == [DeliveryState.ACCEPTED] * 3
+
+
+async def test_changes_are_read_once_and_forgotten_when_nothing_is_sent_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await arm(world), await arm(world)
+    for each in (first, second):
+        await fire(world, each)
+    known, asked = FiredOnes(world.store, world.clock), []
+    changes = world.store.steps.changes
+
+    async def read(project: int, since: int) -> Changes:
+        asked.append(since + OVERLAP_MS)
+        return await changes(project, since)
+
+    monkeypatch.setattr(world.store.steps, "changes", read)
+
+    async def look(notification: Notification, minutes: int) -> int:
+        world.clock.advance(minutes=minutes)
+        assert isinstance(await known.get(world.project.key, notification.key), Fired)
+        return asked[-1]
+
+    assert await look(first, 0) == first.created_at
+    assert await look(first, 9) == world.clock.now() - 9 * 60_000
+    assert await look(second, 9) == second.created_at
+    assert await look(first, 0) == world.clock.now() - 9 * 60_000, "not so long ago"
+    assert await look(second, 11) == world.clock.now() - 11 * 60_000
+    assert await look(first, 0) == first.created_at
+
+
+async def test_told_to_end_in_the_middle_of_a_batch_it_writes_down_what_left_and_gives_back_the_rest(
+    world: World,
+) -> None:
+    [key] = await world.store.projects.credentials(world.project.key, DeviceKind.WEBPUSH)
+    await world.store.projects.replace_credential(msgspec.structs.replace(key, rate=1))
+    await world.catalog.changed()
+    notification = await arm(world)
+    later = await world.notify("ada", "bob", "eve")
+    ending, world.pipeline = world.pipeline, world.another_pipeline()
+    await ending.fire(world.project, notification.id)
+
+    def answer(_: Outgoing) -> ProviderOutcome:
+        ending.end()
+        return Accepted()
+
+    world.browser.otherwise = answer
+    while not world.browser.sent:
+        for lease in await world.due():
+            await ending.step(lease)
+    for lease in await world.due():
+        await ending.step(lease)
+    assert len(world.browser.sent) == 1
+    states = await world.states(notification) + await world.states(later)
+    assert states.count(DeliveryState.ACCEPTED) == 1
+    for _ in range(8):
+        world.clock.advance(1_000)
+        await world.work()
+    assert await world.states(notification) == await world.states(later) == [DeliveryState.ACCEPTED] * 3
+    assert len(world.browser.sent) == 6
 
 
 async def test_a_receipt_that_is_faster_than_the_books_counts(world: World) -> None:

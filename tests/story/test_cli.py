@@ -1,5 +1,6 @@
 """The command line as a person uses it: a real server, real folders, and what is printed."""
 
+import io
 import json
 import os
 import re
@@ -225,7 +226,7 @@ def test_a_push_service_without_a_credential_is_an_alert_by_both_doors(clarion: 
     shop.wait_until_alarmed()
 
     [alert] = clarion("alerts", "--json", *shop.asking).json["items"]
-    assert (alert["kind"], alert["lane"], alert["credential"]) == ("apns", "production/com.example.shop", None)
+    assert (alert["kind"], alert["lane"], alert["credential"]) == ("apns", "production/?", None)
     assert clarion("alerts", "--json", *shop.opening).json["items"] == [alert]
     told = clarion("alerts", *shop.asking).out
     for word in (
@@ -446,3 +447,64 @@ def test_the_demo_tells_where_to_look_and_shows_its_keys_once(tmp_path: Path) ->
         banners.append(demo.said)
     assert re.search(r"sk_[\w-]{43}", banners[0])
     assert not re.search(r"sk_[\w-]{43}", banners[1])
+
+
+# --- title honesty ---------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_looked_at_without_a_server(clarion: Clarion, tmp_path: Path) -> None:
+    file = tmp_path / "sale.json"
+    file.write_text(json.dumps({"title": "Last chance: 50% off", "body": "Shoes", "to": {"everyone": True}}))
+    warned = clarion("lint", file)
+    assert warned.code == 0
+    assert re.search(r"^! urgency +title +Last chance +the title hurries", warned.out, re.MULTILINE)
+    assert [one["rule"] for one in clarion("lint", file, "--json").json["findings"]] == ["urgency", "claim_percent"]
+
+    file.write_text(json.dumps({"locales": {"de": {"title": "AW: Ihre Frage"}}}))
+    misled = clarion("lint", file)
+    assert misled.code == 1
+    assert re.search(r"^✗ fake_reply +locales.de.title \(de\) +AW:", misled.out, re.MULTILINE)
+
+    file.write_text(json.dumps({"title": "Your order is on its way"}))
+    assert clarion("lint", file).out.startswith("✓ Nothing found")
+
+
+def test_what_is_piped_in_is_looked_at(clarion: Clarion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"title": "Hello {name}"}')))
+    ended = clarion("lint", "-", "--json")
+    assert (ended.code, [one["part"] for one in json.loads(ended.out)["findings"]]) == (1, ["{name}"])
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_a_template_is_looked_at_with_the_projects_own_settings(clarion: Clarion, shop: Shop, way: str) -> None:
+    where, name = getattr(shop, way), f"sale {way}"
+    shop.answer("/v1/templates", {"name": name, "locales": {"en": {"title": "HUGE SALE"}}})
+    assert clarion("lint", "--template", name, *where).code == 0
+    shop.answer("/v1/project", {"lint": {"capitals": "block"}}, "PUT")
+    blocked = clarion("lint", "--template", name, "--json", *where)
+    shop.answer("/v1/project", {"lint": {}}, "PUT")
+    assert (blocked.code, [one["blocks"] for one in json.loads(blocked.out)["findings"]]) == (1, [True])
+    missing = clarion("lint", "--template", "nope", *where)
+    assert (missing.code, "template: there is no template nope" in missing.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "code", "word"),
+    [
+        ([], None, 2, "--template NAME"),
+        (["FILE", "--template", "x"], "{}", 2, "--template NAME"),
+        (["FILE"], None, 1, "No such file"),
+        (["FILE"], "[", 1, "must be a JSON object"),
+        (["FILE"], '{"titel": "x"}', 1, "did you mean title?"),
+        (["FILE"], '{"template": "x"}', 1, "--server"),
+    ],
+)
+def test_lint_says_what_it_needs(
+    clarion: Clarion, tmp_path: Path, arguments: list[str], content: str | None, code: int, word: str
+) -> None:
+    file = tmp_path / "message.json"
+    if content is not None:
+        file.write_text(content)
+    ended = clarion("lint", *(str(file) if each == "FILE" else each for each in arguments))
+    assert ended.code == code
+    assert word in ended.err

@@ -39,13 +39,14 @@ def apns(**details: str) -> Registration:
         (webpush("https://wns2-by3p.notify.windows.com/w/?token=x"), "notify.windows.com"),
         (webpush(f"{OWN}/wpush/v1/abc"), "own"),
         (apns(environment="sandbox", bundle_id="com.example.app"), "sandbox/com.example.app"),
+        (apns(environment="sandbox", bundle_id="com.example.invented"), "sandbox/?"),
         (apns(environment="production"), "production/"),
         (apns(environment="production", bundle_id="no\x00name"), "production/?"),
         (Registration(kind=DeviceKind.FCM, address="token"), ""),
     ],
 )
 def test_the_large_services_have_a_lane_each(told: Registration, lane: str) -> None:
-    assert lane_of(told, OWN) == lane
+    assert lane_of(told, OWN, ["com.example.app"]) == lane
 
 
 @pytest.mark.parametrize(

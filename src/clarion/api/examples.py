@@ -46,6 +46,19 @@ BODIES: dict[str, dict[str, Any]] = {
         "quiet_hours": {"start": "21:00", "end": "07:30"},
         "marketing_paused_until": "2026-12-24T00:00:00Z",
     },
+    "import_consents": {
+        "consents": [
+            {
+                "user_id": "u1",
+                "category": "general",
+                "channel": "push",
+                "granted": True,
+                "source": "former system",
+                "wording_version": "2025-03",
+                "at": "2025-03-01T12:00:00Z",
+            }
+        ]
+    },
     "register_device": {"user_id": "u1", **_WEBPUSH},
     "register_own_device": _WEBPUSH,
     "notify": {"to": {"users": ["u1"]}, **_MESSAGE},
@@ -55,6 +68,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_template": _TEMPLATE,
     "create_automation": {"name": "order shipped", **_AUTOMATION},
     "replace_automation": _AUTOMATION,
+    "lint": {"title": "Last chance: 50% off!!!", "body": "Shoes and boots.", "locale": "en"},
     "put_project": {
         "name": "Shop",
         "allowed_origins": ["https://shop.example"],

@@ -24,7 +24,7 @@ from clarion.api.sdk_files import SdkFiles
 from clarion.errors import InvalidRequest, NotFound
 
 SDK_CALLS = "/v1/sdk/"
-_OURS = ("/v1/", "/sdk/", "/errors/", "/unsubscribe/")
+_OURS = ("/v1/", "/sdk/", "/errors/", "/unsubscribe/", "/preferences/")
 _OURS_EXACT = frozenset({"/healthz", "/metrics", "/openapi.json", "/docs"})
 _EVERYWHERE = frozenset({"/healthz", "/metrics"})
 _ELSEWHERE = "/"

@@ -16,8 +16,9 @@ _FOLDER = Path(__file__).parent / "pages"
 class Pages:
     """Renders `pages/*.html`; values are escaped."""
 
-    def __init__(self) -> None:
-        self._style = (_FOLDER / "style.css").read_text("utf-8")
+    def __init__(self, *sheets: str) -> None:
+        """`sheets`: the files of its style, one after the other."""
+        self._style = "".join((_FOLDER / sheet).read_text("utf-8") for sheet in sheets or ("style.css",))
         digest = b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
         policy = (
             f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "

@@ -96,7 +96,9 @@ async def put_preferences(
     await _check_switches(services, project, switches, "preferences[{}]." if many else "")
     said = [Said(switch.category, switch.channel, switch.granted) for switch in switches]
     source = data.source or _SOURCE
-    await services.pipeline.consent(project, person.user_id, said, source=source, wording=data.wording)
+    await services.pipeline.consent(
+        project, person.user_id, said, source=source, wording=data.wording, wording_version=data.wording_version
+    )
     return await _preferences(services, project, await visitor.known(person))
 
 

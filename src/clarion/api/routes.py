@@ -14,11 +14,14 @@ from clarion.api.guarded import Guarded
 from clarion.api.http import Scope
 from clarion.api.identity import Identity, Visitor
 from clarion.api.pages import as_response
+from clarion.api.preferences import PREFERENCES
 from clarion.api.public import SDK
 from clarion.api.server.administration import ADMINISTRATION
 from clarion.api.server.alerts import ALERTS
+from clarion.api.server.consents import CONSENTS
 from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
+from clarion.api.server.linting import LINTING
 from clarion.api.server.people import PEOPLE
 from clarion.api.server.push import PUSH
 from clarion.api.server.sending import SENDING
@@ -30,12 +33,14 @@ _TABLE = {
     "People": PEOPLE,
     "Sending": SENDING,
     "Definitions": DEFINITIONS,
+    "Title honesty": LINTING,
     "Project and keys": ADMINISTRATION,
     "Credentials": CREDENTIALS,
     "Alerts": ALERTS,
     "Push service": PUSH,
     "SDK": SDK,
-    "Unsubscribing": UNSUBSCRIBING,
+    "Unsubscribing": (*UNSUBSCRIBING, *PREFERENCES),
+    "Consents": CONSENTS,
     "System": SYSTEM,
 }
 

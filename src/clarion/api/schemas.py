@@ -67,6 +67,12 @@ class QuietHoursBody(Body, frozen=True, kw_only=True):
     ) = None
 
 
+WordingVersion: TypeAlias = Annotated[
+    str,
+    Meta(min_length=1, max_length=255, description="What you call this version of the words.", examples=["2026-11"]),
+]
+
+
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -100,6 +106,26 @@ class ConsentPut(Body, frozen=True, kw_only=True):
     granted: bool
     source: Annotated[Word, Meta(description="Where it was said.", examples=["checkout form"])]
     wording: Annotated[Words, Meta(description="The words that were agreed to.")] | None = None
+    wording_version: WordingVersion | None = None
+
+
+class ConsentImport(Body, frozen=True, kw_only=True):
+    """A yes or no that was given elsewhere. Without a channel it counts for all channels of the category."""
+
+    user_id: UserId
+    category: Name
+    channel: Channel | None = None
+    granted: bool
+    source: Annotated[Word, Meta(description="Where it was said; null: `import`.")] | None = None
+    wording: Annotated[Words, Meta(description="The words that were agreed to.")] | None = None
+    wording_version: WordingVersion | None = None
+    at: Annotated[Instant, Meta(description="When it was said; null: now.")] | None = None
+
+
+class ConsentImports(Body, frozen=True, kw_only=True):
+    """What many people said elsewhere."""
+
+    consents: Annotated[list[ConsentImport], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
@@ -288,6 +314,19 @@ class MessageBody(Body, frozen=True, kw_only=True):
     webpush: Json | None = None
 
 
+class LintBody(MessageBody, frozen=True, kw_only=True):
+    """A message, or a template with its `locales`, to be looked at. What says to whom and when is not looked at."""
+
+    locale: Annotated[Locale, Meta(description="Of the message's own title and body.")] | None = None
+    name: Name | None = None
+    default_locale: Locale | None = None
+    locales: Annotated[dict[Locale, "ContentBody"], Meta(min_length=1, max_length=200)] | None = None
+    to: Any = None
+    send_at: Any = None
+    dry_run: Any = None
+    arm: Any = None
+
+
 class AudienceBody(Body, frozen=True, kw_only=True):
     """Who: exactly one of them."""
 
@@ -317,6 +356,10 @@ class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
     name: Name | None = None
     title: Title | None = None
     description: Words | None = None
+    titles: (
+        Annotated[dict[Locale, Title], Meta(max_length=200, description="By locale, in place of `title`.")] | None
+    ) = None
+    descriptions: Annotated[dict[Locale, Words], Meta(max_length=200, description="By locale.")] | None = None
     class_: CategoryClass | None = None
     default: Annotated[bool, Meta(description="Whether silence means yes; null: what the class implies.")] | None = None
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=len(Channel))] | None = None
@@ -361,6 +404,7 @@ class TemplatePut(Body, frozen=True, kw_only=True):
     name: Name | None = None
     default_locale: Locale | None = None
     locales: Annotated[dict[Locale, ContentBody], Meta(min_length=1, max_length=200)]
+    warnings: Annotated[Any, Meta(description="As it was read; not looked at.")] = None
 
 
 class TemplatePost(TemplatePut, frozen=True, kw_only=True):
@@ -441,6 +485,13 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     allow_plain_users: bool | None = None
     mandatory_can_be_switched_off: bool | None = None
     caps: Annotated[list[CapBody], Meta(max_length=50, description="All of them; an empty list is none.")] | None = None
+    lint: (
+        Annotated[
+            dict[Word, Literal["off", "warn", "block"]],
+            Meta(description="What each rule of title honesty does; those that are not named warn."),
+        ]
+        | None
+    ) = None
     quiet_hours: (
         Annotated[QuietHoursBody, Meta(description="For everybody, in their own time zone; null: none.")]
         | UnsetType
@@ -505,6 +556,7 @@ class PreferencePut(PreferenceBody, frozen=True, kw_only=True):
 
     source: Literal["sdk", "sdk_prompt", "sdk_preferences"] | None = None
     wording: Words | None = None
+    wording_version: WordingVersion | None = None
 
 
 class PreferencesPut(Body, frozen=True, kw_only=True):
@@ -513,3 +565,4 @@ class PreferencesPut(Body, frozen=True, kw_only=True):
     preferences: Annotated[list[PreferenceBody], Meta(min_length=1, max_length=100)]
     source: Literal["sdk", "sdk_prompt", "sdk_preferences"] | None = None
     wording: Words | None = None
+    wording_version: WordingVersion | None = None

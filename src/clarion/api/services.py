@@ -7,6 +7,7 @@ from clarion.api.http import App
 from clarion.api.limits import BACKLOG_BOUND
 from clarion.config import Settings
 from clarion.crypto.identity import AnonymousTokens
+from clarion.crypto.preferences import PreferencesTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
 from clarion.crypto.unsubscribe import UnsubscribeTokens
@@ -29,6 +30,7 @@ class Services:
     receipts: ReceiptTokens
     anonymous: AnonymousTokens
     unsubscribes: UnsubscribeTokens
+    preferences: PreferencesTokens
     push_service: PushService
     mounts: Mapping[str, App] = field(default_factory=dict)
     """Other ASGI apps by the beginning of the path, such as `/wpush/` and `/m/`; `/` takes what nobody else does."""

@@ -12,8 +12,8 @@ from litestar.params import PathParameter
 from clarion.api.door import Access
 from clarion.api.framework import FromServices
 from clarion.api.pages import Pages, as_response
+from clarion.api.receivers import HOUR_MS, of_unsubscribe, preferences_url
 from clarion.api.services import Services
-from clarion.crypto.unsubscribe import UnsubscribeExpired, UnsubscribeForged
 from clarion.errors import InvalidRequest, NotFound
 from clarion.journey.permission import Said
 from clarion.journey.rules.consent import locked
@@ -21,7 +21,7 @@ from clarion.model import Project, User
 
 TokenInPath = Annotated[str, PathParameter(min_length=1, max_length=1_024, description="The token from the link.")]
 _ACCESS: dict[str, Any] = {"opt": {"access": Access(key=None, any_query=True)}, "media_type": "text/html"}
-_PAGES = Pages()
+_PAGES = Pages("style.css", "preferences.css")
 
 
 class _Link(NamedTuple):
@@ -42,7 +42,7 @@ async def ask_to_unsubscribe(
     except NotFound:
         return _gone(request)
     if link.locked:
-        return _always(link)
+        return _always(services, link)
     return as_response(
         _PAGES.render(
             "small.html",
@@ -50,6 +50,7 @@ async def ask_to_unsubscribe(
             texts=[f"You will get no more messages of this kind from {link.project.name}."],
             button="Stop these messages",
             note="Other messages stay as they are.",
+            **_settings(services, link),
         )
     )
 
@@ -62,7 +63,7 @@ async def unsubscribe(services: FromServices, request: Request[Any, Any, Any], t
     except NotFound:
         return _gone(request)
     if link.locked:
-        return _always(link)
+        return _always(services, link)
     # A category that does not exist any more cannot be sent either.
     with contextlib.suppress(InvalidRequest):
         said = [Said(link.category, None, granted=False)]
@@ -72,25 +73,25 @@ async def unsubscribe(services: FromServices, request: Request[Any, Any, Any], t
             "small.html",
             title="Done",
             texts=[f"You will get no more “{link.title}” from {link.project.name}."],
-            note="Changed your mind? The site's own settings switch it on again.",
+            note="Changed your mind? Your settings switch it on again.",
+            **_settings(services, link),
         )
     )
 
 
 async def _read(services: Services, token: str) -> _Link:
-    try:
-        claim = services.unsubscribes.read(token, services.clock.now())
-    except (UnsubscribeForged, UnsubscribeExpired):
-        raise NotFound("the link is not one of ours, or too old") from None
-    project = await services.catalog.project(claim.project)
-    user = await services.store.users.by_key(project.key, claim.user)
-    if user is None:
-        raise NotFound("the link's receiver is gone")
-    category = (await services.catalog.categories(project.key)).get(claim.category)
+    receiver, name = await of_unsubscribe(services, token)
+    project, user = receiver
+    category = (await services.catalog.categories(project.key)).get(name)
     if category is None:
-        return _Link(project, user, claim.category, claim.category, locked=False)
-    fixed = locked(category, project.settings)
-    return _Link(project, user, claim.category, category.title or category.name, fixed)
+        return _Link(project, user, name, name, locked=False)
+    return _Link(project, user, name, category.title or category.name, locked(category, project.settings))
+
+
+def _settings(services: Services, link: _Link) -> dict[str, Any]:
+    """The way to everything else that the person may choose, for an hour: messages are passed on."""
+    url = preferences_url(services, link.project.key, link.user.key, services.clock.now() + HOUR_MS)
+    return {"more": url, "more_words": "See all your settings"}
 
 
 def _gone(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -107,12 +108,13 @@ def _gone(request: Request[Any, Any, Any]) -> Response[bytes]:
     )
 
 
-def _always(link: _Link) -> Response[bytes]:
+def _always(services: Services, link: _Link) -> Response[bytes]:
     return as_response(
         _PAGES.render(
             "small.html",
             title=f"“{link.title}” cannot be switched off",
             texts=[f"{link.project.name} sends these messages because they are needed, such as security notices."],
+            **_settings(services, link),
         )
     )
 

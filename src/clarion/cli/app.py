@@ -10,7 +10,7 @@ import typer
 
 from clarion import __version__
 from clarion.cli import agent, table
-from clarion.cli.door import Door, Where, opened
+from clarion.cli.door import Door, Where, is_named, opened
 from clarion.cli.problem import Problem, show
 from clarion.cli.settings import load
 from clarion.cli.simulate import simulate_app
@@ -175,6 +175,34 @@ def send(
         typer.echo(f"Armed {answer['id']}. Send it with: clarion fire {answer['id']}")
     else:
         table.print_sent(answer, user[0])
+
+
+@app.command()
+def lint(
+    file: Annotated[
+        str | None, typer.Argument(help="A message or a template as JSON; - reads it from the input.", metavar="FILE")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="A template of the project, instead of a file.", metavar="NAME")
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Look at the words of a message: is its title honest, and does it fit? Exit code 1 if they should not be sent."""
+    from clarion.cli import linting  # noqa: PLC0415 - schemas, which other commands do not need
+
+    body, where = linting.asked(file, template), Where(server, key, data, project)
+    needs_a_project = template is not None or is_named(where)
+    answer = _ask(where, lambda door: door.lint(body)) if needs_a_project else linting.alone(body)
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_findings(answer)
+    if linting.should_not_be_sent(answer):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -23,6 +23,10 @@ class Door(Protocol):
         """`POST /v1/notifications`."""
         ...
 
+    async def lint(self, body: Json) -> Json:
+        """`POST /v1/lint`."""
+        ...
+
     async def fire(self, notification_id: str) -> Json:
         """`POST /v1/notifications/{id}/fire`."""
         ...
@@ -79,6 +83,11 @@ def opened(where: Where) -> AbstractAsyncContextManager[Door]:
     from clarion.cli.folder import Folder  # noqa: PLC0415 - the whole platform, which remote commands do not need
 
     return Folder(where.data, where.project)
+
+
+def is_named(where: Where) -> bool:
+    """Whether flags or environment name a door, for commands that can do without."""
+    return any(where) or bool(os.environ.get("CLARION_KEY")) or _names_a_store(os.environ)
 
 
 def _names_a_store(environ: Mapping[str, str]) -> bool:

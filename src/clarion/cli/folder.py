@@ -7,14 +7,14 @@ from typing import Any, Self
 
 import msgspec
 
-from clarion.api import messages
+from clarion.api import linting, messages
 from clarion.api.answers.alerts import AlertAnswer, AlertList
 from clarion.api.answers.base import Answer
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.sending import Created, NotificationSummary
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.decoding import Reader
-from clarion.api.schemas import KeyPost, NotificationBody
+from clarion.api.schemas import KeyPost, LintBody, NotificationBody
 from clarion.bootstrap import Platform
 from clarion.cli import settings
 from clarion.cli.problem import Problem
@@ -22,9 +22,11 @@ from clarion.config import Settings
 from clarion.errors import NotFound
 from clarion.journey import resealing
 from clarion.journey.founding import add_key, found
+from clarion.journey.words import project_facts
 from clarion.model import Json, Project
 
 _read_notification = Reader[NotificationBody](NotificationBody).read
+_read_lint = Reader[LintBody](LintBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
 
@@ -61,6 +63,11 @@ class Folder:
             arm=bool(wanted.arm),
         )
         return _json(Created(id=notification.id))
+
+    async def lint(self, body: Json) -> Json:
+        wanted, project, catalog = _read_lint(msgspec.json.encode(body)), self._project, self._platform.catalog
+        categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
+        return _json(linting.lint(wanted, project.settings, categories, templates, project_facts(project)))
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))

@@ -54,6 +54,9 @@ class Remote:
     async def notify(self, body: Json) -> Json:
         return await self._ask("POST", "/v1/notifications", body)
 
+    async def lint(self, body: Json) -> Json:
+        return await self._ask("POST", "/v1/lint", body)
+
     async def fire(self, notification_id: str) -> Json:
         return await self._ask("POST", f"/v1/notifications/{quote(notification_id, safe='')}/fire")
 

@@ -61,6 +61,30 @@ def print_keys(answer: Json) -> None:
     _print(table)
 
 
+def print_findings(answer: Json) -> None:
+    """What the rules of title honesty found, the offending part and what would be right."""
+    findings = _shown(answer["findings"])
+    if not findings:
+        _print(Text.assemble(("✓ ", "green"), "Nothing found: the title is honest, and it fits."))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("Rule", "Where", "Part", "What is wrong", "What would be right"):
+        table.add_column(column, no_wrap=column == "Rule", overflow="fold")
+    for found in findings:
+        bad = found["severity"] == "error" or found["blocks"]
+        rule = Text.assemble(("✗ " if bad else "! ", "red" if bad else "yellow"), (found["rule"], "bold"))
+        where = found["field"] + (f" ({found['locale']})" if found["locale"] else "")
+        word = "blocks: " if found["blocks"] else ""
+        table.add_row(
+            rule,
+            Text(where),
+            Text(found["part"], "red" if bad else "yellow"),
+            Text.assemble((word, "red"), found["message"]),
+            Text(found["instead"], "green"),
+        )
+    _print(table)
+
+
 def print_alerts(answer: Json) -> None:
     """What is stopped, since when and why; what waits for it comes by itself when that is over."""
     alerts = _shown(answer["items"])

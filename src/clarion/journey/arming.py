@@ -98,6 +98,7 @@ def _armed_work(
             addresses=[outgoing.address.address for outgoing, _ in messages],
             details=details[:1] if details.count(details[0]) == len(details) else details,
             bodies=[body for _, body in messages],
+            expires_at=notification.armed_until,
         ),
     )
 
@@ -154,6 +155,7 @@ def part(job: ArmedWork, notification: Notification, changes: Changes) -> Parted
 
     Who changed well before the fire is decided anew by the catch-up, where that walks over everybody.
     """
+    job = msgspec.structs.replace(job, expires_at=notification.expires_at)
     users, devices = changes.users, changes.devices
     if users.keys().isdisjoint(job.users) and devices.keys().isdisjoint(job.devices):
         return Parted(job, None, [])

@@ -11,6 +11,8 @@ from clarion.ports import Changes, Clock, Store
 
 FRESH_MS = 100
 """How old it may be when a batch leaves; older where looking takes long, so that it is a small part of all work."""
+FORGOTTEN_MS = 600_000
+"""What nothing was sent of for so long is forgotten, at the next look at another: there may be millions of changes."""
 _SHARE = 20
 _NOTIFICATIONS = 100
 
@@ -34,7 +36,7 @@ class FiredOnes:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: Bounded[Key, _Known] = Bounded(_NOTIFICATIONS)
+        self._known: dict[Key, _Known] = {}
         self._looking: Bounded[Key, asyncio.Lock] = Bounded(_NOTIFICATIONS)
 
     async def get(self, project: Key, key: Key) -> Fired | Notification | None:
@@ -60,8 +62,15 @@ class FiredOnes:
             changes = _joined(known.fired.changes, changes)
         took = self._clock.now() - begun
         fired = Fired(notification, changes)
-        self._known.put(key, _Known(fired, begun, begun + max(FRESH_MS, took * _SHARE)))
+        self._keep(key, _Known(fired, begun, begun + max(FRESH_MS, took * _SHARE)))
         return fired
+
+    def _keep(self, key: Key, new: _Known) -> None:
+        oldest = new.looked_at - FORGOTTEN_MS
+        kept = {other: known for other, known in self._known.items() if other != key and known.looked_at > oldest}
+        if len(kept) >= _NOTIFICATIONS:
+            del kept[next(iter(kept))]
+        self._known = kept | {key: new}
 
 
 def _joined(before: Changes, since: Changes) -> Changes:

@@ -173,7 +173,7 @@ def _personal(candidate: Candidate, shared: _Common, facts: Facts, seen: _Seen, 
     targets = [target for target in targets if target.kind in law.reachable and (only is None or target.key in only)]
     allowed = rules.permitted(targets)
     rulings = (
-        rules.consent(recipient, shared.category, Channel.PUSH, law.settings),
+        rules.consent(recipient, shared.category, Channel.PUSH, law.settings, law.now),
         rules.device(targets),
         rules.permission(targets, allowed),
         rules.duplicate(notification.message, recipient.key, seen.content, law.now),

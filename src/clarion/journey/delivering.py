@@ -10,7 +10,7 @@ from clarion.journey.gates import Gates, Next
 from clarion.journey.resting import Resting
 from clarion.journey.still_relevant import pointless
 from clarion.journey.words import project_facts
-from clarion.model import DeviceKind, Project
+from clarion.model import CategoryClass, Channel, DeviceKind, Key, Project
 from clarion.ports import (
     ArmedWork,
     Clock,
@@ -21,6 +21,7 @@ from clarion.ports import (
     Place,
     Provider,
     ProviderOutcome,
+    Ready,
     Store,
 )
 
@@ -74,6 +75,7 @@ class Delivering:
         successors = await self._store.users.successors(project.key, strangers) if strangers else {}
         users = sorted({successors.get(one.user, one.user) for one in messages})
         words = await self._store.steps.refused_since(project.key, users, job.decided_at)
+        words = words | await self._paused(project, users, messages)
         categories, now = await self._catalog.categories(project.key), self._clock.now()
         told = project_facts(project)
         over = await pointless(self._store, told, job, notifications, categories, successors, now)
@@ -83,6 +85,18 @@ class Delivering:
             return sifted
         pairs = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}
         return deliver.set_aside(sifted, await self.resting.rulings(project, notifications, pairs, now))
+
+    async def _paused(
+        self, project: Project, users: Sequence[Key], messages: Sequence[Ready]
+    ) -> dict[tuple[Key, str, str], bool]:
+        """Who paused marketing said no to each category of it, and to each channel."""
+        known = await self._catalog.categories(project.key)
+        worn = [known[name] for name in {one.category for one in messages} if name in known]
+        marketing = [one.name for one in worn if one.class_ is CategoryClass.MARKETING]
+        if not marketing:
+            return {}
+        paused = await self._store.steps.paused(project.key, users, self._clock.now())
+        return {(user, name, channel): False for user in paused for name in marketing for channel in Channel}
 
     async def attempt(self, project: Project, job: DeliverWork | ArmedWork, outgoing: Sequence[Outgoing]) -> Attempt:
         """Send in chunks, as the gate lets them through: a healthy batch is one."""

@@ -60,6 +60,7 @@ class Gates:
         self._stopped: dict[Place, Stoppage] = {}
         self._looked_at: Millis | None = None
         self._changes = 0
+        self._ending = False
         bus.subscribe(TOPIC, self._told)
 
     # --- a batch at its gate ------------------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ class Gates:
         """
         begun = self._clock.now()
         largest = min([wanted, *rates.values()])
-        while True:
+        while not self._ending:
             await self._look()
             now = self._clock.now()
             lane = self._lane(place)
@@ -84,13 +85,17 @@ class Gates:
                 if now - begun >= ROOM_MS:
                     return now + _FULL_MS
                 await self._room(lane)
-            elif passed.probe and not await self._may_probe(place, now):
-                lane.gate.give_back(passed)
-                self._looked_at = None  # somebody else is trying it, or has done
-            elif not rates:
+            elif not rates and not passed.probe:
                 return passed
-            else:
-                return await self._paced(place, lane, passed, rates)
+            elif (turn := await self._turn(place, passed, rates)) is not None:
+                return turn
+        return self._clock.now()
+
+    def end(self) -> None:
+        """This process is told to end: nothing more leaves, and who waits for room waits no longer."""
+        self._ending = True
+        for lane in self._lanes.values():
+            lane.room.set()
 
     async def arrived(
         self, place: Place, passed: Pass, outcomes: Sequence[ProviderOutcome], credential: str | None
@@ -142,20 +147,31 @@ class Gates:
             async with asyncio.timeout(ROOM_MS / 1000):
                 await lane.room.wait()
 
-    async def _may_probe(self, place: Place, now: Millis) -> bool:
-        return await self._store.stoppages.claim_probe(place, now, now + PROBE_MS)
+    async def _turn(self, place: Place, passed: Pass, rates: Mapping[str, int]) -> Pass | Millis | None:
+        """What all processes allow; None: somebody else probes, or has done, and it is worth another look."""
+        try:
+            now = self._clock.now()
+            if passed.probe and not await self._store.stoppages.claim_probe(place, now, now + PROBE_MS):
+                self._looked_at = None
+                turn = None
+            else:
+                turn = await self._paced(place, passed, rates)
+        except BaseException:
+            self.came_to_nothing(place, passed)
+            raise
+        if not isinstance(turn, Pass):
+            self.came_to_nothing(place, passed)
+        return turn
 
-    async def _paced(self, place: Place, lane: _Lane, passed: Pass, rates: Mapping[str, int]) -> Pass | Millis:
+    async def _paced(self, place: Place, passed: Pass, rates: Mapping[str, int]) -> Pass | Millis:
         """Wait for the turn of a chunk, if that is soon."""
         now = self._clock.now()
         turns = [
             await self._store.projects.pace(place.project, place.kind, name, passed.count, now, TURN_MS)
             for name in rates
         ]
-        turn = max(turns)
+        turn = max(turns, default=now)
         if turn > now + TURN_MS:
-            lane.gate.give_back(passed)
-            lane.room.set()
             return turn
         if turn > now:
             await self._pause((turn - now) / 1000)

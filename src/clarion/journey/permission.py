@@ -12,18 +12,31 @@ from clarion.model import (
     CategoryClass,
     Channel,
     Consent,
+    Millis,
     Permission,
     ProjectSettings,
     Registration,
 )
+from clarion.ports import ANY_CATEGORY
 
 
 class Said(NamedTuple):
-    """A yes or a no to a category; without a channel to all of its channels."""
+    """A yes or a no to a category; without a channel to all of its channels. `wording`: the words it was said to."""
 
     category: str
     channel: Channel | None
     granted: bool
+    wording: str | None = None
+
+
+class Elsewhere(NamedTuple):
+    """What somebody said elsewhere, earlier."""
+
+    user_id: str
+    said: Said
+    source: str
+    wording_version: str | None
+    at: Millis | None
 
 
 class Preference(msgspec.Struct, frozen=True):
@@ -53,22 +66,35 @@ def check(registration: Registration) -> None:
 
 def current(ledger: Iterable[Consent]) -> dict[tuple[str, str], bool]:
     """The last word by (category, channel) of a ledger in its order."""
-    return {(line.category, line.channel): line.granted for line in ledger}
+    return {(line.category, line.channel): line.granted for line in ledger if line.category != ANY_CATEGORY}
 
 
 def preferences(
-    categories: Iterable[Category], settings: ProjectSettings, ledger: Iterable[Consent]
+    categories: Iterable[Category], settings: ProjectSettings, ledger: Iterable[Consent], locale: str | None = None
 ) -> list[Preference]:
-    """What is on and off for one person, silence meaning the category's default; what can be chosen comes first."""
+    """What is on and off for one person, silence meaning the category's default; what can be chosen comes first.
+
+    `locale`: the language of its titles, where the category has them in several.
+    """
     words = current(ledger)
     found = []
     for category in sorted(categories, key=lambda each: _order(each, settings)):
         fixed = locked(category, settings)
         default = on_by_default(category, settings)
         on = {channel.value: fixed or words.get((category.name, channel), default) for channel in category.channels}
-        title = category.title or category.name
-        found.append(Preference(category.name, title, category.description, category.class_, fixed, on))
+        title = in_language(category.titles, locale) or category.title or category.name
+        description = in_language(category.descriptions, locale) or category.description
+        found.append(Preference(category.name, title, description, category.class_, fixed, on))
     return found
+
+
+def in_language(texts: Mapping[str, str], locale: str | None) -> str | None:
+    """The text of a locale, else of its language; None when there is neither."""
+    if not texts or not locale:
+        return None
+    by_tag = {name.lower().replace("_", "-"): text for name, text in texts.items()}
+    wanted = locale.lower().replace("_", "-")
+    return by_tag.get(wanted) or by_tag.get(wanted.partition("-")[0])
 
 
 def _order(category: Category, settings: ProjectSettings) -> tuple[bool, bool, bool, str]:

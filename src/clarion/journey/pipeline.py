@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
+from clarion.journey import arming, audience, honesty, judgement, learn, permission, registration, trigger
 from clarion.journey.candidate import candidates, facts_query, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
 from clarion.journey.conditions import Around
+from clarion.journey.consenting import Consenting
 from clarion.journey.decide import Law, capping, slots
 from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
@@ -30,7 +31,6 @@ from clarion.journey.words import project_facts, time_told
 from clarion.model import (
     ARMED_LIFE_MS,
     Audience,
-    Consent,
     Device,
     DeviceKind,
     Event,
@@ -105,6 +105,7 @@ class Pipeline:
         self._receipts_url = receipts_url
         self._own_origin = own_origin
         self._gates = Gates(store, clock, bus, self._wake, pause)
+        self._consenting = Consenting(store, catalog, clock)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
@@ -127,7 +128,7 @@ class Pipeline:
 
     async def _complete(self, project: Project, device: Registration) -> Registration:
         permission.check(device)
-        secrets = await self._catalog.secrets(project, DeviceKind.WEBPUSH)
+        secrets = await self._catalog.secrets(project, device.kind)
         return registration.complete(device, secrets, project.vapid_public_key, self._own_origin)
 
     async def merge(self, project: Project, anonymous: User, user_id: str) -> None:
@@ -146,32 +147,22 @@ class Pipeline:
         *,
         source: str,
         wording: str | None = None,
+        wording_version: str | None = None,
     ) -> None:
         """New lines in the ledger, all or none; without a channel, one for each channel of the category."""
-        categories = await self._catalog.categories(project.key)
-        answers = [(one, permission.answered(categories, one.category, one.channel)) for one in said]
-        now = self._clock.now()
-        user = (await self._store.users.resolve(project.key, [user_id], now, create=True))[user_id]
-        lines = [
-            Consent(
-                user=user,
-                category=one.category,
-                channel=channel,
-                granted=one.granted,
-                source=source,
-                wording=wording,
-                at=now,
-            )
-            for one, channels in answers
-            for channel in channels
-        ]
-        await self._store.consents.append(project.key, lines)
+        await self._consenting.say(
+            project, user_id, said, source=source, wording=wording, wording_version=wording_version
+        )
 
-    async def preferences(self, project: Project, user: User | None) -> list[permission.Preference]:
+    async def take_over_consents(self, project: Project, told: Sequence[permission.Elsewhere]) -> list[bool]:
+        """What many people said elsewhere, all or none; by entry whether it was news. Raises InvalidRequest."""
+        return await self._consenting.take_over(project, told)
+
+    async def preferences(
+        self, project: Project, user: User | None, locale: str | None = None
+    ) -> list[permission.Preference]:
         """What is on and off, for a person or for somebody of whom nothing is known."""
-        categories = await self._catalog.categories(project.key)
-        ledger = await self._store.consents.of_user(project.key, user.key) if user is not None else []
-        return permission.preferences(categories.values(), project.settings, ledger)
+        return await self._consenting.preferences(project, user, locale)
 
     # --- trigger: something happens -----------------------------------------------------------------------------------
 
@@ -224,7 +215,11 @@ class Pipeline:
     async def _check(self, project: Project, message: Message, *, arm: bool = False) -> None:
         categories = await self._catalog.categories(project.key)
         templates = await self._catalog.templates(project.key)
-        problems = check_message(message, categories, templates, project_facts(project), armed=arm)
+        facts = project_facts(project)
+        problems = check_message(message, categories, templates, facts, armed=arm)
+        if not problems and project.settings.lint:
+            draft = honesty.of_message(message, categories, templates, facts)
+            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 
@@ -311,6 +306,10 @@ class Pipeline:
         """One of this kind is new or another one: everybody forgets the old ones, and what waits for it is tried."""
         await self._catalog.changed()
         await self._gates.renew(project.key, kind)
+
+    def end(self) -> None:
+        """The process is told to end: what was handed to a push service is finished, and the rest goes back."""
+        self._gates.end()
 
     # --- the workers' steps -------------------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 """Registration: a device gets an address and the lane of its messages. What must hold before it is stored."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 from zlib import crc32
 
 import msgspec
 
+from clarion.crypto.credentials import ApnsCertificate, ApnsSecret, ApnsToken, among
 from clarion.crypto.vapid import origin_of
 from clarion.errors import FieldError, InvalidRequest
 from clarion.model import DeviceKind, Registration
@@ -21,15 +22,17 @@ _SERVICES = {
 OTHER_LANES = 64
 _OTHER = "other-"
 OWN_LANE = "own"
+_OTHER_APPS = "?"
 
 _NEEDED = {DeviceKind.WEBPUSH: ("p256dh", "auth")}
 
 
-def complete(registration: Registration, vapid_keys: Collection[str], current: str, own_origin: str) -> Registration:
+def complete(registration: Registration, secrets: Mapping[str, bytes], current: str, own_origin: str) -> Registration:
     """The registration with its defaults, or an error that names every wrong field.
 
-    `vapid_keys` are the project's Web Push keys, `current` the one that new subscriptions use: a subscription is bound
-    to the key it was made with (RFC 8292 section 4.2), so the key is stored with it. `own_origin`: see `lane_of`.
+    `secrets` are the project's credentials of this kind by name, `current` the Web Push key that new subscriptions use:
+    a subscription is bound to the key it was made with (RFC 8292 section 4.2), so the key is stored with it.
+    `own_origin`: see `lane_of`.
 
     Raises:
         InvalidRequest: keys missing, or a VAPID key of somebody else.
@@ -44,28 +47,35 @@ def complete(registration: Registration, vapid_keys: Collection[str], current: s
     ]
     if registration.kind is DeviceKind.WEBPUSH:
         key = registration.details.get("vapid_public_key") or current
-        if key not in vapid_keys:
+        if key not in secrets:
             problems.append(
                 FieldError("vapid_public_key", "must be a Web Push key of this project (GET /v1/sdk/config)")
             )
         registration = msgspec.structs.replace(registration, details={**registration.details, "vapid_public_key": key})
     if problems:
         raise InvalidRequest("the device is not complete", errors=problems)
-    return msgspec.structs.replace(registration, lane=lane_of(registration, own_origin))
+    apps = _apps(secrets) if registration.kind is DeviceKind.APNS else ()
+    return msgspec.structs.replace(registration, lane=lane_of(registration, own_origin, apps))
 
 
-def lane_of(registration: Registration, own_origin: str) -> str:
+def _apps(secrets: Mapping[str, bytes]) -> set[str]:
+    named: list[ApnsSecret] = among(secrets, ApnsToken, ApnsCertificate)
+    return {each.bundle_id for each in named}
+
+
+def lane_of(registration: Registration, own_origin: str, apps: Collection[str] = ()) -> str:
     """Where the device's messages go: one push service, as one credential sees it; each has a queue of its own.
 
-    `own_origin`: that of our own push service's endpoints. Devices that were registered before there were lanes got
-    theirs by the same rules in migration 0004, all but our own service's.
+    `own_origin`: that of our own push service's endpoints; `apps`: the bundle ids that the project's credentials name.
+    All others share a lane: anybody may register a device for an app that is none. Devices that were registered before
+    there were lanes got theirs in migration 0004.
     """
     details = registration.details
     match registration.kind:
         case DeviceKind.APNS:
             bundle_id = details.get("bundle_id", "")
-            told = bundle_id if bundle_id.isascii() and bundle_id.isprintable() else "?"
-            return f"{details.get('environment', 'production')}/{told}"
+            app = bundle_id if not bundle_id or bundle_id in apps else _OTHER_APPS
+            return f"{details.get('environment', 'production')}/{app}"
         case DeviceKind.WEBPUSH:
             address = registration.address or ""
             return OWN_LANE if _origin(address) == own_origin else _service(_host(address))

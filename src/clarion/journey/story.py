@@ -4,8 +4,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from clarion.model import CHANNEL_OF_KIND, Consent, DeliveryState, Device, DeviceState, Event, Json, Millis, verdict_of
-from clarion.ports import DecisionRecord, DeliveryRecord, ReceiptRecord
+from clarion.model import (
+    CHANNEL_OF_KIND,
+    Consent,
+    DeliveryState,
+    Device,
+    DeviceState,
+    Event,
+    Json,
+    Millis,
+    Permission,
+    verdict_of,
+)
+from clarion.ports import ANY_CATEGORY, DecisionRecord, DeliveryRecord, ReceiptRecord
 
 # The newest of each kind of record that a story is told from.
 MOST = 50
@@ -76,6 +87,11 @@ def _registrations(devices: Iterable[Device]) -> Iterator[Chapter]:
 
 def _consents(consents: Iterable[Consent]) -> Iterator[Chapter]:
     for line in consents:
+        if line.category == ANY_CATEGORY:
+            permission = Permission.GRANTED if line.granted else Permission.DENIED
+            told = "Permission was given again" if line.granted else "Permission was taken back"
+            yield Chapter(line.at, "permission", told, {"permission": permission, "source": line.source})
+            continue
         word = "yes" if line.granted else "no"
         yield Chapter(
             line.at,

@@ -206,22 +206,31 @@ def event_facts(event: Event) -> Json:
 # --- checking before anything is stored -------------------------------------------------------------------------------
 
 
-class _Anything:
-    """Stands for a user or an event that is not known yet: has every field."""
+class Anything:
+    """Stands for a value that is not known yet: has every field, can be called, and reads as `shown`."""
 
-    def __getattr__(self, name: str) -> "_Anything":
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __getattr__(self, name: str) -> "Anything":
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __getitem__(self, _key: object) -> "_Anything":
+    def __getitem__(self, _key: object) -> "Anything":
         return self
 
+    def __call__(self, *_values: object, **_named: object) -> "Anything":
+        return self
+
+    def __iter__(self) -> Iterator["Anything"]:
+        yield self  # or Python would ask for one item after the other, without an end
+
     def __str__(self) -> str:
-        return "…"
+        return self._shown
 
 
-ANYTHING = _Anything()
+ANYTHING = Anything("…")
 CERTAIN = frozenset({"UndefinedError", "UnknownFilter", "UnknownTest", "UnknownFunction", "SyntaxError", "OutOfFuel"})
 """Kinds of errors that no person's data mends."""
 

@@ -18,6 +18,7 @@ from clarion.ports.facts import (
     Target,
     Waiting,
 )
+from clarion.ports.ledger import ANY_CATEGORY, last_said, permission_line, told_news
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -90,6 +91,7 @@ from clarion.ports.work import (
 )
 
 __all__ = [
+    "ANY_CATEGORY",
     "DELIVERIES",
     "LATE_MS",
     "Accepted",
@@ -172,7 +174,10 @@ __all__ = [
     "ends_of",
     "family_of",
     "lane_queue",
+    "last_said",
     "owner_of",
+    "permission_line",
     "queue_of",
     "size_of",
+    "told_news",
 ]

@@ -184,6 +184,10 @@ class Steps(Protocol):
         """(user, category, channel) → granted, for ledger lines at or after `since`; the last word."""
         ...
 
+    async def paused(self, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:
+        """Those of these people who want no marketing now."""
+        ...
+
     async def changes(self, project: Key, since: Millis) -> Changes:
         """What changed at or after `since`; of people who went, for eight days."""
         ...

@@ -177,6 +177,13 @@ class Consents(Protocol):
     """The ledger: append-only; the current state is derived."""
 
     async def append(self, project: Key, lines: Sequence[Consent]) -> None: ...
+    async def take_over(self, project: Key, lines: Sequence[Consent]) -> list[bool]:
+        """Lines that were told elsewhere, earlier; by line whether it was news.
+
+        One that is no newer than the last word of the ledger about the same is left out: a later no stands.
+        """
+        ...
+
     async def of_user(self, project: Key, user: Key) -> list[Consent]:
         """The whole ledger of one person, oldest first."""
         ...

@@ -77,6 +77,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     Columns: the n-th message is the n-th of each list, so that a thousand of them are read at once. `bodies` are what
     `Provider.prepare` made, `details` the devices' own, a single one where all have the same. `attempts` counts those
     since the fire. Stored while it waits for that, it is due at once if its notification is fired or cancelled by then.
+    `expires_at`: when the armed life ends, after the fire when the time to live does.
     """
 
     kind: DeviceKind
@@ -95,6 +96,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     lane: str = ""
     attempts: int = 0
     waits: bool = True  # for the fire; else for its turn after it
+    expires_at: Millis | None = None
 
     def part(self, at: slice) -> "ArmedWork":
         """Some of the messages."""
@@ -166,11 +168,15 @@ def size_of(job: Job) -> int:
 
 
 def ends_of(job: Job) -> Millis | None:
-    """When the first of its messages has expired, whatever happens; None for a job without messages.
-
-    What is armed is told by its notification alone.
-    """
-    return min(map(_expiry, job.messages)) + LATE_MS + 1 if isinstance(job, DeliverWork) and job.messages else None
+    """When the first of its messages has expired, whatever happens; None for a job without messages."""
+    match job:
+        case DeliverWork(messages=[_, *_]):
+            first: Millis = min(map(_expiry, job.messages))
+            return first + LATE_MS + 1
+        case ArmedWork():
+            return None if job.expires_at is None else job.expires_at + LATE_MS + 1
+        case _:
+            return None
 
 
 class NewWork(msgspec.Struct, frozen=True):
@@ -268,7 +274,8 @@ class Work(Protocol):
     async def postpone(self, queue: str, until: Millis) -> None:
         """The jobs of a queue that nobody holds and that are due before `until` become due then.
 
-        A job with a message that expires before comes at that moment: somebody is to say so (`ends_of`).
+        A job with a message that expires before comes at that moment: somebody is to say so (`ends_of`). What is
+        cancelled is not put off at all.
         """
         ...
 

@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy import Connection, select, update
 
 from clarion.model import DeliveryState, Key, Millis
-from clarion.ports import DELIVERIES, ArmedWork, CatchUpWork, Changes, Job, NewWork, Sent
+from clarion.ports import DELIVERIES, LATE_MS, ArmedWork, CatchUpWork, Changes, Job, NewWork, Sent
 from clarion.storage.database import Dialect, columns_of
 from clarion.storage.departing import gone_since
+from clarion.storage.requests import decode_request
 from clarion.storage.schema import delivery, notification, project, work
 from clarion.storage.work import add_work
 
@@ -30,7 +31,8 @@ def fire(conn: Connection, dialect: Dialect, owner: Key, key: Key, now: Millis) 
         return []
     waiting = (work.c.notification == key) & (work.c.project == owner) & work.c.queue.startswith(DELIVERIES)
     queues = set(conn.execute(select(work.c.queue).where(waiting).distinct()).scalars())
-    conn.execute(update(work).where(waiting, work.c.lease.is_(None), work.c.due_at > now).values(due_at=now))
+    told = {"due_at": now, "ends_at": _expires_at(conn, key, now) + LATE_MS + 1}
+    conn.execute(update(work).where(waiting, work.c.lease.is_(None), work.c.due_at > now).values(told))
     catch_up = NewWork(project=owner, job=CatchUpWork(notification=key), due_at=now, notification=key)
     add_work(conn, dialect, [catch_up])
     return sorted(queues | {"audience"})
@@ -46,13 +48,23 @@ def hastened(conn: Connection, jobs: Sequence[NewWork], now: Millis) -> Sequence
         return jobs
     held = select(notification.c.key, notification.c.fired_at, notification.c.cancelled_at)
     held = held.where(notification.c.key.in_(keys)).order_by(notification.c.key).with_for_update(read=True)
-    begun = {row.key for row in conn.execute(held) if (row.fired_at, row.cancelled_at) != (None, None)}
+    ends: dict[Key, Millis] = {}
+    for row in conn.execute(held).all():
+        if row.cancelled_at is not None:
+            ends[row.key] = now
+        elif row.fired_at is not None:
+            ends[row.key] = _expires_at(conn, row.key, row.fired_at)
     return [
-        msgspec.structs.replace(new, due_at=now)
-        if _waits_for_its_fire(new.job) and new.job.notification in begun
+        msgspec.structs.replace(new, due_at=now, job=msgspec.structs.replace(new.job, expires_at=end))
+        if _waits_for_its_fire(new.job) and (end := ends.get(new.job.notification)) is not None
         else new
         for new in jobs
     ]
+
+
+def _expires_at(conn: Connection, key: Key, fired_at: Millis) -> Millis:
+    request = conn.execute(select(notification.c.request).where(notification.c.key == key)).scalar_one()
+    return fired_at + decode_request(request).message.ttl * 1000
 
 
 def _waits_for_its_fire(job: Job) -> TypeGuard[ArmedWork]:

@@ -8,6 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, inser
 
 from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Permission, Registration
+from clarion.ports import permission_line
+from clarion.storage.consents import add_lines
 from clarion.storage.database import Database, to_json
 from clarion.storage.merging import present
 from clarion.storage.schema import device, person
@@ -66,11 +68,14 @@ def _register(
     known = _known(conn, project, registration)
     values = _values(registration) | {"person": owner}
     if known:
-        key, *others = known
+        (key, before), *rest = known.items()
+        others = [each for each, _ in rest]
         if others:
             _delete(conn, project, device.c.key.in_(others), now)
         told = values | {"registered_at": now, "updated_at": _changed(values, now)}
         conn.execute(update(device).where(device.c.key == key).values(told))
+        line = permission_line(owner, registration.kind, before, registration.permission, now)
+        add_lines(conn, project, [line] if line else [])
     else:
         made = {"project": project, "id": device_id, "registered_at": now, "created_at": now, "updated_at": now}
         added = insert(device).values(values | made)
@@ -79,19 +84,20 @@ def _register(
     return _device(row), not known
 
 
-def _known(conn: Connection, project: Key, registration: Registration) -> list[Key]:
-    """Rows that are this device, the surest first: by installation, by previous address, by address."""
+def _known(conn: Connection, project: Key, registration: Registration) -> dict[Key, Permission]:
+    """Rows that are this device, with its last answer, the surest first: by installation, previous address, address."""
     marks = (
         (device.c.installation, registration.installation),
         (device.c.address, registration.previous_address),
         (device.c.address, registration.address),
     )
     mine = (device.c.project == project) & (device.c.kind == registration.kind.value)
-    found: list[Key] = []
+    found: dict[Key, Permission] = {}
     for column, value in marks:
         if value is not None:
-            found += conn.execute(select(device.c.key).where(mine, column == value).with_for_update()).scalars()
-    return list(dict.fromkeys(found))
+            these = select(device.c.key, device.c.permission).where(mine, column == value).with_for_update()
+            found |= {key: Permission(permission) for key, permission in conn.execute(these)}
+    return found
 
 
 def _values(registration: Registration) -> dict[str, Any]:

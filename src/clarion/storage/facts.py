@@ -211,6 +211,13 @@ def refused_since(
     return {(person, category, channel): bool(granted) for person, category, channel, granted in rows}
 
 
+def paused(conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:
+    """See `ports.Steps.paused`."""
+    people = _People(dialect, project, FactsQuery(users=users))
+    rows = people.rows(conn, ("person",), "person_preference", "person", "AND marketing_paused_until > ?", now)
+    return frozenset(person for (person,) in rows)
+
+
 def user_span(conn: Connection, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
     """See `ports.Steps.user_span`."""
     values = {"project": project, "after": after, "size": size, "count": size * limit}

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from clarion.model import Key, Millis
+from clarion.ports import ANY_CATEGORY
 from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
 from clarion.storage.schema import consent, device, event, merged, person, person_preference
@@ -63,7 +64,8 @@ def _merge_consents(conn: Connection, project: Key, anonymous: Key, known: Key, 
         last[line.category, line.channel] = line.granted
         words[line.person, line.category, line.channel] = line.granted
     conn.execute(update(consent).where(mine).values(person=known))
-    refused = {(category, channel) for (_, category, channel), granted in words.items() if not granted}
+    said = {(category, channel) for (_, category, channel), granted in words.items() if not granted}
+    refused = {about for about in said if about[0] != ANY_CATEGORY}
     again = sorted(about for about in refused if last[about])
     refusal = {"project": project, "person": known, "granted": False, "source": "merge", "at": now}
     if again:

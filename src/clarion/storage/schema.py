@@ -221,6 +221,8 @@ consent = Table(
     _column("source", Text),
     _column("wording", Text, null=True),
     _column("at", BigInteger),
+    _column("wording_version", Text, null=True),
+    _column("said_at", BigInteger, null=True),  # when it was told elsewhere, earlier than `at`
     Index("consent_person", "person"),  # a person has few lines; the last one of a category and channel counts
     Index("consent_changed", "project", "at"),
     sqlite_autoincrement=True,
@@ -381,7 +383,7 @@ work = Table(
     _column("attempts", SmallInteger),
     _column("lease", BigInteger, null=True),
     _column("notification", BigInteger, null=True),
-    _column("ends_at", BigInteger, null=True),  # of its first message: a job is not put off beyond that
+    _column("ends_at", BigInteger, null=True),  # not put off beyond that: a message has expired, or all is cancelled
     Index("work_due", "queue", "due_at", "key"),  # a batch is due at one moment: to the oldest without a sort
     Index(
         "work_notification",

@@ -8,7 +8,7 @@ from clarion.ports import Address, Asked, Changes, Deciding, Effects, Facts, Fac
 from clarion.storage.arming import changes
 from clarion.storage.database import Database, Transactions
 from clarion.storage.effects import write
-from clarion.storage.facts import load_addresses, load_asked, load_facts, refused_since, user_span
+from clarion.storage.facts import load_addresses, load_asked, load_facts, paused, refused_since, user_span
 from clarion.storage.slots import forget_slots
 
 
@@ -41,6 +41,9 @@ class SqlSteps:
         self, project: Key, users: Sequence[Key], since: Millis
     ) -> dict[tuple[Key, str, str], bool]:
         return await self._db.read(refused_since, self._db.dialect, project, users, since)
+
+    async def paused(self, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:
+        return await self._db.read(paused, self._db.dialect, project, users, now)
 
     async def changes(self, project: Key, since: Millis) -> Changes:
         return await self._db.read(changes, self._db.dialect, project, since)

@@ -86,6 +86,8 @@ const answer = arguments[arguments.length - 1];
 );
 """
 
+_PREFER_COLOURS = "Services.prefs.setIntPref('layout.css.prefers-color-scheme.content-override', arguments[0]);"
+
 _TAB_URLS = """
 return [...Services.wm.getEnumerator("navigator:browser")]
   .flatMap(window => window.gBrowser.tabs.map(tab => tab.linkedBrowser.currentURI.spec));
@@ -267,6 +269,15 @@ class Firefox(Browser):
             return True
 
         await self._until(partial(self._call, click), f"{css} to be clickable", within)
+
+    async def press(self, css: str, keys: str) -> None:
+        """Put the focus on an element, as the keyboard would, and press keys there."""
+        await self._call(lambda marionette: marionette.find_element(By.CSS_SELECTOR, css).send_keys(keys))
+
+    async def look(self, *, dark: bool, width: int, height: int) -> None:
+        """The window's size, as near as the browser allows, and the colours that the person's system asks for."""
+        await self._call(lambda marionette: marionette.set_window_rect(width=width, height=height))
+        await self._run_as_browser(_PREFER_COLOURS, 0 if dark else 1)
 
     # What its person answers
 

@@ -20,7 +20,8 @@ class AlertAnswer(Answer, frozen=True, kw_only=True):
     lane: Annotated[
         str,
         Meta(
-            description="For APNs environment and bundle id, for Web Push the service, empty for FCM.",
+            description="For APNs environment and bundle id (`?`: all that no credential names), for Web Push the "
+            "service, empty for FCM.",
             examples=["production/com.example.shop"],
         ),
     ]

@@ -119,6 +119,8 @@ class ConsentLine(Answer, frozen=True, kw_only=True):
     granted: bool
     source: str
     wording: str | None
+    wording_version: str | None
+    said_at: Annotated[Told | None, Meta(description="When it was said, if that was elsewhere and earlier.")]
     at: Told
 
     @classmethod
@@ -130,8 +132,17 @@ class ConsentLine(Answer, frozen=True, kw_only=True):
             granted=line.granted,
             source=line.source,
             wording=line.wording,
+            wording_version=line.wording_version,
+            said_at=told_or_none(line.said_at),
             at=told(line.at),
         )
+
+
+class PreferencesLink(Answer, frozen=True, kw_only=True):
+    """Where a person sees and changes what they get, without a login."""
+
+    url: str
+    expires_at: Told
 
 
 class ConsentWord(Answer, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
+from clarion.journey import honesty
 from clarion.journey.permission import Preference
 from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Project, QuietHours, Template
 
@@ -23,6 +24,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
     caps: list[Cap]
+    lint: dict[str, Annotated[str, Meta(extra_json_schema={"enum": list(honesty.LEVELS)})]]
     quiet_hours: QuietHours | None
     quiet_hours_spread_s: int
     missing_zone: Annotated[str, Meta(extra_json_schema={"enum": ["default", "hold_quiet"]})]
@@ -40,7 +42,8 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
             identity_secret_set=project.identity_key is not None,
             vapid_public_key=project.vapid_public_key,
             created_at=told(project.created_at),
-            **{name: getattr(settings, name) for name in settings.__struct_fields__},
+            **{name: getattr(settings, name) for name in settings.__struct_fields__}
+            | {"lint": honesty.levels(settings)},
         )
 
 

@@ -1,6 +1,6 @@
 """The project itself and its keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from litestar import delete, get, post, put
@@ -17,7 +17,8 @@ from clarion.api.problems import not_found
 from clarion.api.quiet import quiet_hours
 from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
 from clarion.api.services import Services
-from clarion.errors import Conflict, Forbidden, InvalidRequest
+from clarion.errors import Conflict, FieldError, Forbidden, InvalidRequest
+from clarion.journey import honesty
 from clarion.journey.founding import add_key
 from clarion.journey.rules import check_caps
 from clarion.model import ApiKey, Cap, Project, ProjectSettings, QuietHours
@@ -34,6 +35,7 @@ async def get_project(caller: FromCaller) -> ProjectAnswer:
 async def put_project(services: FromServices, caller: FromCaller, data: JSONBody[ProjectPut]) -> ProjectAnswer:
     """Replace what is given."""
     check_zone(data.default_timezone, "default_timezone")
+    _check_rules(data.lint or {})
     project = await services.store.projects.get(caller.project.key) or not_found()
     told = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
     if data.caps is not None:
@@ -139,6 +141,12 @@ async def _check_caps(services: Services, project: Project, caps: Sequence[Cap])
     problems = check_caps(caps, await services.catalog.categories(project.key))
     if problems:
         raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
+
+
+def _check_rules(told: Iterable[str]) -> None:
+    wrong = [FieldError(f"lint.{name}", words) for name in told if (words := honesty.unknown(name)) is not None]
+    if wrong:
+        raise InvalidRequest("; ".join(f"{field}: {words}" for field, words in wrong), errors=wrong)
 
 
 def _quiet_hours(data: ProjectPut, settings: ProjectSettings) -> QuietHours | None:

@@ -1,5 +1,6 @@
 """What a project defines by name: categories, templates, automations. Each is listed, made, read, replaced, deleted."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -8,6 +9,7 @@ from litestar import delete, get, post, put
 from litestar.params import JSONBody
 
 from clarion.api import messages
+from clarion.api.answers.lint import TemplateAnswer
 from clarion.api.answers.project import AutomationList, CategoryList, TemplateList
 from clarion.api.door import server
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, Limit, NameInPath
@@ -15,7 +17,8 @@ from clarion.api.problems import not_found
 from clarion.api.schemas import AutomationPost, AutomationPut, CategoryPost, CategoryPut, TemplatePost, TemplatePut
 from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError, InvalidRequest
-from clarion.journey import draft
+from clarion.intelligence.honesty import Finding
+from clarion.journey import draft, honesty
 from clarion.journey.words import project_facts
 from clarion.model import Automation, Category, Json, Project, Struct, Template
 from clarion.ports import Page
@@ -72,27 +75,28 @@ async def list_templates(
 
 
 @post("/v1/templates", **server("write", creates=True))
-async def create_template(services: FromServices, caller: FromCaller, data: JSONBody[TemplatePost]) -> Template:
-    """Define a template."""
+async def create_template(services: FromServices, caller: FromCaller, data: JSONBody[TemplatePost]) -> TemplateAnswer:
+    """Define a template. What the rules of title honesty say of it stands in `warnings`."""
     template = messages.template(data, data.name)
-    _refuse(draft.check_template(template, project_facts(caller.project)))
-    return await _create(services, caller.project, TEMPLATES, template.name, template)
+    warnings = await _check_template(caller.project, template)
+    return TemplateAnswer.of(await _create(services, caller.project, TEMPLATES, template.name, template), warnings)
 
 
 @get("/v1/templates/{name:str}", **server("read"))
-async def get_template(services: FromServices, caller: FromCaller, name: NameInPath) -> Template:
-    """Read a template."""
-    return msgspec.convert(await _body(services, caller.project, TEMPLATES, name), Template)
+async def get_template(services: FromServices, caller: FromCaller, name: NameInPath) -> TemplateAnswer:
+    """Read a template, with what the rules of title honesty say of it."""
+    template = msgspec.convert(await _body(services, caller.project, TEMPLATES, name), Template)
+    return TemplateAnswer.of(template, await _findings(caller.project, template))
 
 
 @put("/v1/templates/{name:str}", **server("write"))
 async def replace_template(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[TemplatePut]
-) -> Template:
+) -> TemplateAnswer:
     """Replace a template as a whole. Notifications that are not composed yet use the new words."""
     template = messages.template(data, _same(name, data.name))
-    _refuse(draft.check_template(template, project_facts(caller.project)))
-    return await _replace(services, caller.project, TEMPLATES, name, template)
+    warnings = await _check_template(caller.project, template)
+    return TemplateAnswer.of(await _replace(services, caller.project, TEMPLATES, name, template), warnings)
 
 
 @delete("/v1/templates/{name:str}", **server("write"))
@@ -180,10 +184,28 @@ async def _checked_category(services: Services, project: Project, category: Cate
     return category
 
 
+async def _check_template(project: Project, template: Template) -> list[Finding]:
+    """What is worth a warning. Raises InvalidRequest for what is wrong, or blocked by the project's rules."""
+    _refuse(draft.check_template(template, project_facts(project)))
+    found = await _findings(project, template)
+    _refuse(honesty.blocked(found))
+    return found
+
+
+async def _findings(project: Project, template: Template) -> list[Finding]:
+    """What the rules say, in a thread: a template may have two hundred languages."""
+    looked_at = honesty.of_template(template, project_facts(project))
+    return await asyncio.to_thread(honesty.findings, looked_at, project.settings)
+
+
 async def _check_automation(services: Services, project: Project, automation: Automation) -> None:
     categories = await services.catalog.categories(project.key)
     templates = await services.catalog.templates(project.key)
-    _refuse(draft.check_automation(automation, categories, templates, project_facts(project)))
+    facts = project_facts(project)
+    _refuse(draft.check_automation(automation, categories, templates, facts))
+    notification = honesty.of_message(automation.notification, categories, templates, facts)
+    refused = await asyncio.to_thread(honesty.refusals, notification, project.settings)
+    _refuse([FieldError(f"notification.{field}", words) for field, words in refused])
 
 
 def _refuse(problems: Sequence[FieldError]) -> None:

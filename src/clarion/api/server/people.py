@@ -100,7 +100,9 @@ async def put_consent(
 ) -> ConsentAnswer:
     """A new line in the ledger of consents; without a channel, one for each channel of the category."""
     said = [Said(data.category, data.channel, data.granted)]
-    await services.pipeline.consent(caller.project, user_id, said, source=data.source, wording=data.wording)
+    await services.pipeline.consent(
+        caller.project, user_id, said, source=data.source, wording=data.wording, wording_version=data.wording_version
+    )
     return await _consents(services, caller.project, user_id)
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Registration
+from clarion.ports import permission_line
 from clarion.testing.memory.tables import Tables, drop
 
 
@@ -40,6 +41,9 @@ class MemoryDevices:
             device = msgspec.structs.replace(device, updated_at=known.updated_at)
         if device.address is not None:
             self._remove(lambda key, other: key != device.key and _has(other, project, device), now)
+        before = known.permission if known else None
+        line = permission_line(user, device.kind, before, device.permission, now)
+        self._tables.consents += [line] if line else []
         self._tables.devices[device.key] = device
         self._tables.device_ids[device.key] = device.id
         return device, known is None

@@ -57,7 +57,8 @@ class EffectsWriter:
         if isinstance(new.job, ArmedWork) and new.job.waits:
             about = self._tables.notifications.get(new.job.notification)
             if about is not None and (about.fired_at, about.cancelled_at) != (None, None):
-                new = msgspec.structs.replace(new, due_at=now)
+                end = about.expires_at if about.cancelled_at is None else now
+                new = msgspec.structs.replace(new, due_at=now, job=msgspec.structs.replace(new.job, expires_at=end))
         self._work.put(new)
 
     def receive(self, receipt: Receipt, now: Millis) -> bool:

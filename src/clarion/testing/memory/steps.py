@@ -131,6 +131,11 @@ class MemorySteps:
         mine = {key for key in users if self._tables.user(project, key)}
         return last_words([line for line in self._tables.consents if line.at >= since], mine)
 
+    async def paused(self, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:
+        asked = self._tables.preferences
+        found = {key: asked[key][0].marketing_paused_until for key in users if key in asked}
+        return frozenset(key for key, until in found.items() if self._tables.user(project, key) and (until or 0) > now)
+
     async def changes(self, project: Key, since: Millis) -> Changes:
         tables = self._tables
         gone = [(user, successor, at) for owner, user, successor, at in tables.departed if owner == project]

@@ -67,6 +67,7 @@ class JobRow:
     attempts: int
     token: int = 0
     leased_until: Millis | None = None
+    ends_at: Millis | None = None  # it is not put off beyond that
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ import msgspec
 from clarion.model import DeliveryState, Key, Millis, Notification, Reason, Receipt
 from clarion.ports import (
     DELIVERIES,
+    LATE_MS,
     CatchUpWork,
     DecisionRecord,
     DeliveryRecord,
@@ -52,19 +53,20 @@ class MemoryTrail:
         self._tables.notifications[key] = msgspec.structs.replace(known, cancelled_at=now)
         for job in self._tables.jobs.values():
             if job.notification == key:
-                job.due_at = min(job.due_at, now)
+                job.due_at, job.ends_at = min(job.due_at, now), now
         return True
 
     async def fire(self, project: Key, key: Key, now: Millis) -> list[str]:
         known = (await self.load(project, [key])).get(key)
         if known is None or not known.is_armed or known.expires_at <= now or known.cancelled_at is not None:
             return []
-        self._tables.notifications[key] = msgspec.structs.replace(known, fired_at=now)
+        self._tables.notifications[key] = fired = msgspec.structs.replace(known, fired_at=now)
         self._effects.put(NewWork(project=project, job=CatchUpWork(notification=key), due_at=now, notification=key))
         queues = {"audience"}
         for job in self._tables.jobs.values():
             if job.notification == key and queue_of(job.job, project).startswith(DELIVERIES):
-                job.due_at = min(job.due_at, now) if job.leased_until is None else job.due_at
+                if job.leased_until is None and job.due_at > now:
+                    job.due_at, job.ends_at = now, fired.expires_at + LATE_MS + 1
                 queues.add(queue_of(job.job, project))
         return sorted(queues)
 

@@ -6,6 +6,7 @@ import msgspec
 
 from clarion.errors import Conflict
 from clarion.model import Channel, Consent, Json, Key, Millis, PersonPreference, PreferenceChange, User, UserChange
+from clarion.ports import ANY_CATEGORY, last_said, told_news
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
@@ -138,6 +139,8 @@ class MemoryUsers:
         moved = [msgspec.structs.replace(line, user=new) if line.user == old else line for line in ledger]
         ledger[:] = sorted(moved, key=lambda line: line.at)
         for category, channel in sorted(refused - _refused(ledger, {new})):
+            if category == ANY_CATEGORY:
+                continue
             ledger.append(
                 Consent(user=new, category=category, channel=channel, granted=False, source=MERGE_SOURCE, at=now)
             )
@@ -163,6 +166,15 @@ class MemoryConsents:
 
     async def append(self, project: Key, lines: Sequence[Consent]) -> None:
         self._tables.consents += [line for line in lines if self._tables.user(project, line.user)]
+
+    async def take_over(self, project: Key, lines: Sequence[Consent]) -> list[bool]:
+        known = [line for line in lines if self._tables.user(project, line.user)]
+        users = {line.user for line in known}
+        news = told_news(known, last_said(line for line in self._tables.consents if line.user in users))
+        told = [line for line, new in zip(known, news, strict=True) if new]
+        self._tables.consents += sorted(told, key=lambda line: line.said_at or line.at)
+        each = iter(news)
+        return [line.user in users and next(each) for line in lines]
 
     async def of_user(self, project: Key, user: Key) -> list[Consent]:
         if self._tables.user(project, user) is None:

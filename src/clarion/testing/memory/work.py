@@ -43,8 +43,7 @@ class MemoryWork:
     async def postpone(self, queue: str, until: Millis) -> None:
         for row in self._jobs.values():
             if _queue(row) == queue and row.leased_until is None:
-                ends = ends_of(row.job)
-                row.due_at = max(row.due_at, until if ends is None else min(until, ends))
+                row.due_at = max(row.due_at, until if row.ends_at is None else min(until, row.ends_at))
 
     async def hasten(self, prefix: str, now: Millis, until: Millis) -> None:
         for row in self._jobs.values():
@@ -58,7 +57,9 @@ class MemoryWork:
         """Store a job, as a copy that is shared with nobody."""
         job: Job = msgspec.msgpack.decode(msgspec.msgpack.encode(new.job), type=Job)
         key: Key = next(self._tables.keys)
-        self._jobs[key] = JobRow(key, new.project, job, new.notification, new.due_at, new.attempts)
+        self._jobs[key] = JobRow(
+            key, new.project, job, new.notification, new.due_at, new.attempts, ends_at=ends_of(job)
+        )
 
     def finish(self, lease: Lease) -> bool:
         """Remove the job if the lease still holds it."""

@@ -1,0 +1,45 @@
+"""What is asked of `/v1/lint` and of `clarion lint`: is this message, or this template, honest and fit to be shown?"""
+
+from collections.abc import Mapping
+
+from clarion.api import messages
+from clarion.api.answers.lint import LintAnswer
+from clarion.api.schemas import LintBody
+from clarion.errors import FieldError, InvalidRequest
+from clarion.journey import draft, honesty
+from clarion.model import Category, Content, Json, ProjectSettings, Template
+
+
+def lint(
+    body: LintBody,
+    settings: ProjectSettings,
+    categories: Mapping[str, Category],
+    templates: Mapping[str, Template],
+    project_facts: Json,
+) -> LintAnswer:
+    """What the rules say of it. Raises InvalidRequest for what could not even be sent, naming the fields."""
+    if body.locales is not None:
+        return LintAnswer.of(honesty.findings(_template(body, project_facts), settings))
+    message = messages.message(body)
+    _refuse(draft.check_message(message, categories, templates, project_facts, with_event=True))
+    looked_at = honesty.of_message(message, categories, templates, project_facts, body.locale)
+    return LintAnswer.of(honesty.findings(looked_at, settings))
+
+
+def _template(body: LintBody, project_facts: Json) -> honesty.Draft:
+    """`data` beside `locales` is an example of what the template will be rendered with."""
+    for field in ("template", "title", "body"):
+        if getattr(body, field) is not None:
+            raise InvalidRequest.field(field, "cannot stand beside locales: give a message, or a template")
+    locales = {
+        name: Content(title=one.title, body=one.body or "", url=one.url) for name, one in (body.locales or {}).items()
+    }
+    default = body.default_locale or ("en" if "en" in locales else next(iter(locales)))
+    template = Template(name=body.name or "template", default_locale=default, locales=locales)
+    _refuse(draft.check_template(template, project_facts))
+    return honesty.of_template(template, project_facts, body.data)
+
+
+def _refuse(problems: list[FieldError]) -> None:
+    if problems:
+        raise InvalidRequest("; ".join(f"{field}: {words}" for field, words in problems), errors=problems)

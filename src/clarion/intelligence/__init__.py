@@ -1,0 +1,1 @@
+"""What Clarion works out about messages: pure, without input or output, below the journey that asks it."""

@@ -1,0 +1,241 @@
+"""Honesty: a message or a template as the rules of `intelligence.honesty` look at it, and what they say of it.
+
+Nothing is guessed from the text where it can be tried: who gets no message for want of a name is found by rendering it
+for somebody without one.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from minijinja import Environment, TemplateError
+
+from clarion.errors import FieldError
+from clarion.intelligence.honesty import BLANK, RULES, Facts, Finding, Said, Subject, lint, without_tags
+from clarion.journey import words
+from clarion.model import Category, CategoryClass, Content, Json, Message, ProjectSettings, Template
+
+OFF, WARN, BLOCK = "off", "warn", "block"
+LEVELS = (OFF, WARN, BLOCK)
+
+_NOBODY = {"user_id": "1", "locale": None, "timezone": None}
+_ALWAYS_THERE = frozenset({"user_id", "locale", "timezone"})
+_MAY_BE_NONE = ("locale", "timezone")
+_MOST_NAMES = 20
+_LONGEST = 2_000
+"""Characters of a text that are looked at; no screen shows more."""
+_NONE = re.compile(r"\bnone\b", re.IGNORECASE)
+
+
+def levels(settings: ProjectSettings) -> dict[str, str]:
+    """What each rule does in a project: `off`, `warn` or `block`."""
+    return {name: settings.lint.get(name, WARN) for name in RULES}
+
+
+def blocking(settings: ProjectSettings) -> frozenset[str]:
+    """The rules that let nothing through; mostly none."""
+    if not settings.lint:
+        return frozenset()
+    return frozenset(name for name, level in settings.lint.items() if level == BLOCK and name in RULES)
+
+
+def unknown(rule: str) -> str | None:
+    """What to say of a name that is no rule; None if it is one."""
+    if rule in RULES:
+        return None
+    close = difflib.get_close_matches(rule, RULES, n=1)
+    return f"is no rule; did you mean {close[0]}?" if close else f"is no rule; there are {', '.join(RULES)}"
+
+
+class Draft(NamedTuple):
+    """What is looked at: a message, or a template on its own. `locale`: of what the message says itself.
+
+    `data` None: it will come later, and may hold anything. `may_hurry`: its category is mandatory.
+    """
+
+    message: Message
+    template: Template | None
+    project_facts: Json
+    data: Json | None
+    locale: str | None = None
+    may_hurry: bool = False
+    is_message: bool = True
+
+
+def of_message(
+    message: Message,
+    categories: Mapping[str, Category],
+    templates: Mapping[str, Template],
+    project_facts: Json,
+    locale: str | None = None,
+) -> Draft:
+    """A message that was checked: its category and its template exist."""
+    category = categories.get(message.category)
+    may_hurry = category is not None and category.class_ is CategoryClass.MANDATORY
+    template = templates.get(message.template) if message.template is not None else None
+    return Draft(message, template, project_facts, message.data, locale, may_hurry)
+
+
+def of_template(template: Template, project_facts: Json, data: Json | None = None) -> Draft:
+    """A template on its own. `data`: an example of what it will be rendered with."""
+    return Draft(Message(), template, project_facts, data, is_message=False)
+
+
+def findings(draft: Draft, settings: ProjectSettings) -> list[Finding]:
+    """What the project's rules say, in every language that the draft has."""
+    told = levels(settings)
+    return list(_findings(draft, [name for name in RULES if told[name] != OFF], blocking(settings)))
+
+
+def refusals(draft: Draft, settings: ProjectSettings) -> list[FieldError]:
+    """What the rules that the project lets block find. If none does, nothing is looked at."""
+    rules = blocking(settings)
+    return blocked(_findings(draft, rules, rules)) if rules else []
+
+
+def blocked(found: Iterable[Finding]) -> list[FieldError]:
+    """Those of the findings that block, as errors."""
+    return [FieldError(each.field, _sentence(each)) for each in found if each.blocks]
+
+
+def _sentence(finding: Finding) -> str:
+    where = f" ({finding.locale})" if finding.locale else ""
+    return f"{finding.message}{where}; {finding.instead} (the rule {finding.rule} blocks in this project)"
+
+
+def _findings(draft: Draft, rules: Collection[str], blocking: Collection[str]) -> Iterator[Finding]:
+    trial = _Trial(draft, rules)
+    for locale, content in _contents(draft):
+        for found in lint(trial.subject(locale, content), rules, blocking):
+            yield found if draft.is_message else found._replace(field=f"locales.{locale}.{found.field}")
+
+
+def _contents(draft: Draft) -> Iterable[tuple[str | None, Content]]:
+    if draft.template is None:
+        return [(draft.locale, words.content(draft.message, None, None))]
+    said = draft.message
+    every = [
+        (
+            locale,
+            Content(
+                title=text.title if said.title is None else said.title,
+                body=text.body if said.body is None else said.body,
+            ),
+        )
+        for locale, text in draft.template.locales.items()
+    ]
+    if said.title is not None and said.body is not None:  # the same words in every language
+        return [(draft.locale, every[0][1])]
+    return every
+
+
+# --- trying a text out -----------------------------------------------------------------------------------------------
+
+
+_UNKNOWN = words.Anything(BLANK)
+_STAND_INS: tuple[Any, ...] = (_UNKNOWN, 1, BLANK, [BLANK])
+
+
+class _Person:
+    """Somebody of whom only some attributes are known, each as the same stand-in; `refused`: the last that was not."""
+
+    def __init__(self, known: Collection[str] | None, stand_in: Any) -> None:
+        """`known` None: all of them."""
+        self._known = known
+        self._stand_in = stand_in
+        self.refused: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._known is not None and name not in self._known:
+            self.refused = name
+            raise AttributeError(name)
+        return self._stand_in
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As that of a dict, which a user is when it matters."""
+        return self._stand_in if self._known is None or name in self._known else default
+
+
+class _Trial:
+    """Renders the texts of a draft for people who are not there, as far as the rules ask for it."""
+
+    def __init__(self, draft: Draft, rules: Collection[str]) -> None:
+        data: Any = _UNKNOWN if draft.data is None else draft.data
+        self._draft = draft
+        self._context = {"data": data, "project": draft.project_facts, "event": _UNKNOWN, "now": BLANK}
+        self._facts = Facts(draft.data or {})
+        self._env = words.environment()
+        self._looks_for_missing = "personalisation" in rules
+        self._looks_for_least = "title_empty" in rules
+
+    def subject(self, locale: str | None, content: Content) -> Subject:
+        """The message in one language."""
+        draft = self._draft
+        title, body = self._said(content.title), self._said(content.body)
+        return Subject(title, body, locale, self._facts, draft.may_hurry)
+
+    def _said(self, source: str) -> Said:
+        if not words.has_marks(source):
+            return Said.plain(source[:_LONGEST])
+        env, context, literal = self._env, self._context, without_tags(source)
+        try:
+            names = env.undeclared_variables_in_str(source, nested=True)
+        except TemplateError:  # said by the checks of a draft; here it is a text like any other
+            return Said.plain(literal[:_LONGEST])
+        everybody = (_Person(None, stand_in) for stand_in in _STAND_INS)
+        shown = next(
+            (text for each in everybody if (text := _rendered(env, source, context, each)) is not None), literal
+        )
+        is_personal = any(name.partition(".")[0] == "user" for name in names)
+        return Said(
+            literal[:_LONGEST],
+            shown[:_LONGEST],
+            _rendered(env, source, context, _NOBODY) if self._looks_for_least else None,
+            tuple(_missing(env, source, context)) if is_personal and self._looks_for_missing else (),
+            frozenset(names),
+        )
+
+
+def _rendered(env: Environment, source: str, context: Json, user: Any) -> str | None:
+    try:
+        return env.render_str(source, **context, user=user)
+    except Exception:  # noqa: BLE001 - whatever a stand-in cannot do says nothing about the text
+        return None
+
+
+def _missing(env: Environment, source: str, context: Json) -> Iterator[str]:
+    """What the text asks of a user without a default: it is rendered for somebody who lacks it, again and again."""
+    found = dict[str, None]()
+    for stand_in in _STAND_INS:
+        known = set(_ALWAYS_THERE)
+        while len(known) < _MOST_NAMES:
+            person = _Person(known, stand_in)
+            try:
+                env.render_str(source, **context, user=person)
+            except Exception as error:  # noqa: BLE001 - the same
+                if person.refused is None or "undefined" not in str(error):
+                    break
+                found[f"user.{person.refused}"] = None
+                known.add(person.refused)
+            else:
+                break
+    yield from found
+    yield from (f"user.{name}" for name in _MAY_BE_NONE if _says_none(env, source, context, name))
+
+
+def _says_none(env: Environment, source: str, context: Json, name: str) -> bool:
+    """Whether somebody without a language or time zone reads the word None in its place."""
+
+    def read(value: str | None) -> str | None:
+        known = {"user_id": "1", "locale": BLANK, "timezone": BLANK, name: value}
+        return _rendered(env, source, context, known)
+
+    with_it, without = read(BLANK), read(None)
+    return with_it is not None and without is not None and _counted(without) > _counted(with_it)
+
+
+def _counted(text: str) -> int:
+    return len(_NONE.findall(text))
