@@ -35,7 +35,7 @@ from clarion.gateway import Gateway, Limits
 from clarion.journey.catalog import Catalog
 from clarion.journey.founding import add_key, found
 from clarion.journey.pipeline import WAKE, Pipeline
-from clarion.model import DeviceKind, Key, Millis, Project
+from clarion.model import MAX_CAP_SECONDS, DeviceKind, Key, Millis, Project
 from clarion.ports import Bus, Clock, Provider, Senders, Store, Transport
 from clarion.providers import apns, fcm
 from clarion.providers.webpush import WebPushProvider
@@ -59,6 +59,9 @@ SWEEP_SECONDS = 30.0
 DOUBTS_SECONDS = 600.0
 DOUBTS_AT_ONCE = 5_000
 DOUBT_MS = 7 * 86_400_000
+SLOTS_SECONDS = 3_600.0
+SLOTS_AT_ONCE = 2_000
+SLOT_MS = 1_000 * MAX_CAP_SECONDS
 CERTIFICATE_SECONDS = 5.0
 OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
@@ -192,6 +195,7 @@ class Platform:
             {
                 "push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now())),
                 "doubts": (DOUBTS_SECONDS, self._end_doubts),
+                "slots": (SLOTS_SECONDS, self._forget_slots),
             }
         )
 
@@ -201,6 +205,12 @@ class Platform:
         while await self.store.devices.retry_doubtful(now - DOUBT_MS, now, DOUBTS_AT_ONCE) == DOUBTS_AT_ONCE:
             pass
         await self.store.stoppages.forget(now - DOUBT_MS)
+
+    async def _forget_slots(self) -> None:
+        """Places under caps that are older than the longest window, some people at a time."""
+        before, after = self.clock.now() - SLOT_MS, 0
+        while (last := await self.store.steps.forget_slots(before, after, SLOTS_AT_ONCE)) is not None:
+            after = last
 
 
 def _providers(

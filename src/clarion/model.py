@@ -19,6 +19,7 @@ ARMED_LIFE_MS = 7 * DAY_MS
 """How long what was prepared waits for its fire."""
 DEFAULT_TTL_SECONDS = 3 * 86_400
 MAX_TTL_SECONDS = 30 * 86_400
+MAX_CAP_SECONDS = 60 * 86_400
 AUTOMATION_SENDER = "automation:"
 """How a category's list of keys names an automation: this and its name."""
 
@@ -202,6 +203,27 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 # --- a project and what it defines -----------------------------------------------------------------------------------
 
 
+class Rolling(Struct, frozen=True, kw_only=True):
+    """A window that ends now, in seconds."""
+
+    seconds: int
+
+
+class Cap(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
+    """At most `limit` notifications to one person in a window: rolling, or the person's own calendar day or week.
+
+    It counts those of a class, a category, a channel, or all; never mandatory ones. A week begins on Monday.
+    """
+
+    name: str
+    limit: int
+    per: Literal["day", "week"] | Rolling
+    class_: CategoryClass | None = None
+    category: str | None = None
+    channel: Channel | None = None
+    at_cap: Literal["drop", "wait"] = "drop"
+
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -226,6 +248,7 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     marketing_consent: str = "opt_in"
     allow_plain_users: bool = False
     mandatory_can_be_switched_off: bool = False
+    caps: list[Cap] = []
     lint: dict[str, str] = {}  # rule of intelligence.honesty → "off" | "warn" | "block"; others warn
     quiet_hours: QuietHours | None = None
     quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
@@ -491,6 +514,7 @@ class Message(Struct, frozen=True, kw_only=True):
     collapse_key: str | None = None
     content_key: str | None = None  # the same key to the same person within content_window seconds is a duplicate
     content_window: int = 86_400
+    priority: int = 0  # who gets a free place under a cap first: higher before lower
     condition: str | None = None  # a minijinja expression, looked at when it is sent
     unless_event: UnlessEvent | None = None
     holdout: Holdout | None = None

@@ -22,6 +22,56 @@ async def test_the_project_is_read_and_changed(api: ApiWorld) -> None:
     assert (await api.server.get("/v1/project")).json == changed.json
 
 
+async def test_caps_are_set_as_a_whole_and_read_back(api: ApiWorld) -> None:
+    await api.world.define("categories", name="offers", **{"class": "marketing"})
+    caps = [
+        {"name": "all", "limit": 3, "per": "day"},
+        {"name": "offers", "limit": 1, "per": {"seconds": 86_400}, "category": "offers", "at_cap": "wait"},
+    ]
+    whole = {"class": None, "category": None, "channel": None, "at_cap": "drop"}
+    changed = await api.server.put("/v1/project", {"caps": caps})
+    assert changed.json["caps"] == [whole | cap for cap in caps]
+    renamed = await api.server.put("/v1/project", {"name": "New shop"})
+    assert renamed.json["caps"] == changed.json["caps"]
+    assert (await api.server.put("/v1/project", {"caps": []})).json["caps"] == []
+
+
+ALL = {"name": "all", "limit": 3, "per": "day"}
+
+
+@pytest.mark.parametrize(
+    ("cap", "field", "word"),
+    [
+        ({"limit": 0}, "caps[1].limit", "1"),
+        ({"per": "month"}, "caps[1].per", "day"),
+        ({"per": {"seconds": 60 * 86_400 + 1}}, "caps[1].per.seconds", "5184000"),
+        ({"per": {"seconds": 0}}, "caps[1].per.seconds", "1"),
+        ({"at_cap": "queue"}, "caps[1].at_cap", "drop, wait"),
+        ({"name": "all"}, "caps[1].name", "caps[0]"),
+        ({"class": None}, "caps[1]", "same window as caps[0]"),
+        ({"category": "nowhere"}, "caps[1].category", "no category nowhere"),
+        ({"category": "alarms"}, "caps[1].category", "mandatory"),
+        ({"class": "mandatory"}, "caps[1].class", "never capped"),
+        ({"category": "offers", "class": "informational"}, "caps[1].class", "is marketing"),
+        ({"category": "offers", "channel": "sms"}, "caps[1].channel", "does not use"),
+        ({"limits": 1}, "caps[1].limits", "not a field"),
+    ],
+)
+async def test_a_cap_that_cannot_be_meant_is_refused_by_name(api: ApiWorld, cap: dict, field: str, word: str) -> None:
+    await api.world.define("categories", name="offers", channels=["push"], **{"class": "marketing"})
+    await api.world.define("categories", name="alarms", **{"class": "mandatory"})
+    refused = await api.server.put("/v1/project", {"caps": [ALL, {"name": "second", "limit": 3, "per": "day"} | cap]})
+    assert refused.status == 400, refused
+    assert word in refused.fields[field], refused.fields
+    assert (await api.server.get("/v1/project")).json["caps"] == []
+
+
+async def test_a_priority_is_kept_within_its_bounds(api: ApiWorld) -> None:
+    sent = {"to": {"users": ["u1"]}, "title": "Hi", "priority": 101}
+    assert "100" in (await api.server.post("/v1/notifications", sent)).fields["priority"]
+    assert (await api.server.post("/v1/notifications", sent | {"priority": -100})).status == 202
+
+
 @pytest.mark.parametrize(
     ("body", "field", "word"),
     [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clarion.model import Delivery, DeliveryState, DeviceKind
-from clarion.ports import Effects, FactsQuery, Sent
+from clarion.model import Delivery, DeliveryState, DeviceKind, Reason
+from clarion.ports import Effects, FactsQuery, Sent, Slot
 from clarion.storage.sqlite import SqliteStore
 from contract.support import (
     NOW,
@@ -17,6 +17,7 @@ from contract.support import (
     event,
     new_armed,
     new_channel,
+    new_notification,
     new_project,
     new_users,
     pairs_work,
@@ -123,7 +124,19 @@ async def _everything(store: SqliteStore) -> None:
     await store.idempotency.abandon(project, "k")
     await store.users.erase(project, third.user_id)
     await _fired(store, world)
+    await _capped(store, world)
     await store.ping()
+
+
+async def _capped(store: SqliteStore, world: World) -> None:
+    project, person = world.project, world.people[0]
+    later = await new_notification(store, project, "later")
+    held = decision(later, person.key, Reason.CAP_WAIT, until=NOW + 1)
+    await store.steps.commit(Effects(decisions=[held]))
+    slots = [Slot(person.key, later.key, NOW, "offers", "marketing", "push")]
+    await store.steps.commit(Effects(revised=[decision(later, person.key)], slots=slots))
+    await store.steps.commit(Effects(revised=[decision(later, person.key, Reason.CANCELLED)]))
+    await store.steps.forget_slots(NOW, 0, 10)
 
 
 async def _fired(store: SqliteStore, world: World) -> None:

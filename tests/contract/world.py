@@ -19,7 +19,7 @@ from clarion.model import (
     ReceiptKind,
     UserChange,
 )
-from clarion.ports import Effects, FactsQuery, Store
+from clarion.ports import CapsQuery, Effects, FactsQuery, Slot, Store
 from contract.support import (
     NOW,
     api_key,
@@ -91,6 +91,7 @@ async def _new_person(store: Store, project: Project, notification: Notification
         deliveries=[queued],
         outcomes=[outcome(queued, DeliveryState.ACCEPTED, provider_id=mark)],
         sent_content=[(user.key, CONTENT)],
+        slots=[Slot(user.key, notification.key, NOW, "offers", "marketing", mark)],
     )
     await store.steps.commit(effects)
     await store.trail.add_receipts([receipt(project, queued, ReceiptKind.CLICKED, action=mark)], NOW)
@@ -159,7 +160,7 @@ async def read_all(store: Store, project: Key, world: World, person: Person) -> 
 
 def _query(**who: Any) -> FactsQuery:
     asked = {"content": [CONTENT], "events": ["order"], "preferences": True, "zones": True}
-    return FactsQuery(categories=["offers"], **asked, **who)
+    return FactsQuery(categories=["offers"], caps=CapsQuery(0, waiting=True, scoped=True), **asked, **who)
 
 
 async def _decided_facts(at: Look, query: FactsQuery) -> Any:

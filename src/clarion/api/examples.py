@@ -73,6 +73,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "name": "Shop",
         "allowed_origins": ["https://shop.example"],
         "default_timezone": "Europe/Vienna",
+        "caps": [{"name": "all", "limit": 5, "per": "day", "at_cap": "wait"}],
         "quiet_hours": {"start": "22:00", "end": "08:00"},
     },
     "create_key": {"kind": "server", "name": "order service", "scopes": ["send"]},

@@ -1,5 +1,6 @@
 """Notifications and definitions as callers tell of them become the model's nouns."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,9 +11,11 @@ from clarion.api.schemas import (
     AudienceBody,
     AutomationPut,
     Body,
+    CapBody,
     CategoryPut,
     MessageBody,
     NotificationBody,
+    RollingBody,
     TemplatePut,
 )
 from clarion.errors import FieldError, InvalidRequest
@@ -20,12 +23,14 @@ from clarion.model import (
     Action,
     Audience,
     Automation,
+    Cap,
     Category,
     Content,
     EventSelector,
     Holdout,
     Message,
     Millis,
+    Rolling,
     Struct,
     Template,
     UnlessEvent,
@@ -73,6 +78,14 @@ def send_at(body: NotificationBody) -> Millis | None:
     if body.local_time is not None:
         raise InvalidRequest.field("local_time", _NOT_YET)
     return None if body.send_at is None else millis(body.send_at, "send_at")
+
+
+def caps(bodies: Sequence[CapBody]) -> list[Cap]:
+    """A project's caps."""
+    return [
+        _given(body, Cap, per=_given(body.per, Rolling) if isinstance(body.per, RollingBody) else body.per)
+        for body in bodies
+    ]
 
 
 def category(body: CategoryPut, name: str) -> Category:

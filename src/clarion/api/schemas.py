@@ -29,6 +29,7 @@ from clarion.api.fields import (
     Words,
 )
 from clarion.model import (
+    MAX_CAP_SECONDS,
     MAX_TTL_SECONDS,
     CategoryClass,
     Channel,
@@ -290,6 +291,10 @@ class MessageBody(Body, frozen=True, kw_only=True):
     content_window: Annotated[int, Meta(ge=1, le=MAX_TTL_SECONDS, description="Seconds that it is one for.")] | None = (
         None
     )
+    priority: (
+        Annotated[int, Meta(ge=-100, le=100, description="Whose turn is first where a cap lets wait; 0, higher first.")]
+        | None
+    ) = None
     condition: (
         Annotated[
             str,
@@ -432,6 +437,32 @@ class AutomationPost(AutomationPut, frozen=True, kw_only=True):
 # --- administration --------------------------------------------------------------------------------------------------
 
 
+class RollingBody(Body, frozen=True, kw_only=True):
+    """A window that ends now."""
+
+    seconds: Annotated[int, Meta(ge=1, le=MAX_CAP_SECONDS)]
+
+
+class CapBody(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
+    """At most `limit` notifications to one person in a window; mandatory ones are never counted."""
+
+    name: Name
+    limit: Annotated[int, Meta(ge=1, le=10_000)]
+    per: Annotated[
+        Literal["day", "week"] | RollingBody,
+        Meta(description="The person's own calendar day or week (from Monday), or a rolling window."),
+    ]
+    class_: Annotated[CategoryClass, Meta(description="Counts this class only.")] | None = None
+    category: Annotated[Name, Meta(description="Counts this category only.")] | None = None
+    channel: Annotated[Channel, Meta(description="Counts this channel only.")] | None = None
+    at_cap: (
+        Annotated[
+            Literal["drop", "wait"], Meta(description="What becomes of one too many: `cap_reached`, or `cap_wait`.")
+        ]
+        | None
+    ) = None
+
+
 class ProjectPut(Body, frozen=True, kw_only=True):
     """What is given is replaced."""
 
@@ -453,6 +484,7 @@ class ProjectPut(Body, frozen=True, kw_only=True):
     marketing_consent: Literal["opt_in", "opt_out"] | None = None
     allow_plain_users: bool | None = None
     mandatory_can_be_switched_off: bool | None = None
+    caps: Annotated[list[CapBody], Meta(max_length=50, description="All of them; an empty list is none.")] | None = None
     lint: (
         Annotated[
             dict[Word, Literal["off", "warn", "block"]],

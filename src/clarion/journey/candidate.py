@@ -6,9 +6,9 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.journey.conditions import events_asked
-from clarion.journey.rules import content_hash, needs_preferences, needs_zones, record
+from clarion.journey.rules import by_turn, content_hash, needs_preferences, needs_zones, record
 from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
-from clarion.ports import Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
+from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
 class Candidate(NamedTuple):
@@ -46,16 +46,21 @@ def content_hashes(notifications: Iterable[Notification]) -> list[int]:
 
 
 def facts_query(
-    job: SpanWork | PairsWork, notifications: Mapping[Key, Notification], events: Mapping[Key, Event]
+    job: SpanWork | PairsWork,
+    notifications: Mapping[Key, Notification],
+    events: Mapping[Key, Event],
+    caps: CapsQuery | None,
 ) -> FactsQuery:
-    """What must be known to decide a job; `events` are those that started its notifications."""
-    query = facts_about(notifications.values(), events)
+    """What must be known to decide a job; `events` are those that started its notifications, `caps` see there."""
+    query = facts_about(notifications.values(), events, caps)
     if isinstance(job, SpanWork):
         return msgspec.structs.replace(query, span=(job.first, job.last))
     return msgspec.structs.replace(query, users=sorted({user for _, user in job.pairs}))
 
 
-def facts_about(notifications: Collection[Notification], events: Mapping[Key, Event]) -> FactsQuery:
+def facts_about(
+    notifications: Collection[Notification], events: Mapping[Key, Event], caps: CapsQuery | None = None
+) -> FactsQuery:
     """The same, of people who are still to be named."""
     names, since = events_asked(notifications, events)
     return FactsQuery(
@@ -64,13 +69,16 @@ def facts_about(notifications: Collection[Notification], events: Mapping[Key, Ev
         again=[one.key for one in notifications if one.fired_at is not None],
         events=names,
         events_since=since,
+        caps=caps,
+        zones=caps is not None and caps.calendar,
     )
 
 
 def with_wishes(query: FactsQuery, categories: Mapping[str, Category], settings: ProjectSettings) -> FactsQuery:
     """The same, with what people asked for themselves and where they are, if that matters."""
     worn = [categories[name] for name in query.categories if name in categories]
-    return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=needs_zones(worn, settings))
+    zones = query.zones or needs_zones(worn, settings)
+    return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=zones)
 
 
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:
@@ -92,13 +100,19 @@ def candidates(
     facts: Facts,
     only: Mapping[Key, frozenset[Key]],
 ) -> Iterator[Candidate]:
-    """Who was erased since is no candidate any more; neither is a notification that is gone."""
+    """Who was erased since is no candidate any more; neither is a notification that is gone.
+
+    Of several for one person, whose turn under a cap is first comes first.
+    """
     if isinstance(job, SpanWork):
         if (notification := notifications.get(job.notification)) is not None:
             for recipient in facts.recipients:
                 yield Candidate(notification, recipient, only.get(notification.key))
         return
     recipients = {recipient.key: recipient for recipient in facts.recipients}
-    for key, user in job.pairs:
-        if key in notifications and user in recipients:
-            yield Candidate(notifications[key], recipients[user], only.get(key))
+    pairs = [(key, user) for key, user in job.pairs if key in notifications and user in recipients]
+    if len(notifications) > 1:
+        turns = {key: by_turn(notification) for key, notification in notifications.items()}
+        pairs.sort(key=lambda pair: (pair[1], turns[pair[0]]))
+    for key, user in pairs:
+        yield Candidate(notifications[key], recipients[user], only.get(key))

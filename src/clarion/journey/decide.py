@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import NOTHING_AROUND, Around, Conditions, is_conditional
 from clarion.model import Category, Channel, DeviceKind, Key, Millis, Notification, ProjectSettings, Reason
-from clarion.ports import Facts, Recipient
+from clarion.ports import CapsQuery, Facts, Recipient, Slot, Taken, Waiting
 
 
 class Law(NamedTuple):
@@ -38,6 +40,13 @@ class _Spares(NamedTuple):
     known: dict[tuple[str, rules.Ruling | None, rules.Ruling | None], _Judged]
 
 
+class _Capping(NamedTuple):
+    """The gate of the caps; `known`: as `_Common.judged`."""
+
+    gate: rules.CapGate
+    known: dict[tuple[str, str, Millis | None], _Judged]
+
+
 class _Common(NamedTuple):
     """The gates that look at the notification alone, passed once for all its candidates.
 
@@ -52,6 +61,7 @@ class _Common(NamedTuple):
     judged: dict[tuple[rules.Ruling, ...], _Judged]
     rested: dict[tuple[str, rules.Ruling], _Judged]
     spares: _Spares | None = None
+    capping: _Capping | None = None
 
 
 _ASKED = ("consent", "device", "permission", "duplicate")
@@ -60,20 +70,79 @@ _RESTING = ("quiet_hours",)
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
-    """One decision per candidate, in order. Content that this batch itself sends counts for the candidates after it."""
-    sent = dict(facts.sent_content)
+    """One decision per candidate, in order. What this batch itself sends counts for the candidates after it."""
+    batch = list(candidates)
+    # Of one notification nobody is a candidate twice: what it does to one person tells nothing of the next.
+    several = len({candidate.notification.key for candidate in batch}) > 1
+    seen = _Seen.of(facts) if several else _Seen(facts.sent_content, facts.taken, facts.waiting)
     common: dict[Key, _Common] = {}
     decided = []
-    for candidate in candidates:
+    for candidate in batch:
         notification = candidate.notification
         shared = common.get(notification.key)
         if shared is None:
             shared = common[notification.key] = _common(notification, law)
-        verdict = _personal(candidate, shared, facts, sent, law)
+        verdict = _personal(candidate, shared, facts, seen, law)
         decided.append(verdict)
-        if verdict.reason is Reason.SEND and notification.message.content_key is not None:
-            sent[verdict.recipient.key, rules.content_hash(notification.message.content_key)] = law.now
+        if several:
+            _note(seen, verdict, law)
     return decided
+
+
+def capping(law: Law, notifications: Iterable[Notification]) -> CapsQuery | None:
+    """What must be known of caps to decide these; None when none of them is counted."""
+    worn = (one.message.category for one in notifications)
+    return rules.caps_query(law.settings, law.categories, worn, law.now) if law.settings.caps else None
+
+
+def after(facts: Facts, decided: Iterable[Decided], law: Law) -> Facts:
+    """The facts for who is decided next: with what was sent, and who waits, by the final word on these."""
+    seen = _Seen.of(facts)
+    for verdict in decided:
+        _note(seen, verdict, law)
+    return msgspec.structs.replace(facts, sent_content=seen.content, taken=seen.taken, waiting=seen.waiting)
+
+
+def slots(decided: Iterable[Decided], law: Law) -> list[Slot]:
+    """The places under caps that are taken; none while the project has no caps."""
+    if not law.settings.caps:
+        return []
+    sent = [_slot(one, law) for one in decided if one.reason is Reason.SEND]
+    return [slot for slot in sent if slot is not None]
+
+
+class _Seen(NamedTuple):
+    """The facts that a batch itself changes, in copies."""
+
+    content: dict[tuple[Key, int], Millis]
+    taken: dict[Key, list[Taken]]
+    waiting: dict[Key, list[Waiting]]
+
+    @classmethod
+    def of(cls, facts: Facts) -> "_Seen":
+        return cls(dict(facts.sent_content), dict(facts.taken), dict(facts.waiting))
+
+
+def _note(seen: _Seen, verdict: Decided, law: Law) -> None:
+    """What a decision means for those after it."""
+    notification, user, sends = verdict.notification, verdict.recipient.key, verdict.reason is Reason.SEND
+    if sends and notification.message.content_key is not None:
+        seen.content[user, rules.content_hash(notification.message.content_key)] = law.now
+    if not law.settings.caps:
+        return
+    slot = _slot(verdict, law) if sends else None
+    if slot is not None:
+        others = [place for place in seen.taken.get(user, ()) if place.notification != notification.key]
+        seen.taken[user] = [*others, rules.place(slot)]
+    if user in seen.waiting:
+        seen.waiting[user] = [one for one in seen.waiting[user] if one.notification != notification.key]
+    if verdict.reason is Reason.CAP_WAIT and verdict.until is not None:
+        seen.waiting[user] = [*seen.waiting.get(user, ()), rules.turn(notification, verdict.until)]
+
+
+def _slot(sent: Decided, law: Law) -> Slot | None:
+    category = law.categories[sent.notification.message.category]
+    return rules.slot(sent.notification, sent.recipient.key, category, law.now)
 
 
 def _common(notification: Notification, law: Law) -> _Common:
@@ -89,12 +158,12 @@ def _common(notification: Notification, law: Law) -> _Common:
             return _Common(",".join(written), ruling, None, None, {}, {})
     worn = law.categories[notification.message.category]
     quiet = rules.Quiet(notification, worn, law.settings, law.now)
-    return _Common(",".join(written), None, worn, quiet, {}, {}, _spares(notification, worn, law))
+    caps = rules.CapGate(notification, law.settings, law.categories, law.now) if law.settings.caps else None
+    capping = _Capping(caps, {}) if caps is not None else None
+    return _Common(",".join(written), None, worn, quiet, {}, {}, _spares(notification, worn, law), capping)
 
 
-def _personal(
-    candidate: Candidate, shared: _Common, facts: Facts, sent: Mapping[tuple[Key, int], Millis], law: Law
-) -> Decided:
+def _personal(candidate: Candidate, shared: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
     notification, recipient, only = candidate
     if shared.stop is not None or shared.category is None or shared.quiet is None:
         reason = shared.stop.reason if shared.stop and shared.stop.reason else Reason.CATEGORY_MISMATCH
@@ -107,7 +176,7 @@ def _personal(
         rules.consent(recipient, shared.category, Channel.PUSH, law.settings, law.now),
         rules.device(targets),
         rules.permission(targets, allowed),
-        rules.duplicate(notification.message, recipient.key, sent, law.now),
+        rules.duplicate(notification.message, recipient.key, seen.content, law.now),
     )
     judged = shared.judged.get(rulings)
     if judged is None:
@@ -117,9 +186,23 @@ def _personal(
     quiet_from = None
     if judged.reason is Reason.SEND:
         judged, quiet_from = _rested(judged, recipient, shared.quiet, shared.rested)
+    if shared.capping is not None and judged.reason is Reason.SEND:
+        judged = _capped(judged, shared.capping, recipient, seen)
     if judged.reason is not Reason.SEND:
         return Decided(notification, recipient, judged.reason, judged.until, judged.gates, [])
     return Decided(notification, recipient, Reason.SEND, None, judged.gates, allowed, quiet_from)
+
+
+def _capped(judged: _Judged, capping: _Capping, recipient: Recipient, seen: _Seen) -> _Judged:
+    """The last gate, since it takes a place for what really leaves. Only for those whom all others let pass."""
+    gate, known = capping
+    ruling = gate(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
+    key = (judged.gates, ruling.because, ruling.until)
+    capped = known.get(key)
+    if capped is None:
+        gates = f"{judged.gates[:-1]},{rules.record('caps', ruling.reason, ruling.because)}]"
+        capped = known[key] = _Judged(ruling.reason or Reason.SEND, ruling.until, gates)
+    return capped
 
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:

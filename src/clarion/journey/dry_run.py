@@ -7,7 +7,7 @@ import msgspec
 from clarion.journey import audience
 from clarion.journey.candidate import Candidate, facts_about, with_wishes
 from clarion.journey.compose import Scene
-from clarion.journey.decide import Law
+from clarion.journey.decide import Law, capping
 from clarion.journey.judgement import Judgement, judge
 from clarion.model import Key, Millis, Notification, Reason, Verdict, verdict_of
 from clarion.ports import FactsQuery, Recipient, Store
@@ -68,7 +68,8 @@ async def _batches(
 ) -> AsyncIterator[tuple[FactsQuery, Sequence[Recipient]]]:
     """The audience in batches: whom to load, and those of whom we have never heard."""
     project, to = notification.project, notification.to
-    query = with_wishes(facts_about([notification], {}), law.categories, law.settings)
+    about = facts_about([notification], {}, capping(law, [notification]))
+    query = with_wishes(about, law.categories, law.settings)
     if to.everyone:
         cursor = 0
         while spans := await store.steps.user_span(project, cursor, audience.BATCH, audience.SPANS_A_STEP):

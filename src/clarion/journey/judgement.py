@@ -8,10 +8,10 @@ import msgspec
 
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.compose import Composer, Scene
-from clarion.journey.decide import Law, decide
+from clarion.journey.decide import Law, after, decide
 from clarion.journey.rules import content_hash
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
-from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Target
+from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Slot, Target
 
 # Recipients per turn of the event loop: a turn stays under 3 ms.
 SLICE = 200
@@ -32,23 +32,16 @@ async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: 
     judgement = Judgement([], [])
     waiting = iter(candidates)
     seen = facts
+    noted = 0  # how many of the decided the facts that we have seen know of
     while batch := list(islice(waiting, SLICE)):
+        first = judgement.decided[0].notification if judgement.decided else batch[0].notification
+        if any(candidate.notification.key != first.key for candidate in batch) or noted:
+            seen, noted = after(seen, judgement.decided[noted:], law), len(judgement.decided)
         final, ready = composer.compose(decide(batch, seen, law))
         judgement.decided.extend(final)
         judgement.ready.extend(ready)
-        seen = _with_content(seen, final, law.now)
         await asyncio.sleep(0)
     return judgement
-
-
-def _with_content(facts: Facts, decided: Sequence[Decided], now: Millis) -> Facts:
-    """Facts that know what the slice before sent."""
-    sent = _sent_content(decided)
-    return (
-        msgspec.structs.replace(facts, sent_content={**facts.sent_content, **dict.fromkeys(sent, now)})
-        if sent
-        else facts
-    )
 
 
 def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:
@@ -60,9 +53,18 @@ def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:
 
 
 def effects(
-    judgement: Judgement, project: Key, now: Millis, *, held_before: bool, further: Sequence[NewWork] = ()
+    judgement: Judgement,
+    project: Key,
+    now: Millis,
+    *,
+    held_before: bool,
+    slots: Sequence[Slot] = (),
+    further: Sequence[NewWork] = (),
 ) -> Effects:
-    """What is written of a judgement: decisions, deliveries, and the jobs that carry on, `further` ones included."""
+    """What is written of a judgement: decisions, deliveries, and the jobs that carry on, `further` ones included.
+
+    `slots`: the places under caps that it takes.
+    """
     decisions = [
         Decision(one.notification.key, one.recipient.key, one.reason, one.until, one.gates, now)
         for one in judgement.decided
@@ -78,6 +80,7 @@ def effects(
             if ready.notification not in armed
         ],
         sent_content=_sent_content(judgement.decided),
+        slots=slots,
         work=[*_deliver_work(judgement, armed, project, now), *_held_work(judgement, project), *further],
     )
 

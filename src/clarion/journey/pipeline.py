@@ -19,7 +19,7 @@ from clarion.journey.catalog import Catalog
 from clarion.journey.compose import Scene
 from clarion.journey.conditions import Around
 from clarion.journey.consenting import Consenting
-from clarion.journey.decide import Law
+from clarion.journey.decide import Law, capping, slots
 from clarion.journey.delivering import Delivering
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
@@ -369,7 +369,7 @@ class Pipeline:
         scene = await self._scene(project, list(notifications.values()), now)
         law = self._law(project, scene, now)
         only = await self._only(notifications)
-        query = facts_query(job, notifications, scene.events)
+        query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
         query = with_wishes(query, law.categories, project.settings)
         async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)
@@ -377,7 +377,8 @@ class Pipeline:
             judged = judgement.without(judged, facts.begun)
             held = isinstance(job, PairsWork) and job.held
             further = await carried_over(self._store, project.key, job, deciding.facts, now)
-            effects = judgement.effects(judged, project.key, now, held_before=held, further=further)
+            taken = slots(judged.decided, law)
+            effects = judgement.effects(judged, project.key, now, held_before=held, slots=taken, further=further)
             committed = await deciding.commit(lease, effects)
         if committed:
             await self._wake_for(effects.work)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -46,6 +46,30 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     zone: str | None = None
 
 
+class Taken(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A place under the caps that a person's earlier notification takes; `at`: when it was sent (see `Slot`).
+
+    What it was is there if the query asks for it.
+    """
+
+    user: Key
+    at: Millis
+    notification: Key
+    category: str = ""
+    class_: str = ""
+    channel: str = ""
+
+
+class Waiting(NamedTuple):
+    """A notification that waits for a place under a cap, until it is decided again at `until`."""
+
+    notification: Key
+    category: str
+    priority: int
+    expires_at: Millis
+    until: Millis
+
+
 class Happened(msgspec.Struct, frozen=True, gc=False):
     """An event as conditions see it. `properties` is raw JSON."""
 
@@ -59,13 +83,30 @@ class Facts(msgspec.Struct, frozen=True):
 
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
     (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
+
+    Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing.
     """
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
     begun: frozenset[tuple[Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
+    taken: dict[Key, list[Taken]] = {}
+    waiting: dict[Key, list[Waiting]] = {}
     events: dict[tuple[Key, str], list[Happened]] = {}
+
+
+class CapsQuery(NamedTuple):
+    """What the caps need: places taken at or after `since`, and those who wait, where a cap lets wait.
+
+    `calendar`: whether one of them asks for the person's own day or week, and so for `FactsQuery.zones`; `scoped`:
+    whether one of them counts a class, a category or a channel only.
+    """
+
+    since: Millis
+    waiting: bool
+    calendar: bool = False
+    scoped: bool = False
 
 
 class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +117,7 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
+    caps: CapsQuery | None = None  # None: no cap can match
     preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it
     zones: bool = False  # everybody's time zone
     events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
@@ -148,6 +190,13 @@ class Steps(Protocol):
 
     async def changes(self, project: Key, since: Millis) -> Changes:
         """What changed at or after `since`; of people who went, for eight days."""
+        ...
+
+    async def forget_slots(self, before: Millis, after: Key, users: int) -> Key | None:
+        """Delete places under caps that were taken before a moment, of the next `users` people beyond the key `after`.
+
+        Whom to go on after; None when that was the last of them.
+        """
         ...
 
     async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:

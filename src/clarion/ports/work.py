@@ -212,12 +212,29 @@ class Sent(msgspec.Struct, frozen=True):
     at: Millis
 
 
+class Slot(msgspec.Struct, frozen=True, gc=False):
+    """A place under the project's caps that one notification takes for one person.
+
+    `at`: when it was decided to send; of an armed one (`armed`) the latest that it may be fired.
+    """
+
+    user: Key
+    notification: Key
+    at: Millis
+    category: str
+    class_: str
+    channel: str
+    armed: bool = False
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
     A notification whose (project, id) is known is left as it is, and so is all work here that names its key.
     `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
     are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
+    `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
+    or expired, gives its place back.
     """
 
     notifications: Sequence[Notification] = ()
@@ -228,6 +245,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     sent: Sequence[Sent] = ()
     device_verdicts: Sequence[DeviceVerdict] = ()
     sent_content: Sequence[tuple[Key, int]] = ()
+    slots: Sequence[Slot] = ()
     work: Sequence[NewWork] = ()
 
 

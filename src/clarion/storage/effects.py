@@ -25,6 +25,7 @@ from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
+from clarion.storage.slots import write_slots
 from clarion.storage.work import add_work, finish, without
 
 _NOTIFICATION = columns_of(notification)
@@ -107,6 +108,7 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
     if effects.sent_content:
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)
+    write_slots(conn, dialect, project, effects)
 
 
 def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notification]) -> set[Key]:

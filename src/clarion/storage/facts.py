@@ -5,8 +5,10 @@ unique, the project only has to be right.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
@@ -14,6 +16,7 @@ from clarion.ports import Address, Asked, Facts, FactsQuery, Happened, Recipient
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
+from clarion.storage.slots import load_taken, load_waiting
 
 _KINDS = {kind.value: kind for kind in DeviceKind}
 _PERMISSIONS = {permission.value: permission for permission in Permission}
@@ -70,9 +73,19 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         )
         for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
     ]
-    begun, chosen = _before(conn, people, query.again) if query.again else (frozenset[tuple[Key, Key]](), {})
-    events = _events(conn, people, query.events, query.events_since)
-    return Facts(recipients, _sent_content(conn, people, query.content), begun, chosen, events)
+    facts = Facts(
+        recipients,
+        _sent_content(conn, people, query.content),
+        events=_events(conn, people, query.events, query.events_since),
+    )
+    if query.again:
+        begun, chosen = _before(conn, people, query.again)
+        facts = msgspec.structs.replace(facts, begun=begun, chosen=chosen)
+    if query.caps is not None:
+        rows = partial(people.rows, conn)
+        taken, waiting = load_taken(rows, query.caps), load_waiting(conn, rows, project, query.caps)
+        facts = msgspec.structs.replace(facts, taken=taken, waiting=waiting)
+    return facts
 
 
 def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) -> dict[Key, list[Target]]:

@@ -25,6 +25,7 @@ _MOVED = (  # decisions last: the others are found through them
     ("delivery", _TOLD, ("notification", "device")),
     ("decision", "true", ("notification",)),
     ("sent_content", "true", ("hash",)),
+    ("sent_log", "true", ("notification",)),
 )
 
 PREFERENCES = ("quiet_start", "quiet_end", "quiet_days", "marketing_paused_until")

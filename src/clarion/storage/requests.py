@@ -1,8 +1,12 @@
-"""How a notification's message and audience lie in one column."""
+"""How a notification's message and audience lie in one column, and a row becomes a notification."""
+
+from typing import Any
 
 import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, select
 
-from clarion.model import Audience, Message
+from clarion.model import Audience, Key, Message, Notification
+from clarion.storage.schema import notification
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -25,3 +29,29 @@ def encode_request(request: Request) -> str:
 def decode_request(text: str) -> Request:
     """From what `encode_request` made."""
     return _decoder.decode(text)
+
+
+def read_notifications(conn: Connection, project: Key, condition: ColumnElement[bool]) -> list[Notification]:
+    """Those of a project that fit."""
+    query = select(notification).where(notification.c.project == project, condition)
+    return [to_notification(row) for row in conn.execute(query)]
+
+
+def to_notification(row: Row[Any]) -> Notification:
+    """A whole row of the table."""
+    request = decode_request(row.request)
+    return Notification(
+        key=row.key,
+        id=row.id,
+        project=row.project,
+        message=request.message,
+        to=request.to,
+        sent_by=request.sent_by,
+        created_at=row.created_at,
+        send_at=row.send_at,
+        cancelled_at=row.cancelled_at,
+        automation=row.automation,
+        event=row.event,
+        armed_until=row.armed_until,
+        fired_at=row.fired_at,
+    )

@@ -307,6 +307,7 @@ decision = Table(
     _column("revision", SmallInteger),
     PrimaryKeyConstraint("project", "notification", "person"),
     Index("decision_person", "person", "notification"),  # everything about a person starts here
+    Index("decision_waiting", "person", "notification", **_where("reason = 'cap_wait'")),
     sqlite_with_rowid=False,
 )
 
@@ -352,6 +353,22 @@ sent_content = Table(
     _column("hash", BigInteger),
     _column("at", BigInteger),
     PrimaryKeyConstraint("person", "hash"),
+    sqlite_with_rowid=False,
+)
+
+# The places that sent notifications take under caps, only while their project has caps.
+sent_log = Table(
+    "sent_log",
+    metadata,
+    _column("project", BigInteger),
+    _column("person", BigInteger),
+    _column("at", BigInteger),
+    _column("notification", BigInteger),
+    _column("category", Text),
+    _column("class", Text),
+    _column("channel", Text),
+    _column("armed", Boolean),  # it counts from its fire, and until then `at` is the latest that it may be fired
+    PrimaryKeyConstraint("person", "at", "notification"),
     sqlite_with_rowid=False,
 )
 

@@ -9,6 +9,7 @@ from clarion.storage.arming import changes
 from clarion.storage.database import Database, Transactions
 from clarion.storage.effects import write
 from clarion.storage.facts import load_addresses, load_asked, load_facts, paused, refused_since, user_span
+from clarion.storage.slots import forget_slots
 
 
 class SqlSteps:
@@ -46,6 +47,9 @@ class SqlSteps:
 
     async def changes(self, project: Key, since: Millis) -> Changes:
         return await self._db.read(changes, self._db.dialect, project, since)
+
+    async def forget_slots(self, before: Millis, after: Key, users: int) -> Key | None:
+        return await self._db.write(forget_slots, before, after, users)
 
     async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
         return await self._db.read(user_span, project, after, size, limit)

@@ -10,7 +10,7 @@ from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, Receip
 from clarion.storage.arming import fire
 from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
-from clarion.storage.requests import decode_request
+from clarion.storage.requests import read_notifications, to_notification
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, stoppage, work
 from clarion.storage.work import hasten
 
@@ -33,11 +33,11 @@ class SqlTrail:
         return taken
 
     async def notification(self, project: Key, id: str) -> Notification | None:
-        found = await self._db.read(_notifications, project, notification.c.id == id)
+        found = await self._db.read(read_notifications, project, notification.c.id == id)
         return found[0] if found else None
 
     async def load(self, project: Key, keys: Sequence[Key]) -> dict[Key, Notification]:
-        found = await self._db.read(_notifications, project, notification.c.key.in_(keys))
+        found = await self._db.read(read_notifications, project, notification.c.key.in_(keys))
         return {each.key: each for each in found}
 
     async def notifications(self, project: Key, cursor: str | None, limit: int) -> Page[Notification]:
@@ -90,17 +90,12 @@ def _reserve(conn: Connection, dialect: Dialect, count: int) -> list[Key]:
     return dialect.keys(conn, "notification", count)
 
 
-def _notifications(conn: Connection, project: Key, condition: ColumnElement[bool]) -> list[Notification]:
-    query = select(notification).where(notification.c.project == project, condition)
-    return [_notification(row) for row in conn.execute(query)]
-
-
 def _page(conn: Connection, project: Key, after: tuple[int, ...] | None, limit: int) -> Page[Notification]:
     query = select(notification).where(notification.c.project == project)
     if after is not None:
         query = query.where(notification.c.key < after[0])
     rows = conn.execute(query.order_by(notification.c.key.desc()).limit(limit + 1)).all()
-    shown = [_notification(row) for row in rows[:limit]]
+    shown = [to_notification(row) for row in rows[:limit]]
     return Page(items=shown, next_cursor=str(shown[-1].key) if len(rows) > limit else None)
 
 
@@ -222,25 +217,6 @@ def _paged(
         here = tuple_(*keys)
         query = query.where(here > tuple_(*after) if rising else here < tuple_(*after))
     return query.order_by(*(keys if rising else (key.desc() for key in keys)))
-
-
-def _notification(row: Row[Any]) -> Notification:
-    request = decode_request(row.request)
-    return Notification(
-        key=row.key,
-        id=row.id,
-        project=row.project,
-        message=request.message,
-        to=request.to,
-        sent_by=request.sent_by,
-        created_at=row.created_at,
-        send_at=row.send_at,
-        cancelled_at=row.cancelled_at,
-        automation=row.automation,
-        event=row.event,
-        armed_until=row.armed_until,
-        fired_at=row.fired_at,
-    )
 
 
 def _decision(row: Row[Any]) -> DecisionRecord:

@@ -8,7 +8,7 @@ from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
 from clarion.journey import honesty
 from clarion.journey.permission import Preference
-from clarion.model import ApiKey, Automation, Category, CategoryClass, Project, QuietHours, Template
+from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Project, QuietHours, Template
 
 
 class ProjectAnswer(Answer, frozen=True, kw_only=True):
@@ -23,6 +23,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     marketing_consent: str
     allow_plain_users: bool
     mandatory_can_be_switched_off: bool
+    caps: list[Cap]
     lint: dict[str, Annotated[str, Meta(extra_json_schema={"enum": list(honesty.LEVELS)})]]
     quiet_hours: QuietHours | None
     quiet_hours_spread_s: int

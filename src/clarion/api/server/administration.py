@@ -6,6 +6,7 @@ import msgspec
 from litestar import delete, get, post, put
 from litestar.params import JSONBody
 
+from clarion.api import messages
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer, ProjectAnswer
 from clarion.api.auth import ALL, may
 from clarion.api.door import server
@@ -19,7 +20,8 @@ from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError, Forbidden, InvalidRequest
 from clarion.journey import honesty
 from clarion.journey.founding import add_key
-from clarion.model import ApiKey, Project, ProjectSettings, QuietHours
+from clarion.journey.rules import check_caps
+from clarion.model import ApiKey, Cap, Project, ProjectSettings, QuietHours
 from clarion.ports import Page
 
 
@@ -36,6 +38,9 @@ async def put_project(services: FromServices, caller: FromCaller, data: JSONBody
     _check_rules(data.lint or {})
     project = await services.store.projects.get(caller.project.key) or not_found()
     told = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
+    if data.caps is not None:
+        told["caps"] = messages.caps(data.caps)
+        await _check_caps(services, caller.project, told["caps"])
     settings = {name: value for name, value in told.items() if name in ProjectSettings.__struct_fields__}
     settings["quiet_hours"] = _quiet_hours(data, project.settings)
     project = msgspec.structs.replace(
@@ -130,6 +135,12 @@ def _scopes(giver: ApiKey, kind: str, asked: Sequence[str] | None) -> list[str]:
     if beyond:
         raise Forbidden(f"this key cannot give {', '.join(beyond)}, which it does not have itself")
     return wanted
+
+
+async def _check_caps(services: Services, project: Project, caps: Sequence[Cap]) -> None:
+    problems = check_caps(caps, await services.catalog.categories(project.key))
+    if problems:
+        raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 
 
 def _check_rules(told: Iterable[str]) -> None:

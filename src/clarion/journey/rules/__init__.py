@@ -1,5 +1,6 @@
 """The gates of a decision: one file a subject, each a pure function that says pass, hold or drop, and why."""
 
+from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
 from clarion.journey.rules.category import category, misfit
 from clarion.journey.rules.consent import consent
 from clarion.journey.rules.duplicate import content_hash, duplicate
@@ -12,11 +13,15 @@ from clarion.journey.rules.timing import cancelled, expiry, schedule
 
 __all__ = [
     "EXEMPT",
+    "CapGate",
     "Group",
     "Quiet",
     "Ruling",
+    "by_turn",
     "cancelled",
+    "caps_query",
     "category",
+    "check_caps",
     "consent",
     "content_hash",
     "device",
@@ -30,6 +35,9 @@ __all__ = [
     "needs_zones",
     "permission",
     "permitted",
+    "place",
     "record",
     "schedule",
+    "slot",
+    "turn",
 ]

@@ -11,6 +11,7 @@ import msgspec
 from clarion.model import DeliveryState, Device, DeviceState, Key, Millis, Permission, Reason, User
 from clarion.ports import Address, Asked, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
 from clarion.testing.memory.effects import EffectsWriter
+from clarion.testing.memory.slots import caps_facts, forget_slots
 from clarion.testing.memory.tables import Tables
 from clarion.testing.memory.users import last_words
 from clarion.testing.memory.work import MemoryWork
@@ -71,6 +72,7 @@ class MemorySteps:
             },
             events=self._events(project, keys, query),
             **self._before(keys, query),
+            **caps_facts(self._tables, project, keys, query.caps),
         )
 
     def _zones(self, users: list[User]) -> dict[Key, str | None]:
@@ -150,6 +152,9 @@ class MemorySteps:
             devices=_latest([(row.key, at) for row, at in devices if row.project == project and at >= since]),
             successors={user: successor for user, successor, at in gone if at >= since},
         )
+
+    async def forget_slots(self, before: Millis, after: Key, users: int) -> Key | None:
+        return forget_slots(self._tables, before, after, users)
 
     async def user_span(self, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
         keys = sorted(key for key, user in self._tables.users.items() if user.project == project and key > after)

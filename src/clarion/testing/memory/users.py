@@ -67,6 +67,7 @@ class MemoryUsers:
         drop(tables.deliveries, lambda _, row: row.delivery.user == key)
         drop(tables.receipts, lambda _, receipt: receipt.user == key)
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
+        drop(tables.slots, lambda pair, _: pair[0] == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
 
@@ -128,6 +129,10 @@ class MemoryUsers:
             if user == old:
                 del tables.sent_content[old, hash_]
                 tables.sent_content[new, hash_] = max(at, tables.sent_content.get((new, hash_), 0))
+        for (user, notification), slot in list(tables.slots.items()):
+            if user == old:
+                del tables.slots[old, notification]
+                tables.slots.setdefault((new, notification), replace(slot, user=new))
 
     def _move_consents(self, old: Key, new: Key, refused: set[tuple[str, Channel]], now: Millis) -> None:
         ledger = self._tables.consents
