@@ -1,0 +1,56 @@
+"""What a project defines by name: categories, templates, automations."""
+
+from typing import Literal
+
+import msgspec
+
+from clarion.model.notifications import Message
+from clarion.model.project import QuietHours
+from clarion.model.words import CategoryClass, Channel, Struct
+
+
+class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
+    """A named kind of message."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    titles: dict[str, str] = {}  # by locale, where they differ from `title`
+    descriptions: dict[str, str] = {}
+    class_: CategoryClass = CategoryClass.INFORMATIONAL
+    default: bool | None = None  # None: what the class implies
+    channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
+    quiet_hours: QuietHours | Literal["none"] | None = None  # None: the project's; "none": it passes those
+    templates: list[str] | None = None  # the only templates that may wear this category
+    keys: list[str] | None = None  # and who may send with it: ids of server keys, `automation:NAME`
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """Words of a template in one language; each is minijinja source."""
+
+    title: str
+    body: str = ""
+    url: str | None = None
+
+
+class Template(Struct, frozen=True, kw_only=True):
+    """Content by locale with a fallback chain: exact, language, `default_locale`."""
+
+    name: str
+    default_locale: str = "en"
+    locales: dict[str, Content]
+
+
+class EventSelector(Struct, frozen=True, kw_only=True):
+    """Which events start an automation."""
+
+    event: str
+
+
+class Automation(Struct, frozen=True, kw_only=True):
+    """The simplest automation: an event becomes a notification to the user of the event."""
+
+    name: str
+    on: EventSelector
+    notification: Message
+    enabled: bool = True

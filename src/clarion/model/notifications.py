@@ -1,0 +1,115 @@
+"""What sets the way off: an event, or a notification with its message and audience."""
+
+from clarion.model.words import DEFAULT_TTL_SECONDS, Json, Key, LockScreen, Millis, Struct, Urgency
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that a user did or that happened. `key` is None until stored."""
+
+    user_id: str
+    name: str
+    properties: Json = {}
+    occurred_at: Millis
+    id: str | None = None
+    key: Key | None = None
+    user: Key | None = None
+
+
+class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A button on a notification. Devices read it too: an older agent must not fail on what a newer server adds."""
+
+    id: str
+    title: str
+    url: str | None = None
+    icon: str | None = None
+
+
+class Holdout(Struct, frozen=True, kw_only=True):
+    """A control group: `percent` of the people, the same ones for all messages with this `key`."""
+
+    key: str
+    percent: float
+
+
+class UnlessEvent(Struct, frozen=True, kw_only=True):
+    """An event that makes a notification pointless; `where`: properties that it has, texts may be minijinja."""
+
+    name: str
+    where: Json | None = None
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """What to say and how: a notification without its audience. Texts are minijinja source."""
+
+    category: str = "general"
+    title: str | None = None
+    body: str | None = None
+    template: str | None = None
+    data: Json = {}
+    url: str | None = None
+    icon: str | None = None
+    image: str | None = None
+    badge: str | None = None
+    sound: str | None = None
+    vibrate: list[int] | None = None
+    lock_screen: LockScreen = LockScreen.SHOW
+    require_interaction: bool = False
+    actions: list[Action] = []
+    ttl: int = DEFAULT_TTL_SECONDS
+    urgency: Urgency = Urgency.NORMAL
+    collapse_key: str | None = None
+    content_key: str | None = None  # the same key to the same person within content_window seconds is a duplicate
+    content_window: int = 86_400
+    priority: int = 0  # who gets a free place under a cap first: higher before lower
+    condition: str | None = None  # a minijinja expression, looked at when it is sent
+    unless_event: UnlessEvent | None = None
+    holdout: Holdout | None = None
+    apns: Json = {}
+    fcm: Json = {}
+    webpush: Json = {}
+
+
+class Audience(Struct, frozen=True, kw_only=True):
+    """Who: exactly one of the fields is set."""
+
+    users: list[str] | None = None
+    devices: list[str] | None = None
+    everyone: bool | None = None
+
+
+class Notification(Struct, frozen=True, kw_only=True):
+    """A stored request to notify: the caller's own, or the one that an event made through an automation.
+
+    An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
+    """
+
+    key: Key
+    id: str
+    project: Key
+    message: Message
+    to: Audience
+    created_at: Millis
+    send_at: Millis | None = None
+    cancelled_at: Millis | None = None
+    automation: str | None = None
+    event: Key | None = None
+    armed_until: Millis | None = None
+    fired_at: Millis | None = None
+    sent_by: str | None = None
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether it waits for its fire."""
+        return self.armed_until is not None and self.fired_at is None
+
+    @property
+    def expires_at(self) -> Millis:
+        """TTL counts from the moment it should be sent; what waits for its fire expires with its armed life."""
+        if self.is_armed:
+            return self.armed_until or 0
+        return (self.fired_at or self.send_at or self.created_at) + self.message.ttl * 1000
+
+    @property
+    def expires_at_last(self) -> Millis:
+        """The latest that a device may show it: armed, it may be fired at the end of its armed life."""
+        return self.expires_at + self.message.ttl * 1000 if self.is_armed else self.expires_at
