@@ -1,0 +1,90 @@
+"""What callers send. `null` in an optional field equals leaving it out; an unknown field is a typing mistake.
+
+The comments of fields are for readers of the code; `description`s go into the OpenAPI document.
+"""
+
+from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
+from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
+from clarion.api.schemas.definitions import (
+    AutomationPost,
+    AutomationPut,
+    CategoryPost,
+    CategoryPut,
+    ContentBody,
+    EventSelectorBody,
+    TemplatePost,
+    TemplatePut,
+)
+from clarion.api.schemas.devices import (
+    AnyDevice,
+    ApnsDevice,
+    DeviceBody,
+    EmailDevice,
+    FcmDevice,
+    SmsDevice,
+    WebPushDevice,
+)
+from clarion.api.schemas.events import EventBatch, EventBody, ReceiptBatch, ReceiptBody, SdkEventBatch, SdkEventBody
+from clarion.api.schemas.linting import LintBody
+from clarion.api.schemas.messages import (
+    MAX_DEVICES,
+    ActionBody,
+    AudienceBody,
+    HoldoutBody,
+    MessageBody,
+    NotificationBody,
+    UnlessEventBody,
+)
+from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
+from clarion.api.schemas.preferences import PreferenceBody, PreferencePut, PreferencesPut
+
+__all__ = [
+    "MAX_BATCH",
+    "MAX_DEVICES",
+    "NOT_YET",
+    "ActionBody",
+    "AnyDevice",
+    "ApnsDevice",
+    "AudienceBody",
+    "AutomationPost",
+    "AutomationPut",
+    "Body",
+    "BroadcastPut",
+    "CapBody",
+    "CategoryPost",
+    "CategoryPut",
+    "ConsentImport",
+    "ConsentImports",
+    "ConsentPut",
+    "ContentBody",
+    "DeviceBody",
+    "EmailDevice",
+    "EventBatch",
+    "EventBody",
+    "EventSelectorBody",
+    "FcmDevice",
+    "HoldoutBody",
+    "KeyPost",
+    "KeyPut",
+    "LintBody",
+    "MessageBody",
+    "NotificationBody",
+    "OwnPreferencesPut",
+    "PreferenceBody",
+    "PreferencePut",
+    "PreferencesPut",
+    "ProjectPut",
+    "QuietHoursBody",
+    "ReceiptBatch",
+    "ReceiptBody",
+    "RollingBody",
+    "SdkEventBatch",
+    "SdkEventBody",
+    "SmsDevice",
+    "TemplatePost",
+    "TemplatePut",
+    "UnlessEventBody",
+    "UserPut",
+    "WebPushDevice",
+    "WordingVersion",
+]
