@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import arming, audience, honesty, judgement, learn, permission, registration, trigger
+from clarion.journey import arming, audience, judgement, learn, permission, registration, trigger
+from clarion.journey.accepting import Accepting
 from clarion.journey.candidate import candidates, facts_query, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -21,7 +22,6 @@ from clarion.journey.conditions import Around
 from clarion.journey.consenting import Consenting
 from clarion.journey.decide import Law, capping, slots
 from clarion.journey.delivering import Delivering
-from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
@@ -29,7 +29,6 @@ from clarion.journey.records import records
 from clarion.journey.story import Chapter, tell
 from clarion.journey.words import project_facts, time_told
 from clarion.model import (
-    ARMED_LIFE_MS,
     Audience,
     Device,
     DeviceKind,
@@ -106,6 +105,7 @@ class Pipeline:
         self._own_origin = own_origin
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
+        self._accepting = Accepting(store, catalog, clock, self._new_id)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
@@ -193,57 +193,12 @@ class Pipeline:
         Raises:
             InvalidRequest: names the fields.
         """
-        await self._check(project, message, arm=arm)
-        now = self._clock.now()
-        [key] = await self._store.trail.reserve(1)
-        notification = Notification(
-            key=key,
-            id=id or self._new_id(),
-            project=project.key,
-            message=message,
-            to=to,
-            created_at=now,
-            send_at=send_at if send_at is not None and send_at > now else None,
-            armed_until=now + ARMED_LIFE_MS if arm else None,
-            sent_by=sent_by,
+        notification, work = await self._accepting.accept(
+            project, message, to, send_at=send_at, arm=arm, id=id, sent_by=sent_by
         )
-        work = await self._first_work(notification, now)
         await self._store.steps.commit(Effects(notifications=[notification], work=work))
         await self._wake_for(work)
         return notification
-
-    async def _check(self, project: Project, message: Message, *, arm: bool = False) -> None:
-        categories = await self._catalog.categories(project.key)
-        templates = await self._catalog.templates(project.key)
-        facts = project_facts(project)
-        problems = check_message(message, categories, templates, facts, armed=arm)
-        if not problems and project.settings.lint:
-            draft = honesty.of_message(message, categories, templates, facts)
-            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
-        if problems:
-            raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
-
-    async def _first_work(self, notification: Notification, now: Millis) -> list[NewWork]:
-        """Named devices and few named people become candidates at once; a large audience is cut by a worker."""
-        to = notification.to
-        if audience.is_cut_later(to):
-            due = notification.send_at if to.everyone and notification.send_at else now
-            return [audience.further(notification, 0, due)]
-        if to.devices is not None:
-            users = {device.user for device in await self._named_devices(notification)}
-        else:
-            names = audience.people(to)
-            users = set((await self._store.users.resolve(notification.project, names, now, create=True)).values())
-        return audience.candidates(notification, users, now)
-
-    async def _named_devices(self, notification: Notification) -> list[Device]:
-        names = notification.to.devices or []
-        devices = await self._store.devices.find(notification.project, names)
-        known = {device.id for device in devices}
-        where = next((index for index, name in enumerate(names) if name not in known), None)
-        if where is not None:
-            raise InvalidRequest.field(f"to.devices[{where}]", "there is no such device")
-        return devices
 
     async def cancel(self, project: Project, id: str) -> Notification:
         """What was not handed to a provider yet is dropped as `cancelled`. Raises NotFound."""
@@ -280,22 +235,10 @@ class Pipeline:
         sent_by: str | None = None,
     ) -> DryRun:
         """What would become of it now, with nothing sent or written."""
-        await self._check(project, message)
-        now = self._clock.now()
-        notification = Notification(
-            key=0,
-            id="dry-run",
-            project=project.key,
-            message=message,
-            to=to,
-            created_at=now,
-            send_at=send_at,
-            sent_by=sent_by,
-        )
+        notification = await self._accepting.imagine(project, message, to, send_at=send_at, sent_by=sent_by)
+        now = notification.created_at
         scene = await self._scene(project, [], now)
         law = self._law(project, scene, now)
-        if to.devices is not None:
-            await self._named_devices(notification)
         return await dry_run(self._store, notification, law, scene)
 
     async def check_credential(self, kind: DeviceKind, secret: bytes) -> BadCredentials | RetryAfter | None:

@@ -1,0 +1,102 @@
+"""Trigger, joined to the world: a request to notify is checked, and becomes a notification with its first work."""
+
+import asyncio
+from collections.abc import Callable
+
+from clarion.errors import InvalidRequest
+from clarion.journey import audience, honesty
+from clarion.journey.catalog import Catalog
+from clarion.journey.draft import check_message
+from clarion.journey.words import project_facts
+from clarion.model import ARMED_LIFE_MS, Audience, Device, Message, Millis, Notification, Project
+from clarion.ports import Clock, NewWork, Store
+
+
+class Accepting:
+    """What the pipeline does with a request to notify, before the notification is written."""
+
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+        self._new_id = new_id
+
+    async def accept(
+        self,
+        project: Project,
+        message: Message,
+        to: Audience,
+        *,
+        send_at: Millis | None,
+        arm: bool,
+        id: str | None,
+        sent_by: str | None,
+    ) -> tuple[Notification, list[NewWork]]:
+        """The notification, not yet written, and what is to be done first. Raises InvalidRequest naming the fields."""
+        await self._check(project, message, arm=arm)
+        now = self._clock.now()
+        [key] = await self._store.trail.reserve(1)
+        notification = Notification(
+            key=key,
+            id=id or self._new_id(),
+            project=project.key,
+            message=message,
+            to=to,
+            created_at=now,
+            send_at=send_at if send_at is not None and send_at > now else None,
+            armed_until=now + ARMED_LIFE_MS if arm else None,
+            sent_by=sent_by,
+        )
+        return notification, await self._first_work(notification, now)
+
+    async def imagine(
+        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None, sent_by: str | None
+    ) -> Notification:
+        """What a dry run is about: it has no key, and nobody will find it. Raises InvalidRequest naming the fields."""
+        await self._check(project, message)
+        notification = Notification(
+            key=0,
+            id="dry-run",
+            project=project.key,
+            message=message,
+            to=to,
+            created_at=self._clock.now(),
+            send_at=send_at,
+            sent_by=sent_by,
+        )
+        if to.devices is not None:
+            await self._named_devices(notification)
+        return notification
+
+    async def _check(self, project: Project, message: Message, *, arm: bool = False) -> None:
+        categories = await self._catalog.categories(project.key)
+        templates = await self._catalog.templates(project.key)
+        facts = project_facts(project)
+        problems = check_message(message, categories, templates, facts, armed=arm)
+        if not problems and project.settings.lint:
+            draft = honesty.of_message(message, categories, templates, facts)
+            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
+        if problems:
+            raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
+
+    async def _first_work(self, notification: Notification, now: Millis) -> list[NewWork]:
+        """Named devices and few named people become candidates at once; a large audience is cut by a worker."""
+        to = notification.to
+        if audience.is_cut_later(to):
+            due = notification.send_at if to.everyone and notification.send_at else now
+            return [audience.further(notification, 0, due)]
+        if to.devices is not None:
+            users = {device.user for device in await self._named_devices(notification)}
+        else:
+            names = audience.people(to)
+            users = set((await self._store.users.resolve(notification.project, names, now, create=True)).values())
+        return audience.candidates(notification, users, now)
+
+    async def _named_devices(self, notification: Notification) -> list[Device]:
+        names = notification.to.devices or []
+        devices = await self._store.devices.find(notification.project, names)
+        known = {device.id for device in devices}
+        where = next((index for index, name in enumerate(names) if name not in known), None)
+        if where is not None:
+            raise InvalidRequest.field(f"to.devices[{where}]", "there is no such device")
+        return devices
