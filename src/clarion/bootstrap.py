@@ -2,16 +2,13 @@
 
 import contextlib
 import gc
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 import structlog
 
 from clarion import demo
@@ -24,6 +21,7 @@ from clarion.config import Settings
 from clarion.crypto.android import AndroidIds
 from clarion.crypto.endpoints import EndpointTokens
 from clarion.crypto.identity import AnonymousTokens
+from clarion.crypto.keyfile import secret_keys
 from clarion.crypto.preferences import PreferencesTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
@@ -33,9 +31,8 @@ from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.errors import ConfigurationError
 from clarion.gateway import Gateway, Limits
 from clarion.journey.catalog import Catalog
-from clarion.journey.founding import add_key, found
 from clarion.journey.pipeline import WAKE, Pipeline
-from clarion.model import MAX_CAP_SECONDS, DeviceKind, Key, Millis, Project
+from clarion.model import MAX_CAP_SECONDS, DeviceKind, Millis
 from clarion.ports import Bus, Clock, Provider, Senders, Store, Transport
 from clarion.providers import apns, fcm
 from clarion.providers.webpush import WebPushProvider
@@ -53,8 +50,6 @@ from clarion.workers.recording import BehindTheSending
 from clarion.workers.scheduler import Scheduler
 
 ROLES = ("api", "worker", "scheduler", "gateway")
-KEY_FILE = "secret.key"
-DEMO_FILE = "demo.json"
 SWEEP_SECONDS = 30.0
 DOUBTS_SECONDS = 600.0
 DOUBTS_AT_ONCE = 5_000
@@ -86,30 +81,6 @@ class SystemChance:
 
     def token(self, size: int) -> bytes:
         return secrets.token_bytes(size)
-
-
-def secret_keys(settings: Settings) -> list[bytes]:
-    """The installation's secrets: from the settings, else from the key file, which is made at the first start."""
-    if settings.secret_key:
-        return [key.encode() for key in settings.secret_key]
-    path = settings.data / KEY_FILE
-    try:
-        return _kept_keys(path)
-    except OSError as error:
-        raise ConfigurationError(f"CLARION_DATA: {path} cannot be made or read: {error.strerror}") from None
-
-
-def _kept_keys(path: Path) -> list[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        # Linked into place whole: another process sees no file or a complete one, and the first one there wins.
-        draft = path.parent / f".{KEY_FILE}.{os.getpid()}"
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(48) + "\n", "ascii")
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(draft)
-        draft.unlink()
-    return [line.encode() for line in path.read_text("ascii").split()]
 
 
 class Platform:
@@ -354,7 +325,7 @@ async def serve(settings: Settings, roles: Collection[str], ready: Callable[[], 
 async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) -> None:
     """Everything in one process, with the shop; `ready` gets its links when it listens."""
     async with Platform(settings).opened() as platform, working(platform, ROLES):
-        keys = await _demo_project(platform)
+        keys = await demo.demo_project(platform, platform.sealer, settings.data, server_url=settings.http_origin)
         project = await platform.catalog.project(keys.project)
         shop = demo.create_demo_app(
             platform,
@@ -373,44 +344,3 @@ async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) ->
             keys_are_new=keys.new,
         )
         await _listen(platform, http_app(platform, ROLES, {"/": shop}), lambda: ready(links), shop.stop)
-
-
-class _DemoKeys(msgspec.Struct, frozen=True):
-    """The demo's keys, kept beside its data so that links and shells go on working after a restart."""
-
-    project: Key
-    server_key: str
-    public_key: str
-    new: bool = False
-
-
-async def _demo_project(platform: Platform) -> _DemoKeys:
-    path = platform.settings.data / DEMO_FILE
-    project = await platform.store.projects.find(demo.PROJECT_ID)
-    if project is not None and path.exists():
-        keys = msgspec.json.decode(path.read_bytes(), type=_DemoKeys)
-    else:
-        keys = await _found_demo(platform, project)
-        path.touch(mode=0o600)
-        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(keys, new=False)))
-        project = await platform.catalog.project(keys.project)
-    await demo.prepare(platform, project, server_url=platform.settings.http_origin)
-    return keys
-
-
-async def _found_demo(platform: Platform, project: Project | None) -> _DemoKeys:
-    now = platform.clock.now()
-    if project is None:
-        founded = await found(
-            platform.store,
-            platform.sealer,
-            platform.chance,
-            now,
-            demo.PROJECT_NAME,
-            id=demo.PROJECT_ID,
-            settings=demo.SETTINGS,
-        )
-        return _DemoKeys(founded.project.key, founded.server_key, founded.public_key, new=True)
-    _, server_key = await add_key(platform.store, platform.chance, project, now, kind="server", name="demo")
-    _, public_key = await add_key(platform.store, platform.chance, project, now, kind="public", name="demo")
-    return _DemoKeys(project.key, server_key, public_key, new=True)

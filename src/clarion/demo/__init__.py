@@ -2,17 +2,16 @@
 
 from clarion.demo.app import DemoApp, create_demo_app
 from clarion.demo.banner import Links, banner
-from clarion.demo.data import PROJECT_ID, PROJECT_NAME, SETTINGS, prepare
+from clarion.demo.data import prepare
+from clarion.demo.founding import demo_project
 from clarion.demo.services import Services
 
 __all__ = [
-    "PROJECT_ID",
-    "PROJECT_NAME",
-    "SETTINGS",
     "DemoApp",
     "Links",
     "Services",
     "banner",
     "create_demo_app",
+    "demo_project",
     "prepare",
 ]
