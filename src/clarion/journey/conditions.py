@@ -124,7 +124,9 @@ class Conditions:
     def _has_happened(self, recipient: Recipient, happened: HappenedTo) -> bool:
         unless = self._message.unless_event
         assert unless is not None
-        events = happened.get((recipient.key, unless.name), ())
+        events = happened.get((recipient.key, unless.name)) if happened else None
+        if not events:
+            return False
         later = [one for one in events if one.at >= self._since and one.key != self._notification.event]
         if not later or not self._where:
             return bool(later)
