@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clarion.errors import InvalidRequest
 from clarion.journey.permission import Said
-from clarion.journey.rules.consent import consent
+from clarion.journey.rules.consent import Consent
 from clarion.model import (
     Audience,
     Category,
@@ -251,7 +251,7 @@ def test_a_no_counts_unless_the_switch_is_locked_and_a_yes_always(
 ) -> None:
     consents = {} if word is None else {("c", "push"): word}
     recipient = Recipient(1, "ada", None, None, "{}", [], consents)
-    reason = consent(recipient, category, Channel.PUSH, settings, now=0).reason
+    reason = Consent(category, Channel.PUSH, settings, now=0)(recipient).reason
     mandatory = category.class_ is CategoryClass.MANDATORY
     locked = mandatory and not settings.mandatory_can_be_switched_off
     if word is False and not locked:

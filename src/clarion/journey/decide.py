@@ -24,10 +24,11 @@ class Law(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """What the gates came to, and what they said."""
+    """What the gates came to, and what they said: `written`, and the same as a list, `gates`."""
 
     reason: Reason
     until: Millis | None
+    written: str
     gates: str
 
 
@@ -37,15 +38,15 @@ class _Passed:
     Most candidates of a notification hear the same: it is written down once for all of them.
     """
 
-    __slots__ = ("gates", "reason", "then", "until")
+    __slots__ = ("gates", "reason", "then", "until", "written")
 
     def __init__(self, judged: _Judged) -> None:
-        self.reason, self.until, self.gates = judged
+        self.reason, self.until, self.written, self.gates = judged
         self.then: dict[object, _Passed] = {}
 
     def on(self, said: object, gates: tuple[str, ...], rulings: tuple[rules.Ruling | None, ...]) -> "_Passed":
         """The next step, on its first way there; `said`: as short a name for the rulings as there is."""
-        found = self.then[said] = _Passed(_judged(self.gates[1:-1], gates, rulings))
+        found = self.then[said] = _Passed(_judged(self.written, gates, rulings))
         return found
 
 
@@ -180,7 +181,7 @@ def _common(notification: Notification, law: Law) -> _Common:
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(_Passed(_Judged(ruling.reason, ruling.until, f"[{','.join(written)}]")))
+            return _Common(_Passed(_so_far(",".join(written), ruling.reason, ruling.until)))
     worn, settings, now = law.categories[notification.message.category], law.settings, law.now
     personal = _Personal(
         rules.Consent(worn, Channel.PUSH, settings, now),
@@ -189,7 +190,7 @@ def _common(notification: Notification, law: Law) -> _Common:
         _spares(notification, worn, law),
         rules.CapGate(notification, settings, law.categories, now) if settings.caps else None,
     )
-    return _Common(_Passed(_Judged(Reason.SEND, None, f"[{','.join(written)}]")), personal)
+    return _Common(_Passed(_so_far(",".join(written))), personal)
 
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
@@ -205,7 +206,8 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
     allowed: list[Target] = []
     quiet_from = None
     if personal is not None:
-        targets = [target for target in recipient.targets if target.kind in law.reachable]
+        reachable = law.reachable
+        targets = [target for target in recipient.targets if target.kind in reachable]
         if only is not None:
             targets = [target for target in targets if target.key in only]
         allowed = rules.permitted(targets)
@@ -274,5 +276,9 @@ def _judged(written: str, gates: tuple[str, ...], rulings: tuple[rules.Ruling | 
             continue
         written += "," + rules.record(gate, ruling.reason, ruling.because)
         if ruling.reason is not None:
-            return _Judged(ruling.reason, ruling.until, f"[{written}]")
-    return _Judged(Reason.SEND, None, f"[{written}]")
+            return _so_far(written, ruling.reason, ruling.until)
+    return _so_far(written)
+
+
+def _so_far(written: str, reason: Reason = Reason.SEND, until: Millis | None = None) -> _Judged:
+    return _Judged(reason, until, written, f"[{written}]")
