@@ -106,7 +106,6 @@ class Measured:
         notification = Notification(
             key=1, id="bench", project=project.key, message=MESSAGE, to=EVERYBODY, created_at=NOW - 60_000
         )
-        counts: dict[str, int] = {}
         cpu, cursor, users = time.process_time(), 0, 0
         while spans := await self.store.steps.user_span(project.key, cursor, audience.BATCH, audience.SPANS_A_STEP):
             for span in spans:
@@ -116,13 +115,11 @@ class Measured:
                     facts, decider = deciding.facts, Decider(law)
                     for first in range(0, len(facts.recipients), SLICE):
                         batch = [Candidate(notification, one) for one in facts.recipients[first : first + SLICE]]
-                        for decided in decider.decide(batch, facts):
-                            counts[decided.reason] = counts.get(decided.reason, 0) + 1
+                        decider.decide(batch, facts)
                 users += len(facts.recipients)
-                print(users, flush=True)
             cursor = spans[-1][1]
+            print(users, flush=True)
         cpu = time.process_time() - cpu
-        print(json.dumps(counts), file=sys.stderr)
         return {"cpu_us": round(cpu / users * 1e6, 2)}
 
     async def dry_run(self, project: Project) -> dict[str, float]:

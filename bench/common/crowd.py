@@ -102,8 +102,8 @@ def _devices(project: int, n: int, person: int) -> Iterator[Row]:
         address = f"https://push.example/{n}/{each}"
         zone = ZONES[(n + each) % 20] if _share(n, 5, 90) else None
         yield (
-            project, f"{n * 2 + each:032x}", person, "webpush", address, permission, "active", _DETAILS, zone, NOW - each,
-            NOW, NOW,
+            project, f"{n * 2 + each:032x}", person, "webpush", address, permission, "active", _DETAILS, zone,
+            NOW - each, NOW, NOW,
         )  # fmt: skip
 
 

@@ -23,31 +23,47 @@ class Law(NamedTuple):
     around: Around = NOTHING_AROUND
 
 
-class _Judged(NamedTuple):
-    """What the gates came to, and what they said: `written`, and the same as a list, `gates`."""
-
-    reason: Reason
-    until: Millis | None
-    written: str
-    gates: str
-
-
 class _Passed:
     """How far a candidate has come: what the gates came to, and `then`, where those after it lead by what they say.
 
-    Most candidates of a notification hear the same: it is written down once for all of them.
+    Most candidates hear the same: it is written down once for all of them. `steps`: how many, from the first gate on.
     """
 
-    __slots__ = ("gates", "reason", "then", "until", "written")
+    __slots__ = ("gates", "reason", "steps", "then", "until")
 
-    def __init__(self, judged: _Judged) -> None:
-        self.reason, self.until, self.written, self.gates = judged
+    def __init__(
+        self, gates: str, reason: Reason = Reason.SEND, until: Millis | None = None, steps: list[int] | None = None
+    ) -> None:
+        self.reason, self.until, self.gates = reason, until, gates
+        self.steps = [0] if steps is None else steps
         self.then: dict[object, _Passed] = {}
 
     def on(self, said: object, gates: tuple[str, ...], rulings: tuple[rules.Ruling | None, ...]) -> "_Passed":
-        """The next step, on its first way there; `said`: as short a name for the rulings as there is."""
-        found = self.then[said] = _Passed(_judged(self.written, gates, rulings))
+        """The next step, on its first way there; `said`: as short a name for the rulings as there is.
+
+        The first gate that stops it decides; what comes after it, or was not asked, is not written down.
+        """
+        written, reason, until = self.gates[:-1], Reason.SEND, None
+        for gate, ruling in zip(gates, rulings, strict=True):
+            if ruling is None:
+                continue
+            written += "," + rules.record(gate, ruling.reason, ruling.because)
+            if ruling.reason is not None:
+                reason, until = ruling.reason, ruling.until
+                break
+        self.steps[0] += 1
+        found = self.then[said] = _Passed(written + "]", reason, until, self.steps)
         return found
+
+
+_STEPS = 4096
+"""Some MB of memory for each of the beginnings below."""
+
+
+@lru_cache(maxsize=16)
+def _begun(written: str) -> _Passed:
+    """Where the gates that look at the notification alone lead: batches that begin alike share what comes after."""
+    return _Passed(f"[{written}]")
 
 
 class _Common(NamedTuple):
@@ -181,7 +197,7 @@ def _common(notification: Notification, law: Law) -> _Common:
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(_Passed(_so_far(",".join(written), ruling.reason, ruling.until)))
+            return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
     worn, settings, now = law.categories[notification.message.category], law.settings, law.now
     personal = _Personal(
         rules.Consent(worn, Channel.PUSH, settings, now),
@@ -190,7 +206,11 @@ def _common(notification: Notification, law: Law) -> _Common:
         _spares(notification, worn, law),
         rules.CapGate(notification, settings, law.categories, now) if settings.caps else None,
     )
-    return _Common(_Passed(_so_far(",".join(written))), personal)
+    begun = _begun(",".join(written))
+    if begun.steps[0] > _STEPS:  # a wait for a cap ends at a moment of its own: that is nobody else's
+        begun.steps[0] = 0
+        begun.then.clear()
+    return _Common(begun, personal)
 
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
@@ -266,19 +286,3 @@ def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[
 def _capped(passed: _Passed, caps: rules.CapGate, recipient: Recipient, seen: _Seen) -> _Passed:
     ruling = caps(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
     return passed.then.get(ruling) or passed.on(ruling, _CAPPING, (ruling,))
-
-
-@lru_cache(maxsize=4096)
-def _judged(written: str, gates: tuple[str, ...], rulings: tuple[rules.Ruling | None, ...]) -> _Judged:
-    """The first gate that stops it decides; what comes after it, or was not asked, is not written down."""
-    for gate, ruling in zip(gates, rulings, strict=True):
-        if ruling is None:
-            continue
-        written += "," + rules.record(gate, ruling.reason, ruling.because)
-        if ruling.reason is not None:
-            return _so_far(written, ruling.reason, ruling.until)
-    return _so_far(written)
-
-
-def _so_far(written: str, reason: Reason = Reason.SEND, until: Millis | None = None) -> _Judged:
-    return _Judged(reason, until, written, f"[{written}]")

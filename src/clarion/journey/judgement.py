@@ -15,8 +15,6 @@ from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready
 
 # Recipients per turn of the event loop: a turn stays under 3 ms.
 SLICE = 200
-# Decisions that remember each other in a dry run: some tens of MB at the most.
-RENEWED_AFTER = 50_000
 # Messages in one delivery job; somebody with many devices does not make a job without end.
 MESSAGES_A_JOB = 1000
 
@@ -47,26 +45,19 @@ async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: 
 
 
 class Foresight:
-    """Judges one notification at one moment, batch by batch, with nothing to be sent.
-
-    What was worked out for one batch serves the next; not for ever, since what some are told is nobody else's.
-    """
+    """Judges one notification at one moment, batch by batch, with nothing to be sent."""
 
     def __init__(self, law: Law, scene: Scene) -> None:
-        self._law = law
-        self._decider, self._composer = Decider(law), Composer(scene)
-        self._judged = 0
+        self._law, self._composer = law, Composer(scene)
 
     async def judge(self, candidates: Sequence[Candidate], facts: Facts) -> list[Decided]:
         """As `judge` decides, in the order of the candidates."""
         decided: list[Decided] = []
-        if self._judged > RENEWED_AFTER:
-            self._decider, self._judged = Decider(self._law), 0
+        decider = Decider(self._law)
         for first in range(0, len(candidates), SLICE):
             batch = candidates[first : first + SLICE]
-            decided += self._composer.foresee(self._decider.decide(batch, facts))
+            decided += self._composer.foresee(decider.decide(batch, facts))
             await asyncio.sleep(0)
-        self._judged += len(decided)
         return decided
 
 
