@@ -1,12 +1,14 @@
 """Stories of what is not sent, not yet sent, or taken back in time."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.errors import InvalidRequest
 from clarion.journey.permission import Said
-from clarion.journey.rules.consent import consent
+from clarion.journey.rules.consent import Consent
 from clarion.model import (
     Audience,
     Category,
@@ -16,6 +18,7 @@ from clarion.model import (
     Message,
     ProjectSettings,
     Reason,
+    UserChange,
 )
 from clarion.ports import Recipient, RetryAfter
 from story.world import World, subscription
@@ -205,6 +208,31 @@ async def test_a_dry_run_tells_all_and_does_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "counts"),
+    [
+        ("for you", {"send": 4}),
+        ("for {{ project.name }}", {"send": 4}),
+        ("x" * 3800, {"too_large": 4}),
+        ("{{ data.half }}" * 2, {"too_large": 4}),
+        ("{{ user.note }}", {"send": 2, "too_large": 1, "template_error": 1}),
+    ],
+)
+async def test_a_dry_run_tells_of_each_text_what_becomes_of_it(world: World, body: str, counts: dict[str, int]) -> None:
+    notes = {"ada": {"note": "hello"}, "bob": {"note": "x" * 3800}, "eve": {}, "zoe": {"note": "hi"}}
+    for name, attributes in notes.items():
+        await world.subscribe(name)
+        await world.store.users.put(world.project.key, name, UserChange(attributes=attributes), world.clock.now())
+    message = Message(title="News", body=body, data={"half": "x" * 1500})
+    run = await world.pipeline.dry_run(world.project, message, Audience(everyone=True))
+    assert run.counts == counts
+    notification = await world.notify(*notes, title="News", body=body, data=message.data)
+    await world.work()
+    foreseen = {one.user_id: [str(one.reason), one.gates] for one in run.decisions}
+    came = await world.decisions(notification)
+    assert foreseen == {one.user_id: [str(one.reason), json.loads(one.gates)] for one in came}
+
+
+@pytest.mark.parametrize(
     ("message", "fields"),
     [
         ({"title": "{{ data.missing }}"}, ["title"]),
@@ -251,7 +279,7 @@ def test_a_no_counts_unless_the_switch_is_locked_and_a_yes_always(
 ) -> None:
     consents = {} if word is None else {("c", "push"): word}
     recipient = Recipient(1, "ada", None, None, "{}", [], consents)
-    reason = consent(recipient, category, Channel.PUSH, settings, now=0).reason
+    reason = Consent(category, Channel.PUSH, settings, now=0)(recipient).reason
     mandatory = category.class_ is CategoryClass.MANDATORY
     locked = mandatory and not settings.mandatory_can_be_switched_off
     if word is False and not locked:

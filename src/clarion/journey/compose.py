@@ -106,6 +106,8 @@ class Composer:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._letters: dict[tuple[Key, str | None, DeviceKind], _Letter] = {}
+        # By letter: an id and a receipt that are as long as every other, once one of its messages was composed.
+        self._stand_ins: dict[tuple[Key, str | None, DeviceKind], dict[str, bytes]] = {}
 
     def compose(self, decided: Sequence[Decided]) -> tuple[list[Decided], list[tuple[Target, Ready]]]:
         """Decisions in order, those that cannot be composed turned into drops, and the messages of the others."""
@@ -126,6 +128,44 @@ class Composer:
                 ready += messages
         return final, ready
 
+    def foresee(self, decided: Sequence[Decided]) -> list[Decided]:
+        """The decisions as `compose` leaves them, without messages.
+
+        Where nothing in the texts is personal, the first one tells for all: ids and receipts are equally long.
+        """
+        final = []
+        for one in decided:
+            if one.reason is Reason.SEND:
+                for target in one.targets:
+                    wrong = self._wrong(one, target)
+                    if wrong is not None:
+                        final.append(dropped(one, "compose", *wrong))
+                        break
+                else:
+                    final.append(one)
+            else:
+                final.append(one)
+        return final
+
+    def _wrong(self, decided: Decided, target: Target) -> tuple[Reason, str] | None:
+        """Why this device's message cannot be composed."""
+        about = decided.notification.key, target.locale or decided.recipient.locale, target.kind
+        stand_ins = self._stand_ins.get(about)
+        try:
+            if stand_ins is None:
+                self._ready(decided, target)
+                letter = self._letters[about]
+                id, receipt = delivery_id(decided.notification.id, target.key), letter.make_receipt(0, target.key)
+                self._stand_ins[about] = {_ID: id.hex().encode(), _RECEIPT: receipt.encode()}
+            elif (letter := self._letters[about]).same is None:
+                values = _personal(letter, decided.recipient, about[1]) | stand_ins
+                _payload(letter, values, decided.notification.message, target.kind)
+        except TextError as error:
+            return Reason.TEMPLATE_ERROR, str(error)
+        except _TooLarge as error:
+            return Reason.TOO_LARGE, str(error)
+        return None
+
     def _ready(self, decided: Decided, target: Target) -> Ready:
         notification, recipient, device = decided.notification, decided.recipient, target.key
         locale = target.locale or recipient.locale
@@ -136,10 +176,8 @@ class Composer:
         values = letter.same if letter.same is not None else _personal(letter, recipient, locale)
         values[_ID] = id.hex().encode()
         values[_RECEIPT] = letter.make_receipt(recipient.key, device).encode()
-        payload = letter.form.fill(values)
-        if len(payload) > letter.draft.limit:
-            raise _TooLarge(payload, letter, values, notification.message, target.kind)
         message = notification.message
+        payload = _payload(letter, values, message, target.kind)
         return Ready(
             notification.key,
             recipient.key,
@@ -200,9 +238,18 @@ class Composer:
             "project": scene.project_facts,
             "now": scene.now_text,
         }
-        if texts.needs_event and notification.event is not None and notification.event in scene.events:
+        if "event" in texts.names and notification.event is not None and notification.event in scene.events:
             context["event"] = event_facts(scene.events[notification.event])
-        return context
+        # What no text looks at is not handed over for each person.
+        return {name: value for name, value in context.items() if name in texts.names}
+
+
+def _payload(letter: _Letter, values: Mapping[str, bytes], message: Message, kind: DeviceKind) -> bytes:
+    """Raises _TooLarge."""
+    payload = letter.form.fill(values)
+    if len(payload) > letter.draft.limit:
+        raise _TooLarge(payload, letter, values, message, kind)
+    return payload
 
 
 def _personal(letter: _Letter, recipient: Recipient, locale: str | None) -> dict[str, bytes]:

@@ -74,6 +74,7 @@ class Conditions:
         self._passes = Ruling(None, _passing(self._message))
         self._where: dict[str, tuple[str | None, Any]] = {}  # by property: the template of its value, or its value
         self._broken: Ruling | None = None
+        self._of_condition: Json = {}
         try:
             self._personal, self._where_personal = self._compiled(), self._where_compiled()
         except TemplateError as error:  # stored by another version: what does not compile holds for nobody
@@ -87,7 +88,10 @@ class Conditions:
             return False
         source = _as_template(self._message.condition)
         self._env.add_template(_CONDITION, source)
-        return "user" in self._env.undeclared_variables_in_str(source)
+        names = self._env.undeclared_variables_in_str(source)
+        # What it does not look at is not handed over for each person.
+        self._of_condition = {name: self._context[name] for name in names if name in self._context}
+        return "user" in names
 
     def _where_compiled(self) -> bool:
         """Whether any of the values that are asked for does."""
@@ -117,14 +121,18 @@ class Conditions:
         if self._message.condition is None:
             return True
         if self._held is None or self._personal:
-            seen = self._seen(recipient, personal=self._personal)
-            self._held = bool(self._env.render_template(_CONDITION, **seen))
+            context = self._of_condition
+            if self._personal:
+                context = {**context, "user": user_facts(recipient)}
+            self._held = bool(self._env.render_template(_CONDITION, **context))
         return self._held
 
     def _has_happened(self, recipient: Recipient, happened: HappenedTo) -> bool:
         unless = self._message.unless_event
         assert unless is not None
-        events = happened.get((recipient.key, unless.name), ())
+        events = happened.get((recipient.key, unless.name)) if happened else None
+        if not events:
+            return False
         later = [one for one in events if one.at >= self._since and one.key != self._notification.event]
         if not later or not self._where:
             return bool(later)
@@ -133,15 +141,12 @@ class Conditions:
 
     def _values(self, recipient: Recipient) -> dict[str, Any]:
         if self._wanted is None or self._where_personal:
-            seen = self._seen(recipient, personal=self._where_personal)
+            seen = {**self._context, "user": user_facts(recipient)} if self._where_personal else self._context
             self._wanted = {
                 name: value if field is None else _Text(self._env.render_template(field, **seen))
                 for name, (field, value) in self._where.items()
             }
         return self._wanted
-
-    def _seen(self, recipient: Recipient, *, personal: bool) -> Json:
-        return {**self._context, "user": user_facts(recipient)} if personal else self._context
 
 
 class _Text(str):

@@ -1,6 +1,6 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import NOTHING_AROUND, Around, Conditions, is_conditional
 from clarion.model import Category, Channel, DeviceKind, Key, Millis, Notification, ProjectSettings, Reason
-from clarion.ports import CapsQuery, Facts, Recipient, Slot, Taken, Waiting
+from clarion.ports import CapsQuery, Facts, Recipient, Slot, Taken, Target, Waiting
 
 
 class Law(NamedTuple):
@@ -23,70 +23,112 @@ class Law(NamedTuple):
     around: Around = NOTHING_AROUND
 
 
-class _Judged(NamedTuple):
-    """What the gates came to, and what they said."""
+class _Passed:
+    """How far a candidate has come: what the gates came to, and `then`, where those after it lead by what they say.
 
-    reason: Reason
-    until: Millis | None
-    gates: str
+    Most candidates hear the same: it is written down once for all of them. `steps`: how many, from the first gate on.
+    """
+
+    __slots__ = ("gates", "reason", "steps", "then", "until")
+
+    def __init__(
+        self, gates: str, reason: Reason = Reason.SEND, until: Millis | None = None, steps: list[int] | None = None
+    ) -> None:
+        self.reason, self.until, self.gates = reason, until, gates
+        self.steps = [0] if steps is None else steps
+        self.then: dict[object, _Passed] = {}
+
+    def on(self, said: object, gates: tuple[str, ...], rulings: tuple[rules.Ruling | None, ...]) -> "_Passed":
+        """The next step, on its first way there; `said`: as short a name for the rulings as there is.
+
+        The first gate that stops it decides; what comes after it, or was not asked, is not written down.
+        """
+        written, reason, until = self.gates[:-1], Reason.SEND, None
+        for gate, ruling in zip(gates, rulings, strict=True):
+            if ruling is None:
+                continue
+            written += "," + rules.record(gate, ruling.reason, ruling.because)
+            if ruling.reason is not None:
+                reason, until = ruling.reason, ruling.until
+                break
+        self.steps[0] += 1
+        found = self.then[said] = _Passed(written + "]", reason, until, self.steps)
+        return found
+
+
+_STEPS = 4096
+"""Some MB of memory for each of the beginnings below."""
+
+
+@lru_cache(maxsize=16)
+def _begun(written: str) -> _Passed:
+    """Where the gates that look at the notification alone lead: batches that begin alike share what comes after."""
+    return _Passed(f"[{written}]")
+
+
+class _Common(NamedTuple):
+    """What one notification's gates need, worked out once for all its candidates.
+
+    `written`: what the gates said that look at the notification alone; if one of them stops it, there are no others.
+    """
+
+    written: _Passed
+    personal: "_Personal | None" = None
+
+
+class _Personal(NamedTuple):
+    """The gates that look at the person. Spares and caps are there only if they have anything to say."""
+
+    consent: rules.Consent
+    duplicate: rules.Duplicate
+    quiet: rules.Quiet
+    spares: "_Spares | None"
+    caps: rules.CapGate | None
 
 
 class _Spares(NamedTuple):
-    """What may spare people the message: looked at one by one, unless it is exempt. `known`: as `_Common.judged`."""
+    """What may spare people the message: looked at one by one, unless it is exempt."""
 
     conditions: Conditions | None
     groups: tuple[rules.Group, ...]
     exempt: bool
-    known: dict[tuple[str, rules.Ruling | None, rules.Ruling | None], _Judged]
-
-
-class _Capping(NamedTuple):
-    """The gate of the caps; `known`: as `_Common.judged`."""
-
-    gate: rules.CapGate
-    known: dict[tuple[str, str, Millis | None], _Judged]
-
-
-class _Common(NamedTuple):
-    """The gates that look at the notification alone, passed once for all its candidates.
-
-    `judged`: by what the other gates said. Most candidates hear the same, which is written down once for all of them.
-    `rested`: the same for the gate of quiet hours, by what was written before it.
-    """
-
-    written: str
-    stop: rules.Ruling | None
-    category: Category | None
-    quiet: rules.Quiet | None
-    judged: dict[tuple[rules.Ruling, ...], _Judged]
-    rested: dict[tuple[str, rules.Ruling], _Judged]
-    spares: _Spares | None = None
-    capping: _Capping | None = None
 
 
 _ASKED = ("consent", "device", "permission", "duplicate")
 _SPARING = ("condition", "holdout")
 _RESTING = ("quiet_hours",)
+_CAPPING = ("caps",)
+
+
+class Decider:
+    """Decides one slice of a batch after the other; what its candidates have in common is kept for the next."""
+
+    def __init__(self, law: Law) -> None:
+        self._law = law
+        self._common: dict[Key, _Common] = {}
+
+    def decide(self, candidates: Iterable[Candidate], facts: Facts) -> list[Decided]:
+        """One decision per candidate, in order. What this slice itself sends counts for the candidates after it."""
+        batch, law = list(candidates), self._law
+        # Of one notification nobody is a candidate twice: what it does to one person tells nothing of the next.
+        several = len({candidate.notification.key for candidate in batch}) > 1
+        seen = _Seen.of(facts) if several else _Seen(facts.sent_content, facts.taken, facts.waiting)
+        decided = []
+        for candidate in batch:
+            notification = candidate.notification
+            common = self._common.get(notification.key)
+            if common is None:
+                common = self._common[notification.key] = _common(notification, law)
+            verdict = _decided(candidate, common, facts, seen, law)
+            decided.append(verdict)
+            if several:
+                _note(seen, verdict, law)
+        return decided
 
 
 def decide(candidates: Iterable[Candidate], facts: Facts, law: Law) -> list[Decided]:
-    """One decision per candidate, in order. What this batch itself sends counts for the candidates after it."""
-    batch = list(candidates)
-    # Of one notification nobody is a candidate twice: what it does to one person tells nothing of the next.
-    several = len({candidate.notification.key for candidate in batch}) > 1
-    seen = _Seen.of(facts) if several else _Seen(facts.sent_content, facts.taken, facts.waiting)
-    common: dict[Key, _Common] = {}
-    decided = []
-    for candidate in batch:
-        notification = candidate.notification
-        shared = common.get(notification.key)
-        if shared is None:
-            shared = common[notification.key] = _common(notification, law)
-        verdict = _personal(candidate, shared, facts, seen, law)
-        decided.append(verdict)
-        if several:
-            _note(seen, verdict, law)
-    return decided
+    """The same for a batch that is decided at once."""
+    return Decider(law).decide(candidates, facts)
 
 
 def capping(law: Law, notifications: Iterable[Notification]) -> CapsQuery | None:
@@ -155,100 +197,92 @@ def _common(notification: Notification, law: Law) -> _Common:
     ):
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(",".join(written), ruling, None, None, {}, {})
-    worn = law.categories[notification.message.category]
-    quiet = rules.Quiet(notification, worn, law.settings, law.now)
-    caps = rules.CapGate(notification, law.settings, law.categories, law.now) if law.settings.caps else None
-    capping = _Capping(caps, {}) if caps is not None else None
-    return _Common(",".join(written), None, worn, quiet, {}, {}, _spares(notification, worn, law), capping)
-
-
-def _personal(candidate: Candidate, shared: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
-    notification, recipient, only = candidate
-    if shared.stop is not None or shared.category is None or shared.quiet is None:
-        reason = shared.stop.reason if shared.stop and shared.stop.reason else Reason.CATEGORY_MISMATCH
-        until = shared.stop.until if shared.stop else None
-        return Decided(notification, recipient, reason, until, f"[{shared.written}]", [])
-    targets = recipient.targets
-    targets = [target for target in targets if target.kind in law.reachable and (only is None or target.key in only)]
-    allowed = rules.permitted(targets)
-    rulings = (
-        rules.consent(recipient, shared.category, Channel.PUSH, law.settings, law.now),
-        rules.device(targets),
-        rules.permission(targets, allowed),
-        rules.duplicate(notification.message, recipient.key, seen.content, law.now),
+            return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
+    worn, settings, now = law.categories[notification.message.category], law.settings, law.now
+    personal = _Personal(
+        rules.Consent(worn, Channel.PUSH, settings, now),
+        rules.Duplicate(notification.message, now),
+        rules.Quiet(notification, worn, settings, now),
+        _spares(notification, worn, law),
+        rules.CapGate(notification, settings, law.categories, now) if settings.caps else None,
     )
-    judged = shared.judged.get(rulings)
-    if judged is None:
-        judged = shared.judged[rulings] = _judged(shared.written, _ASKED, rulings)
-    if shared.spares is not None and judged.reason is Reason.SEND:
-        judged = _spared(judged, recipient, shared.spares, facts)
-    quiet_from = None
-    if judged.reason is Reason.SEND:
-        judged, quiet_from = _rested(judged, recipient, shared.quiet, shared.rested)
-    if shared.capping is not None and judged.reason is Reason.SEND:
-        judged = _capped(judged, shared.capping, recipient, seen)
-    if judged.reason is not Reason.SEND:
-        return Decided(notification, recipient, judged.reason, judged.until, judged.gates, [])
-    return Decided(notification, recipient, Reason.SEND, None, judged.gates, allowed, quiet_from)
-
-
-def _capped(judged: _Judged, capping: _Capping, recipient: Recipient, seen: _Seen) -> _Judged:
-    """The last gate, since it takes a place for what really leaves. Only for those whom all others let pass."""
-    gate, known = capping
-    ruling = gate(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
-    key = (judged.gates, ruling.because, ruling.until)
-    capped = known.get(key)
-    if capped is None:
-        gates = f"{judged.gates[:-1]},{rules.record('caps', ruling.reason, ruling.because)}]"
-        capped = known[key] = _Judged(ruling.reason or Reason.SEND, ruling.until, gates)
-    return capped
+    begun = _begun(",".join(written))
+    if begun.steps[0] > _STEPS:  # a wait for a cap ends at a moment of its own: that is nobody else's
+        begun.steps[0] = 0
+        begun.then.clear()
+    return _Common(begun, personal)
 
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
     message = notification.message
     groups = rules.groups(law.around.project.get("id", ""), law.settings, message)
     conditions = Conditions(notification, law.around) if is_conditional(message) else None
-    return _Spares(conditions, groups, rules.exempt(category), {}) if conditions or groups else None
+    return _Spares(conditions, groups, rules.exempt(category)) if conditions or groups else None
 
 
-def _spared(judged: _Judged, recipient: Recipient, spares: _Spares, facts: Facts) -> _Judged:
+def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
+    notification, recipient, only = candidate
+    passed, personal = common
+    allowed: list[Target] = []
+    quiet_from = None
+    if personal is not None:
+        reachable = law.reachable
+        targets = [target for target in recipient.targets if target.kind in reachable]
+        if only is not None:
+            targets = [target for target in targets if target.key in only]
+        allowed = rules.permitted(targets)
+        passed = _asked(passed, personal, recipient, targets, allowed, seen)
+        if personal.spares is not None and passed.reason is Reason.SEND:
+            passed = _spared(passed, personal.spares, recipient, facts)
+        if passed.reason is Reason.SEND:
+            passed, quiet_from = _rested(passed, personal.quiet, recipient)
+        # Caps come last, since they take a place for what really leaves.
+        if personal.caps is not None and passed.reason is Reason.SEND:
+            passed = _capped(passed, personal.caps, recipient, seen)
+    if passed.reason is not Reason.SEND:
+        return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [])
+    return Decided(notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from)
+
+
+def _asked(
+    passed: _Passed,
+    personal: _Personal,
+    recipient: Recipient,
+    targets: Sequence[Target],
+    allowed: Sequence[Target],
+    seen: _Seen,
+) -> _Passed:
+    """Whether the person and a device of theirs want it, and did not have it."""
+    consent, duplicate = personal.consent(recipient), personal.duplicate(recipient.key, seen.content)
+    said = consent, len(targets), len(allowed), duplicate  # of the devices, the gates see the numbers only
+    found = passed.then.get(said)
+    if found is None:
+        reach = rules.device(targets), rules.permission(targets, allowed)
+        found = passed.on(said, _ASKED, (consent, *reach, duplicate))
+    return found
+
+
+def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
-    conditions, groups, exempt, known = spares
+    conditions, groups, exempt = spares
     condition = holdout = None
     if conditions is not None:
         condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
     if groups:
         holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
-    said = (judged.gates, condition, holdout)
-    found = known.get(said)
-    if found is None:
-        found = known[said] = _judged(judged.gates[1:-1], _SPARING, (condition, holdout))
-    return found
+    said = condition, holdout
+    return passed.then.get(said) or passed.on(said, _SPARING, said)
 
 
-def _rested(
-    judged: _Judged, recipient: Recipient, quiet: rules.Quiet, known: dict[tuple[str, rules.Ruling], _Judged]
-) -> tuple[_Judged, Millis | None]:
+def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[_Passed, Millis | None]:
     """The gate of quiet hours, and from when on they may be."""
     ruling, quiet_from = quiet.usual, None
     if ruling is None or recipient.preferences is not None:
         rest = quiet.rest(recipient.zone, recipient.preferences)
         ruling, quiet_from = rest.ruling(recipient.key), rest.quiet_from
-    said = (judged.gates, ruling)
-    found = known.get(said)
-    if found is None:
-        found = known[said] = _judged(judged.gates[1:-1], _RESTING, (ruling,))
-    return found, quiet_from
+    return passed.then.get(ruling) or passed.on(ruling, _RESTING, (ruling,)), quiet_from
 
 
-@lru_cache(maxsize=4096)
-def _judged(written: str, gates: tuple[str, ...], rulings: tuple[rules.Ruling | None, ...]) -> _Judged:
-    """The first gate that stops it decides; what comes after it, or was not asked, is not written down."""
-    for gate, ruling in zip(gates, rulings, strict=True):
-        if ruling is None:
-            continue
-        written += "," + rules.record(gate, ruling.reason, ruling.because)
-        if ruling.reason is not None:
-            return _Judged(ruling.reason, ruling.until, f"[{written}]")
-    return _Judged(Reason.SEND, None, f"[{written}]")
+def _capped(passed: _Passed, caps: rules.CapGate, recipient: Recipient, seen: _Seen) -> _Passed:
+    ruling = caps(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
+    return passed.then.get(ruling) or passed.on(ruling, _CAPPING, (ruling,))

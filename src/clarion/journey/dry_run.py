@@ -1,16 +1,18 @@
 """Dry run: what would become of a notification now, told over its whole audience with nothing sent or written."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 import msgspec
 
 from clarion.journey import audience
-from clarion.journey.candidate import Candidate, facts_about, with_wishes
+from clarion.journey.candidate import Candidate, Decided, facts_about, with_wishes
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law, capping
-from clarion.journey.judgement import Judgement, judge
+from clarion.journey.judgement import Foresight
 from clarion.model import Key, Millis, Notification, Reason, Verdict, verdict_of
-from clarion.ports import FactsQuery, Recipient, Store
+from clarion.ports import Facts, FactsQuery, Recipient, Store
 
 # Decisions that are shown, however many there are.
 SAMPLE = 1000
@@ -34,11 +36,11 @@ class DryRun:
         self.counts: dict[str, int] = {}
         self.decisions: list[DecisionView] = []
 
-    def add(self, judgement: Judgement, now: Millis) -> None:
+    def add(self, decided: Sequence[Decided], now: Millis) -> None:
         """One more batch."""
-        for one in judgement.decided:
+        for one in decided:
             self.counts[one.reason] = self.counts.get(one.reason, 0) + 1
-        for one in judgement.decided[: SAMPLE - len(self.decisions)]:
+        for one in decided[: SAMPLE - len(self.decisions)]:
             gates = msgspec.json.decode(one.gates)
             self.decisions.append(
                 DecisionView(one.recipient.user_id, verdict_of(one.reason), one.reason, one.until, gates, now)
@@ -47,14 +49,30 @@ class DryRun:
 
 async def dry_run(store: Store, notification: Notification, law: Law, scene: Scene) -> DryRun:
     """Decide and compose for everybody in the audience, a batch at a time."""
-    result = DryRun()
+    result, foresight = DryRun(), Foresight(law, scene)
     only = await _only(store, notification)
-    async for query, strangers in _batches(store, notification, law):
-        facts = await store.steps.facts(notification.project, query)
-        people = [*facts.recipients, *strangers]
-        judged = await judge((Candidate(notification, person, only) for person in people), facts, law, scene)
-        result.add(judged, law.now)
+    async with aclosing(_loaded(store, notification, law)) as batches:
+        async for facts, strangers in batches:
+            people = [*facts.recipients, *strangers]
+            result.add(await foresight.judge([Candidate(notification, one, only) for one in people], facts), law.now)
     return result
+
+
+async def _loaded(
+    store: Store, notification: Notification, law: Law
+) -> AsyncGenerator[tuple[Facts, Sequence[Recipient]], None]:
+    """The facts of each batch, loaded while the one before is judged, and those of whom we have never heard."""
+    ahead: tuple[asyncio.Task[Facts], Sequence[Recipient]] | None = None
+    try:
+        async for query, strangers in _batches(store, notification, law):
+            loaded, ahead = ahead, (asyncio.create_task(store.steps.facts(notification.project, query)), strangers)
+            if loaded is not None:
+                yield await loaded[0], loaded[1]
+        if ahead is not None:
+            yield await ahead[0], ahead[1]
+    finally:
+        if ahead is not None:
+            ahead[0].cancel()
 
 
 async def _only(store: Store, notification: Notification) -> frozenset[Key] | None:

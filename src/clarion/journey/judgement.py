@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.compose import Composer, Scene
-from clarion.journey.decide import Law, after, decide
+from clarion.journey.decide import Decider, Law, after
 from clarion.journey.rules import content_hash
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
 from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Slot, Target
@@ -28,7 +28,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene) -> Judgement:
     """Decide and compose, in the order of the candidates."""
-    composer = Composer(scene)
+    decider, composer = Decider(law), Composer(scene)
     judgement = Judgement([], [])
     waiting = iter(candidates)
     seen = facts
@@ -37,11 +37,28 @@ async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: 
         first = judgement.decided[0].notification if judgement.decided else batch[0].notification
         if any(candidate.notification.key != first.key for candidate in batch) or noted:
             seen, noted = after(seen, judgement.decided[noted:], law), len(judgement.decided)
-        final, ready = composer.compose(decide(batch, seen, law))
+        final, ready = composer.compose(decider.decide(batch, seen))
         judgement.decided.extend(final)
         judgement.ready.extend(ready)
         await asyncio.sleep(0)
     return judgement
+
+
+class Foresight:
+    """Judges one notification at one moment, batch by batch, with nothing to be sent."""
+
+    def __init__(self, law: Law, scene: Scene) -> None:
+        self._law, self._composer = law, Composer(scene)
+
+    async def judge(self, candidates: Sequence[Candidate], facts: Facts) -> list[Decided]:
+        """As `judge` decides, in the order of the candidates."""
+        decided: list[Decided] = []
+        decider = Decider(self._law)
+        for first in range(0, len(candidates), SLICE):
+            batch = candidates[first : first + SLICE]
+            decided += self._composer.foresee(decider.decide(batch, facts))
+            await asyncio.sleep(0)
+        return decided
 
 
 def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:

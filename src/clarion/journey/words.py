@@ -79,7 +79,8 @@ def environment() -> Environment:
 class Texts:
     """One message in one language, compiled once and rendered for many.
 
-    `personal` tells whether any text looks at the user; if not, rendering once serves everybody.
+    `personal` tells whether any text looks at the user; if not, rendering once serves everybody. `names`: what the
+    texts look at, of all that they may see.
     """
 
     def __init__(self, message: Message, content: Content) -> None:
@@ -99,7 +100,7 @@ class Texts:
             except TemplateError as error:
                 raise _text_error(field, error) from None
         self.personal = "user" in names
-        self.needs_event = "event" in names
+        self.names = frozenset(names)
 
     def render(self, context: Mapping[str, Any]) -> dict[str, str]:
         """The texts that hold minijinja, by field.

@@ -6,6 +6,7 @@ unique, the project only has to be right.
 
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -59,19 +60,21 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
     zones: dict[Key, str] | None = {} if query.zones or any(each.quiet_hours for each in preferences.values()) else None
     targets = _targets(conn, people, zones)
     consents = _consents(conn, people, query.categories)
+    # Sorted here: for an order of its own the engine would look at each row twice.
+    known = sorted(people.rows(conn, _PERSON, "person", "key"))
     recipients = [
         Recipient(
-            key=key,
-            user_id=user_id,
-            locale=locale,
-            timezone=timezone,
-            attributes=attributes,
-            targets=targets.get(key) or [],
-            consents=consents.get(key) or {},
-            preferences=preferences.get(key),
-            zone=None if zones is None else timezone or zones.get(key),
+            key,
+            user_id,
+            locale,
+            timezone,
+            attributes,
+            targets.get(key) or [],
+            consents.get(key) or {},
+            preferences.get(key),
+            None if zones is None else timezone or zones.get(key),
         )
-        for key, user_id, locale, timezone, attributes in people.rows(conn, _PERSON, "person", "key", "ORDER BY key")
+        for key, user_id, locale, timezone, attributes in known
     ]
     facts = Facts(
         recipients,
@@ -90,31 +93,41 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
 
 def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) -> dict[Key, list[Target]]:
     """Their active devices; into `zones`, if it is there, goes the time zone of the one that was seen last."""
-    columns = ("person", "key", "kind", "permission", "locale", "lane")
-    more = "AND state = 'active' ORDER BY person, key"
+    columns, more = ("person", "key", "kind", "permission", "locale", "lane"), "AND state = 'active'"
     found: dict[Key, list[Target]] = {}
     if zones is None:
         rows = people.rows(conn, columns, "device", "person", more)
     else:
-        rows = _noting_zones(
-            people.rows(conn, (*columns, "timezone", "registered_at"), "device", "person", more), zones
-        )
-    for person, key, kind, permission, locale, lane, *_ in rows:
-        target = Target(key, _KINDS[kind], _PERMISSIONS[permission], locale, lane)
+        rows = people.rows(conn, (*columns, "timezone", "registered_at"), "device", "person", more)
+        _note_zones(rows, zones)
+    several = set()
+    for row in rows:
+        person, target = row[0], Target(row[1], _KINDS[row[2]], _PERMISSIONS[row[3]], row[4], row[5])
         if person in found:
             found[person].append(target)
+            several.add(person)
         else:
             found[person] = [target]
+    for person in several:
+        found[person].sort(key=_by_key)
     return found
 
 
-def _noting_zones(devices: list[Row], zones: dict[Key, str]) -> list[Row]:
-    """The devices; a device that registers again was seen, whether or not it told anything new."""
-    seen: dict[Key, Millis] = {}
-    for person, *_, zone, at in devices:
-        if zone is not None and at >= seen.get(person, 0):
-            zones[person], seen[person] = zone, at
-    return devices
+_by_key = attrgetter("key")
+
+
+def _note_zones(devices: Sequence[Row], zones: dict[Key, str]) -> None:
+    """Rows end with a device's zone and when it was seen; one that registers again was, with or without news.
+
+    Of two that were seen at the same moment the younger counts.
+    """
+    seen: dict[Key, tuple[Millis, Key]] = {}
+    for row in devices:
+        zone = row[-2]
+        if zone is not None:
+            person, when = row[0], (row[-1], row[1])
+            if person not in seen or when > seen[person]:
+                zones[person], seen[person] = zone, when
 
 
 def _preferences(conn: Connection, people: _People) -> dict[Key, PersonPreference]:
@@ -129,7 +142,7 @@ def _consents(conn: Connection, people: _People, categories: Sequence[str]) -> d
         named, about = people.dialect.within("text"), people.dialect.listed(categories)
         columns = ("person", "category", "channel", "granted")
         for person, category, channel, granted in people.rows(
-            conn, columns, "consent", "person", f"AND category {named} ORDER BY key", about
+            conn, columns, "consent", "person", f"AND category {named} ORDER BY person, key", about
         ):
             found.setdefault(person, {})[category, channel] = bool(granted)
     return found
@@ -185,8 +198,8 @@ def load_asked(
 def _zones(conn: Connection, people: _People) -> dict[Key, str]:
     """Their own time zones, else those of the active devices that were seen last."""
     zones: dict[Key, str] = {}
-    columns, more = ("person", "timezone", "registered_at"), "AND state = 'active' AND timezone IS NOT NULL"
-    _noting_zones(people.rows(conn, columns, "device", "person", f"{more} ORDER BY key"), zones)
+    columns, more = ("person", "key", "timezone", "registered_at"), "AND state = 'active' AND timezone IS NOT NULL"
+    _note_zones(people.rows(conn, columns, "device", "person", more), zones)
     own = people.rows(conn, ("key", "timezone"), "person", "key", "AND timezone IS NOT NULL")
     return {**zones, **dict(own)}
 

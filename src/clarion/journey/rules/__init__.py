@@ -2,8 +2,8 @@
 
 from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
 from clarion.journey.rules.category import category, misfit
-from clarion.journey.rules.consent import consent
-from clarion.journey.rules.duplicate import content_hash, duplicate
+from clarion.journey.rules.consent import Consent
+from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
@@ -14,6 +14,8 @@ from clarion.journey.rules.timing import cancelled, expiry, schedule
 __all__ = [
     "EXEMPT",
     "CapGate",
+    "Consent",
+    "Duplicate",
     "Group",
     "Quiet",
     "Ruling",
@@ -22,10 +24,8 @@ __all__ = [
     "caps_query",
     "category",
     "check_caps",
-    "consent",
     "content_hash",
     "device",
-    "duplicate",
     "exempt",
     "expiry",
     "groups",

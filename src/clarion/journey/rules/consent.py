@@ -28,24 +28,31 @@ def locked(category: Category, settings: ProjectSettings) -> bool:
     return category.class_ is CategoryClass.MANDATORY and not settings.mandatory_can_be_switched_off
 
 
-def consent(
-    recipient: Recipient, category: Category, channel: Channel, settings: ProjectSettings, now: Millis
-) -> Ruling:
-    """The last word of the ledger counts; silence means the category's default; a locked category always passes.
+class Consent:
+    """The gate for one category: what follows from each last word is worked out once, not for each person.
 
-    Whoever paused marketing said no to all of it until then.
+    The last word of the ledger counts; silence means the category's default; a locked category always passes. Whoever
+    paused marketing said no to all of it until then.
     """
-    if locked(category, settings):
-        return _MANDATORY
-    word = recipient.consents.get((category.name, channel))
-    if word is None:
-        said = _DEFAULT_ON if on_by_default(category, settings) else _DEFAULT_OFF
-    else:
-        said = _YES if word else _NO
-    if said.reason is not None or category.class_ is not CategoryClass.MARKETING or recipient.preferences is None:
-        return said
-    until = recipient.preferences.marketing_paused_until
-    return said if until is None or until <= now else _paused(until // DAY_MS)
+
+    __slots__ = ("_about", "_now", "_pausable", "_said")
+
+    def __init__(self, category: Category, channel: Channel, settings: ProjectSettings, now: Millis) -> None:
+        self._about = category.name, channel.value
+        self._now = now
+        self._pausable = category.class_ is CategoryClass.MARKETING
+        silence = _DEFAULT_ON if on_by_default(category, settings) else _DEFAULT_OFF
+        self._said: dict[bool | None, Ruling] = {None: silence, True: _YES, False: _NO}
+        if locked(category, settings):
+            self._said = dict.fromkeys(self._said, _MANDATORY)
+
+    def __call__(self, recipient: Recipient) -> Ruling:
+        """What this person's word means."""
+        said = self._said[recipient.consents.get(self._about)]
+        if recipient.preferences is None or not self._pausable or said.reason is not None:
+            return said
+        until = recipient.preferences.marketing_paused_until
+        return said if until is None or until <= self._now else _paused(until // DAY_MS)
 
 
 @lru_cache(maxsize=1024)
