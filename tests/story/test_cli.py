@@ -158,9 +158,17 @@ def test_the_story_is_told_with_the_gates_of_the_decision(clarion: Clarion, shop
     command = told.split("clarion ")[-1].split()
     story = clarion(*command, *shop.asking).out
     assert "Decided to drop: no_device" in story
-    assert "✓ consent    on by default" in story
-    assert "✗ device     no active device that we can reach" in story
+    assert "✓ consent   on by default" in story
+    assert "✗ device    no active device that we can reach" in story
     assert re.search(r"\d\d:\d\d:\d\d\.\d{3}  decide", story)
+
+
+def test_the_gates_of_a_decision_stand_in_columns(clarion: Clarion, shop: Shop) -> None:
+    shop.answer("/v1/devices", {"user_id": "emmy", "kind": "fcm", "address": "emmy", "permission": "granted"})
+    shop.wait_until_decided(shop.answer("/v1/notifications", {"to": {"users": ["emmy"]}, "title": "Hello"})["id"])
+    story = clarion("explain", "--user", "emmy", *shop.asking).out
+    gates = [line.lstrip() for line in story.splitlines() if line.lstrip().startswith("✓ ")]
+    assert {len(re.match(r"✓ \w+ +", gate)[0]) for gate in gates} == {len("✓ quiet_hours ")}
 
 
 def test_a_hold_is_told_with_its_end(clarion: Clarion, shop: Shop) -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -167,10 +167,11 @@ def _tone(detail: Json) -> str:
     return "bold red" if detail.get("state") in _BAD else "bold"
 
 
-def _gates(gates: Iterable[list[str]]) -> Iterator[Text]:
+def _gates(gates: Collection[list[str]]) -> Iterator[Text]:
+    width = max((len(gate) for gate, _, _ in gates), default=0)
     for gate, verdict, because in gates:
         mark, style = _VERDICTS.get(verdict, ("·", "dim"))
-        yield Text.assemble((mark, style), f" {gate:<11}", (because or "", "dim"))
+        yield Text.assemble((mark, style), f" {gate:<{width}} ", (because or "", "dim"))
 
 
 def _more(detail: Json) -> Iterator[Text]:
