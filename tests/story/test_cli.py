@@ -18,6 +18,7 @@ import pytest
 
 from clarion import __version__
 from clarion.cli import main
+from clarion.cli.table import print_story
 from clarion.config import load
 from free_ports import free_port
 from story.terminal import Ended, Running, Shop, environment, process
@@ -163,12 +164,13 @@ def test_the_story_is_told_with_the_gates_of_the_decision(clarion: Clarion, shop
     assert re.search(r"\d\d:\d\d:\d\d\.\d{3}  decide", story)
 
 
-def test_the_gates_of_a_decision_stand_in_columns(clarion: Clarion, shop: Shop) -> None:
-    shop.answer("/v1/devices", {"user_id": "emmy", "kind": "fcm", "address": "emmy", "permission": "granted"})
-    shop.wait_until_decided(shop.answer("/v1/notifications", {"to": {"users": ["emmy"]}, "title": "Hello"})["id"])
-    story = clarion("explain", "--user", "emmy", *shop.asking).out
-    gates = [line.lstrip() for line in story.splitlines() if line.lstrip().startswith("✓ ")]
-    assert {len(re.match(r"✓ \w+ +", gate)[0]) for gate in gates} == {len("✓ quiet_hours ")}
+def test_the_gates_of_a_decision_stand_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    gates = [["consent", "pass", "said yes"], ["quiet_hours", "pass", "no quiet hours"]]
+    chapter = {"at": "2026-11-26T12:14:14Z", "stage": "decide", "what": "Decided to send"}
+    print_story({"user_id": "emmy", "chapters": [chapter | {"detail": {"decision": "send", "gates": gates}}]})
+    told = capsys.readouterr().out
+    assert "✓ consent     said yes" in told
+    assert "✓ quiet_hours no quiet hours" in told
 
 
 def test_a_hold_is_told_with_its_end(clarion: Clarion, shop: Shop) -> None:

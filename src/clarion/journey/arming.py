@@ -24,6 +24,7 @@ from clarion.ports import (
     Ready,
     RetryAfter,
     Sent,
+    sole,
 )
 
 OVERLAP_MS = 30_000
@@ -65,7 +66,14 @@ def armed(
     work = [_armed_work(job, notifications[key], messages, project) for key, messages in prepared.items()]
     if again:
         later = msgspec.structs.replace(job, messages=again)
-        work.append(NewWork(project=project, job=later, due_at=now + _PREPARED_AGAIN_MS, notification=_one(again)))
+        work.append(
+            NewWork(
+                project=project,
+                job=later,
+                due_at=now + _PREPARED_AGAIN_MS,
+                notification=sole(one.notification for one in again),
+            )
+        )
     return Effects(
         deliveries=[Delivery(each.notification, each.user, each.device, job.kind) for each in failed],
         outcomes=failed,
@@ -292,8 +300,3 @@ def decided_anew(project: Key, pairs: Sequence[tuple[Key, Key]], now: Millis) ->
 def _stopped(job: ArmedWork, number: int, reason: Reason) -> Outcome:
     state = DeliveryState.EXPIRED if reason is Reason.EXPIRED else DeliveryState.FAILED
     return Outcome(job.notification, job.users[number], job.devices[number], state, reason, None, job.attempts)
-
-
-def _one(messages: Sequence[Ready]) -> Key | None:
-    keys = {message.notification for message in messages}
-    return keys.pop() if len(keys) == 1 else None

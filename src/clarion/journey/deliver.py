@@ -34,6 +34,7 @@ from clarion.ports import (
     Rejected,
     RetryAfter,
     TooLarge,
+    sole,
 )
 
 FIRST_RETRY_S = 2.0
@@ -173,7 +174,7 @@ def settle(
                 project=project,
                 job=msgspec.structs.replace(job, messages=messages),
                 due_at=due,
-                notification=_one(messages),
+                notification=sole(message.notification for message in messages),
             )
             for due, messages in again.items()
         ],
@@ -259,8 +260,3 @@ def _withdrawn(sifted: Sifted, now: Millis) -> list[Decision]:
         Decision(notification, user, reason, None, f'[["last look","drop","{reason}"]]', now)
         for (notification, user), reason in taken_back.items()
     ]
-
-
-def _one(messages: Sequence[Ready]) -> Key | None:
-    keys = {message.notification for message in messages}
-    return keys.pop() if len(keys) == 1 else None

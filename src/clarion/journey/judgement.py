@@ -11,7 +11,7 @@ from clarion.journey.compose import Composer, Scene
 from clarion.journey.decide import Decider, Law, after
 from clarion.journey.rules import content_hash
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
-from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Slot, Target
+from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Slot, Target, sole
 
 # Recipients per turn of the event loop: a turn stays under 3 ms.
 SLICE = 200
@@ -121,7 +121,7 @@ def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, no
             project=project,
             job=DeliverWork(kind=kind, decided_at=now, messages=chunk, lane=lane, arm=arm, quiet_from=quiet_from),
             due_at=now,
-            notification=_one({ready.notification for ready in chunk}),
+            notification=sole(ready.notification for ready in chunk),
         )
         for (kind, lane, arm), messages in by_way.items()
         for chunk in (messages[at : at + MESSAGES_A_JOB] for at in range(0, len(messages), MESSAGES_A_JOB))
@@ -138,11 +138,7 @@ def _held_work(judgement: Judgement, project: Key) -> list[NewWork]:
             project=project,
             job=PairsWork(pairs=pairs, held=True),
             due_at=until,
-            notification=_one({notification for notification, _ in pairs}),
+            notification=sole(notification for notification, _ in pairs),
         )
         for until, pairs in by_time.items()
     ]
-
-
-def _one(notifications: set[Key]) -> Key | None:
-    return next(iter(notifications)) if len(notifications) == 1 else None

@@ -88,6 +88,7 @@ from clarion.ports.work import (
     owner_of,
     queue_of,
     size_of,
+    sole,
 )
 
 __all__ = [
@@ -179,5 +180,6 @@ __all__ = [
     "permission_line",
     "queue_of",
     "size_of",
+    "sole",
     "told_news",
 ]

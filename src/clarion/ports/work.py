@@ -1,6 +1,6 @@
 """The queue: what must still be done, leased and fenced, and what one step of it wants written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Protocol, TypeAlias
 
@@ -177,6 +177,12 @@ def ends_of(job: Job) -> Millis | None:
             return None if job.expires_at is None else job.expires_at + LATE_MS + 1
         case _:
             return None
+
+
+def sole(notifications: Iterable[Key]) -> Key | None:
+    """The one notification that all of a job belongs to; None when there are several."""
+    keys = set(notifications)
+    return keys.pop() if len(keys) == 1 else None
 
 
 class NewWork(msgspec.Struct, frozen=True):

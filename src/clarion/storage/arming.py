@@ -31,7 +31,7 @@ def fire(conn: Connection, dialect: Dialect, owner: Key, key: Key, now: Millis) 
         return []
     waiting = (work.c.notification == key) & (work.c.project == owner) & work.c.queue.startswith(DELIVERIES)
     queues = set(conn.execute(select(work.c.queue).where(waiting).distinct()).scalars())
-    told = {"due_at": now, "ends_at": _expires_at(conn, key, now) + LATE_MS + 1}
+    told = {"due_at": now, "ends_at": _expires_at(conn, owner, key, now) + LATE_MS + 1}
     conn.execute(update(work).where(waiting, work.c.lease.is_(None), work.c.due_at > now).values(told))
     catch_up = NewWork(project=owner, job=CatchUpWork(notification=key), due_at=now, notification=key)
     add_work(conn, dialect, [catch_up])
@@ -46,14 +46,19 @@ def hastened(conn: Connection, jobs: Sequence[NewWork], now: Millis) -> Sequence
     keys = sorted({new.job.notification for new in jobs if _waits_for_its_fire(new.job)})
     if not keys:
         return jobs
-    held = select(notification.c.key, notification.c.fired_at, notification.c.cancelled_at)
-    held = held.where(notification.c.key.in_(keys)).order_by(notification.c.key).with_for_update(read=True)
+    held = select(notification.c.project, notification.c.key, notification.c.fired_at, notification.c.cancelled_at)
+    owners = {new.project for new in jobs}
+    held = (
+        held.where(notification.c.project.in_(owners), notification.c.key.in_(keys))
+        .order_by(notification.c.key)
+        .with_for_update(read=True)
+    )
     ends: dict[Key, Millis] = {}
     for row in conn.execute(held).all():
         if row.cancelled_at is not None:
             ends[row.key] = now
         elif row.fired_at is not None:
-            ends[row.key] = _expires_at(conn, row.key, row.fired_at)
+            ends[row.key] = _expires_at(conn, row.project, row.key, row.fired_at)
     return [
         msgspec.structs.replace(new, due_at=now, job=msgspec.structs.replace(new.job, expires_at=end))
         if _waits_for_its_fire(new.job) and (end := ends.get(new.job.notification)) is not None
@@ -62,8 +67,9 @@ def hastened(conn: Connection, jobs: Sequence[NewWork], now: Millis) -> Sequence
     ]
 
 
-def _expires_at(conn: Connection, key: Key, fired_at: Millis) -> Millis:
-    request = conn.execute(select(notification.c.request).where(notification.c.key == key)).scalar_one()
+def _expires_at(conn: Connection, owner: Key, key: Key, fired_at: Millis) -> Millis:
+    mine = (notification.c.project == owner) & (notification.c.key == key)
+    request = conn.execute(select(notification.c.request).where(mine)).scalar_one()
     return fired_at + decode_request(request).message.ttl * 1000
 
 
