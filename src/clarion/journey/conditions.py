@@ -8,6 +8,7 @@ from minijinja import TemplateError
 
 from clarion.errors import FieldError
 from clarion.journey.rules import Ruling
+from clarion.journey.taming import Refused, tamed
 from clarion.journey.words import (
     ANYTHING,
     detail_of,
@@ -77,7 +78,7 @@ class Conditions:
         self._of_condition: Json = {}
         try:
             self._personal, self._where_personal = self._compiled(), self._where_compiled()
-        except TemplateError as error:  # stored by another version: what does not compile holds for nobody
+        except (TemplateError, Refused) as error:  # stored by another version: what does not compile holds for nobody
             self._broken = _untold(error)
         self._held: bool | None = None
         self._wanted: dict[str, Any] | None = None
@@ -86,7 +87,7 @@ class Conditions:
         """Whether the condition looks at the person."""
         if self._message.condition is None:
             return False
-        source = _as_template(self._message.condition)
+        source = tamed(_as_template(self._message.condition)).source
         self._env.add_template(_CONDITION, source)
         names = self._env.undeclared_variables_in_str(source)
         # What it does not look at is not handed over for each person.
@@ -101,8 +102,9 @@ class Conditions:
                 self._where[name] = None, value
                 continue
             field = f"unless_event.where.{name}"
-            self._env.add_template(field, value)
-            names |= self._env.undeclared_variables_in_str(value)
+            source = tamed(value).source
+            self._env.add_template(field, source)
+            names |= self._env.undeclared_variables_in_str(source)
             self._where[name] = field, None
         return "user" in names
 
@@ -114,7 +116,7 @@ class Conditions:
             if self._message.unless_event is not None and self._has_happened(recipient, happened):
                 return _happened(self._message.unless_event.name)
             return self._passes if self._holds(recipient) else _FALSE
-        except TemplateError as error:
+        except Exception as error:  # noqa: BLE001 - a text may call whatever Python's values have
             return _untold(error)
 
     def _holds(self, recipient: Recipient) -> bool:
@@ -186,8 +188,9 @@ def _happened(name: str) -> Ruling:
     return Ruling(Reason.IRRELEVANT, f"{name} has happened since")
 
 
-def _untold(error: TemplateError) -> Ruling:
-    return Ruling(Reason.IRRELEVANT, f"not to be told: {detail_of(error)}")
+def _untold(error: Exception) -> Ruling:
+    because = detail_of(error) if isinstance(error, TemplateError) else str(error)
+    return Ruling(Reason.IRRELEVANT, f"not to be told: {because}")
 
 
 # --- at the door -----------------------------------------------------------------------------------------------------
@@ -216,7 +219,12 @@ def check(message: Message, context: Mapping[str, Any]) -> list[FieldError]:
 def _not_an_expression(condition: str, context: Mapping[str, Any]) -> str | None:
     """By itself, not only between our own brackets."""
     try:
-        environment().eval_expr(condition, **context)
+        bare = tamed("{{ " + condition + " }}").source[3:-3]
+        environment().eval_expr(bare, **context)
     except TemplateError as error:
         return detail_of(error) if error.kind == "SyntaxError" else None
+    except Refused as refused:
+        return str(refused)
+    except Exception:  # noqa: BLE001 - it is an expression, and that is asked here
+        return None
     return None

@@ -14,7 +14,10 @@ from minijinja import Environment, TemplateError
 from clarion.errors import FieldError
 from clarion.intelligence.honesty import BLANK, RULES, Facts, Finding, Said, Subject, lint, without_tags
 from clarion.journey import words
-from clarion.model import Category, CategoryClass, Content, Json, Message, ProjectSettings, Template
+from clarion.journey.filters import Anything
+from clarion.journey.partials import NO_PARTIALS, expanded
+from clarion.journey.taming import Refused, tamed
+from clarion.model import Category, CategoryClass, Content, Json, Message, Partial, ProjectSettings, Template
 
 OFF, WARN, BLOCK = "off", "warn", "block"
 LEVELS = (OFF, WARN, BLOCK)
@@ -61,6 +64,7 @@ class Draft(NamedTuple):
     locale: str | None = None
     may_hurry: bool = False
     is_message: bool = True
+    partials: Mapping[str, Partial] = NO_PARTIALS
 
 
 def of_message(
@@ -69,17 +73,23 @@ def of_message(
     templates: Mapping[str, Template],
     project_facts: Json,
     locale: str | None = None,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
 ) -> Draft:
     """A message that was checked: its category and its template exist."""
     category = categories.get(message.category)
     may_hurry = category is not None and category.class_ is CategoryClass.MANDATORY
-    template = templates.get(message.template) if message.template is not None else None
-    return Draft(message, template, project_facts, message.data, locale, may_hurry)
+    template = words.template_of(message, templates)
+    return Draft(message, template, project_facts, message.data, locale, may_hurry, partials=partials)
 
 
-def of_template(template: Template, project_facts: Json, data: Json | None = None) -> Draft:
+def of_template(
+    template: Template,
+    project_facts: Json,
+    data: Json | None = None,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
+) -> Draft:
     """A template on its own. `data`: an example of what it will be rendered with."""
-    return Draft(Message(), template, project_facts, data, is_message=False)
+    return Draft(Message(), template, project_facts, data, is_message=False, partials=partials)
 
 
 def findings(draft: Draft, settings: ProjectSettings) -> list[Finding]:
@@ -106,34 +116,33 @@ def _sentence(finding: Finding) -> str:
 
 def _findings(draft: Draft, rules: Collection[str], blocking: Collection[str]) -> Iterator[Finding]:
     trial = _Trial(draft, rules)
-    for locale, content in _contents(draft):
+    for place, locale, content in _contents(draft):
         for found in lint(trial.subject(locale, content), rules, blocking):
-            yield found if draft.is_message else found._replace(field=f"locales.{locale}.{found.field}")
+            yield found if draft.is_message else found._replace(field=f"{place}{found.field}")
 
 
-def _contents(draft: Draft) -> Iterable[tuple[str | None, Content]]:
+def _contents(draft: Draft) -> Iterable[tuple[str, str | None, Content]]:
+    """The place of each in a template, its language, and what it says."""
     if draft.template is None:
-        return [(draft.locale, words.content(draft.message, None, None))]
+        return [("", draft.locale, words.chosen(draft.message, None, None).content)]
     said = draft.message
-    every = [
-        (
-            locale,
-            Content(
-                title=text.title if said.title is None else said.title,
-                body=text.body if said.body is None else said.body,
-            ),
-        )
-        for locale, text in draft.template.locales.items()
-    ]
     if said.title is not None and said.body is not None:  # the same words in every language
-        return [(draft.locale, every[0][1])]
+        return [("", draft.locale, words.chosen(said, draft.template, None).content)]
+    every = []
+    for locale, text in draft.template.locales.items():
+        usual = words.chosen(said, draft.template, locale).content
+        every.append((f"locales.{locale}.", locale, usual))
+        for kind in text.platforms:
+            there = words.chosen(said, draft.template, locale, kind).content
+            if (there.title, there.body) != (usual.title, usual.body):
+                every.append((f"locales.{locale}.platforms.{kind}.", locale, there))
     return every
 
 
 # --- trying a text out -----------------------------------------------------------------------------------------------
 
 
-_UNKNOWN = words.Anything(BLANK)
+_UNKNOWN = Anything(BLANK)
 _STAND_INS: tuple[Any, ...] = (_UNKNOWN, 1, BLANK, [BLANK])
 
 
@@ -174,16 +183,18 @@ class _Trial:
     def subject(self, locale: str | None, content: Content) -> Subject:
         """The message in one language."""
         draft = self._draft
-        title, body = self._said(content.title), self._said(content.body)
+        title, body = self._said(content.title, locale), self._said(content.body, locale)
         return Subject(title, body, locale, self._facts, draft.may_hurry)
 
-    def _said(self, source: str) -> Said:
+    def _said(self, source: str, locale: str | None) -> Said:
         if not words.has_marks(source):
             return Said.plain(source[:_LONGEST])
         env, context, literal = self._env, self._context, without_tags(source)
         try:
+            source = expanded(source, self._draft.partials, locale)
+            literal, source = without_tags(source), tamed(source).source
             names = env.undeclared_variables_in_str(source, nested=True)
-        except TemplateError:  # said by the checks of a draft; here it is a text like any other
+        except (TemplateError, Refused):  # said by the checks of a draft; here it is a text like any other
             return Said.plain(literal[:_LONGEST])
         everybody = (_Person(None, stand_in) for stand_in in _STAND_INS)
         shown = next(

@@ -1,0 +1,246 @@
+"""Taming: what a text may be made of, so that nobody's data makes it large or slow.
+
+The engine's fuel bounds steps and strings. Lists it does not bound: `[1] * n` is one step, and so is printing it; a
+list that holds the one before twice doubles with each statement. So a text may not build lists that grow: see `tamed`,
+and docs/decisions/0030.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+NUMBER, ADDEND = "_number", "_addend"
+"""Filters that are put behind what is multiplied and added: they refuse lists."""
+LONGEST_SOURCE = 40_000
+MOST_IN_A_LIST = 20
+
+OWN_FILTERS = frozenset({"money", "number", "percent", "date", "time", "datetime", "plural", "truncate_width"})
+ZONED_FILTERS = frozenset({"date", "time", "datetime"})
+# The engine's own, without those by which a list holds another one twice: zip, chain, batch, slice, groupby.
+_FILTERS = """
+    abs attr bool capitalize count d default dictsort e escape first float format indent int items join last
+    length lines list lower lstrip map max min reject rejectattr replace reverse round rstrip safe select
+    selectattr sort split string sum title tojson trim truncate unique upper urlencode wordcount wordwrap
+"""
+_TESTS = """
+    boolean defined divisibleby endingwith eq equalto even false float ge greaterthan gt in integer iterable le
+    lessthan lower lt mapping ne none number odd safe sameas sequence startingwith string true undefined upper
+"""
+FILTERS = OWN_FILTERS | frozenset(_FILTERS.split())
+TESTS = frozenset(_TESTS.split())
+FUNCTIONS = frozenset({"range"})
+REMOVED_GLOBALS = ("debug", "dict", "namespace", "range")
+_STATEMENTS = frozenset("if elif else endif for endfor set endset with endwith filter endfilter raw endraw".split())  # noqa: SIM905 - reads as a sentence
+_REFUSED = frozenset({"macro", "call", "import", "from", "extends", "block", "do", "autoescape"})
+_KEYWORDS = _STATEMENTS | {"and", "or", "not", "in", "is", "recursive"}
+_CONSTANTS = frozenset({"true", "false", "none", "True", "False", "None"})
+
+_OPENING = re.compile(r"\{\{|\{%|\{#")
+_END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+_TOKEN = re.compile(
+    r"(?P<space>\s+)"
+    r"""|(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
+    r"|(?P<number>\d\w*(?:\.\d\w*)?)"
+    r"|(?P<name>[^\W\d]\w*)"
+    r"|(?P<mark>\*\*|//|==|!=|<=|>=|[-+*/%<>=.,:|~()\[\]{}])",
+    re.DOTALL,
+)
+
+
+class Refused(Exception):
+    """A text is made of what no text may be made of; says what."""
+
+
+class Tamed(NamedTuple):
+    """A text as it is compiled, and the filters that it uses."""
+
+    source: str
+    filters: frozenset[str]
+
+    @property
+    def is_zoned(self) -> bool:
+        """Whether it tells a time, as the person's clock shows it."""
+        return not self.filters.isdisjoint(ZONED_FILTERS)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=4_096)
+def tamed(source: str) -> Tamed:
+    """The text with guards behind what is multiplied or added.
+
+    Raises:
+        Refused: unknown filters, tests and functions; macros, maps, and lists that others could be built of.
+    """
+    if len(source) > LONGEST_SOURCE:
+        raise Refused(f"is longer than {LONGEST_SOURCE:,} characters with all that it includes")
+    guards: dict[int, str] = {}
+    used: set[str] = set()
+    for is_statement, tokens in _tags(source):
+        try:
+            _Tag(is_statement, tokens).look(guards, used)
+        except Refused as refused:
+            line = source.count("\n", 0, tokens[0].start) + 1
+            raise Refused(f"{refused}{f' (line {line})' if chr(10) in source else ''}") from None
+    pieces: list[str] = []
+    at = 0
+    for end in sorted(guards):
+        pieces += (source[at:end], f"|{guards[end]}")
+        at = end
+    return Tamed("".join((*pieces, source[at:])), frozenset(used))
+
+
+def _tags(source: str) -> Iterator[tuple[bool, list[_Token]]]:
+    """Whether each is a statement, and its tokens; empty ones are left out, for the engine to refuse."""
+    at = 0
+    while (opening := _OPENING.search(source, at)) is not None:
+        if opening[0] == "{#":
+            end = source.find("#}", opening.end())
+            at = len(source) if end < 0 else end + 2
+            continue
+        tokens, at = _tokens(source, opening.end(), "}}" if opening[0] == "{{" else "%}")
+        is_statement = opening[0] == "{%"
+        if is_statement and [token.text for token in tokens] == ["raw"]:
+            ending = _END_RAW.search(source, at)
+            at = len(source) if ending is None else ending.end()
+        elif tokens:
+            yield is_statement, tokens
+
+
+def _tokens(source: str, at: int, closing: str) -> tuple[list[_Token], int]:
+    tokens: list[_Token] = []
+    if source[at : at + 1] in ("-", "+"):
+        at += 1
+    while not source.startswith(closing, at):
+        if source[at : at + 1] in ("-", "+") and source.startswith(closing, at + 1):
+            return tokens, at + 3
+        found = _TOKEN.match(source, at)
+        if found is None:
+            what = source[at] if at < len(source) else f"end of input, {closing} is missing"
+            raise Refused(f"syntax error: unexpected {what}")
+        if found.lastgroup != "space":
+            tokens.append(_Token(str(found.lastgroup), found[0], found.start(), found.end()))
+        at = found.end()
+    return tokens, at + 2
+
+
+class _Tag:
+    """One expression or statement."""
+
+    def __init__(self, is_statement: bool, tokens: list[_Token]) -> None:
+        self._head = tokens[0].text if is_statement else ""
+        self._tokens = tokens
+        self._brackets: list[str] = []
+        self._past_in = False
+        self._open_list_items = 0
+
+    def look(self, guards: dict[int, str], used: set[str]) -> None:
+        """Raises Refused; adds where guards go, and which filters are used."""
+        if self._head in _REFUSED:
+            raise Refused(f"{{% {self._head} %}} has no place in a text")
+        for at, token in enumerate(self._tokens):
+            if token.kind == "name":
+                self._name(at, token.text, used)
+            elif token.kind == "mark":
+                self._mark(at, token.text, guards)
+        if self._open_list_items and self._head:
+            raise Refused("a list in a statement holds constants only")
+        if self._open_list_items > MOST_IN_A_LIST:
+            raise Refused(f"a list of more than {MOST_IN_A_LIST} expressions")
+
+    def _name(self, at: int, name: str, used: set[str]) -> None:
+        before, after = self._text(at - 1), self._text(at + 1)
+        if before == "|" or (self._head == "filter" and at == 1):
+            self._filter(at, name, used)
+        elif before == "is" or (before == "not" and self._text(at - 2) == "is"):
+            if name not in TESTS and name != "not":
+                raise Refused(f"unknown test: test {name} is unknown{_meant(name, TESTS)}")
+        elif before != "." and after == "(" and name not in _KEYWORDS and name not in FUNCTIONS:
+            raise Refused(f"unknown function: {name} is unknown")
+        elif name == "recursive" and self._head == "for" and before != ".":
+            raise Refused("a loop that calls itself has no place in a text")
+        self._past_in = self._past_in or name == "in"
+        is_constant = name in _CONSTANTS and before not in (".", "|")
+        if "list" in self._brackets and not is_constant and before not in (".", "|", "is"):
+            self._open_list_items += 1
+
+    def _filter(self, at: int, name: str, used: set[str]) -> None:
+        if name not in FILTERS:
+            raise Refused(f"unknown filter: filter {name} is unknown{_meant(name, FILTERS)}")
+        if name == "map" and not self._maps_plainly(at):
+            raise Refused('map takes an attribute or a filter without arguments: map(attribute="name"), map("upper")')
+        used.add(name)
+
+    def _maps_plainly(self, at: int) -> bool:
+        """Whether it puts nothing in place of what is not there: that might be another list."""
+        first, second = self._text(at + 2), self._text(at + 3)
+        return self._text(at + 1) == "(" and (first == "attribute" or second == ")")
+
+    def _mark(self, at: int, mark: str, guards: dict[int, str]) -> None:
+        if mark in "([":
+            plain = "group" if mark == "(" else "list"
+            if plain == "list" and not self._ends_operand(at - 1) and "list" in self._brackets:
+                raise Refused("a list within a list has no place in a text")
+            self._brackets.append("call" if self._ends_operand(at - 1) else plain)
+        elif mark in ")]":
+            if self._brackets:
+                self._brackets.pop()
+        elif mark in "{}":
+            raise Refused("a map has no place in a text; use if, or put it into data")
+        elif mark == "," and self._makes_a_tuple():
+            raise Refused("a comma makes a list here; lists stand in [ ]")
+        elif mark in "*+" and self._ends_operand(at - 1):
+            guard = NUMBER if mark == "*" else ADDEND
+            for end in (self._tokens[at - 1].end, self._operand_end(at + 1)):
+                guards[end] = NUMBER if NUMBER in (guard, guards.get(end)) else guard
+
+    def _makes_a_tuple(self) -> bool:
+        if self._brackets:
+            return self._brackets[-1] == "group"
+        return self._head == "set" or (self._head == "for" and self._past_in)
+
+    def _ends_operand(self, at: int) -> bool:
+        if at < 0:
+            return False
+        kind, text = self._tokens[at].kind, self._tokens[at].text
+        if kind == "name":
+            return text not in _KEYWORDS or self._text(at - 1) in (".", "|")
+        return kind in ("text", "number") or text in (")", "]")
+
+    def _operand_end(self, at: int) -> int:
+        """Where the operand that begins there ends, with all its fields, calls and filters."""
+        while self._text(at) in ("-", "+", "not"):
+            at += 1
+        at = self._past_brackets(at) if self._text(at) in ("(", "[") else at + 1
+        while True:
+            following = self._text(at)
+            if following in (".", "|"):
+                at += 2
+            elif following in ("(", "["):
+                at = self._past_brackets(at)
+            else:
+                return self._tokens[min(at, len(self._tokens)) - 1].end
+
+    def _past_brackets(self, at: int) -> int:
+        depth = 0
+        for further in range(at, len(self._tokens)):
+            mark = self._text(further) if self._tokens[further].kind == "mark" else ""
+            depth += (mark in ("(", "[")) - (mark in (")", "]"))
+            if not depth:
+                return further + 1
+        return len(self._tokens)
+
+    def _text(self, at: int) -> str:
+        return self._tokens[at].text if 0 <= at < len(self._tokens) else ""
+
+
+def _meant(name: str, known: frozenset[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
