@@ -13,7 +13,7 @@ from minijinja import Environment, TemplateError
 
 from clarion.intelligence.widths import clip
 from clarion.journey.locales import conventions
-from clarion.journey.taming import ADDEND, NUMBER, OWN_FILTERS
+from clarion.journey.taming import ADDEND, KNOWN, NUMBER, OWN_FILTERS
 
 MOST_FORMATTED: Final = 100
 """Values that one text may format: each costs ten times what another step does."""
@@ -68,6 +68,7 @@ class Filters:
             env.add_filter(name, getattr(self, name))
         env.add_filter(NUMBER, _number)
         env.add_filter(ADDEND, _addend)
+        env.add_filter(KNOWN, _known)
 
     def money(self, value: Any, currency: str) -> str:
         """€1,234.50 or 1.234,50 €; `currency` is a code of ISO 4217."""
@@ -178,21 +179,28 @@ def bounded_range(start: int, stop: int | None = None, step: int = 1) -> list[in
     return list(numbers_)
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, int | float | Anything):
-        return value
-    raise TemplateError(f"* takes numbers, not {_kind(value)}")
+def _known(value: Any, told: str) -> Any:
+    """`told`: how the text calls it."""
+    if value is None:
+        raise TemplateError(f"undefined value: `{told}` is undefined or null")
+    return value
 
 
-def _addend(value: Any) -> Any:
-    if isinstance(value, int | float | str | Anything):
+def _number(value: Any, told: str) -> Any:
+    if isinstance(_known(value, told), int | float | Anything):
         return value
-    raise TemplateError(f"+ takes numbers or texts, not {_kind(value)}")
+    raise TemplateError(f"* takes numbers, and `{told}` is {_kind(value)}")
+
+
+def _addend(value: Any, told: str) -> Any:
+    if isinstance(_known(value, told), int | float | str | Anything):
+        return value
+    raise TemplateError(f"+ takes numbers or texts, and `{told}` is {_kind(value)}")
 
 
 def _kind(value: Any) -> str:
     """What it is, without what it says: that may be personal."""
-    kinds = ((bool, "true or false"), (str, "such a text"), (int | float, "such a number"), (list | tuple, "a list"))
+    kinds = ((bool, "true or false"), (str, "a text"), (int | float, "such a number"), (list | tuple, "a list"))
     return next((words for kind, words in kinds if isinstance(value, kind)), "nothing" if value is None else "a map")
 
 

@@ -25,6 +25,7 @@ LEVELS = (OFF, WARN, BLOCK)
 _NOBODY = {"user_id": "1", "locale": None, "timezone": None}
 _ALWAYS_THERE = frozenset({"user_id", "locale", "timezone"})
 _MAY_BE_NONE = ("locale", "timezone")
+_BOTH = ("title", "body")
 _MOST_NAMES = 20
 _LONGEST = 2_000
 """Characters of a text that are looked at; no screen shows more."""
@@ -116,26 +117,28 @@ def _sentence(finding: Finding) -> str:
 
 def _findings(draft: Draft, rules: Collection[str], blocking: Collection[str]) -> Iterator[Finding]:
     trial = _Trial(draft, rules)
-    for place, locale, content in _contents(draft):
+    for place, locale, content, fields in _contents(draft):
         for found in lint(trial.subject(locale, content), rules, blocking):
+            if found.field not in fields:
+                continue
             yield found if draft.is_message else found._replace(field=f"{place}{found.field}")
 
 
-def _contents(draft: Draft) -> Iterable[tuple[str, str | None, Content]]:
-    """The place of each in a template, its language, and what it says."""
+def _contents(draft: Draft) -> Iterable[tuple[str, str | None, Content, Collection[str]]]:
+    """The place of each in a template, its language, what it says, and which of its fields are said there first."""
     if draft.template is None:
-        return [("", draft.locale, words.chosen(draft.message, None, None).content)]
+        return [("", draft.locale, words.chosen(draft.message, None, None).content, _BOTH)]
     said = draft.message
     if said.title is not None and said.body is not None:  # the same words in every language
-        return [("", draft.locale, words.chosen(said, draft.template, None).content)]
+        return [("", draft.locale, words.chosen(said, draft.template, None).content, _BOTH)]
     every = []
     for locale, text in draft.template.locales.items():
         usual = words.chosen(said, draft.template, locale).content
-        every.append((f"locales.{locale}.", locale, usual))
+        every.append((f"locales.{locale}.", locale, usual, _BOTH))
         for kind in text.platforms:
             there = words.chosen(said, draft.template, locale, kind).content
-            if (there.title, there.body) != (usual.title, usual.body):
-                every.append((f"locales.{locale}.platforms.{kind}.", locale, there))
+            fields = [field for field in _BOTH if getattr(there, field) != getattr(usual, field)]
+            every.append((f"locales.{locale}.platforms.{kind}.", locale, there, fields))
     return every
 
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-NUMBER, ADDEND = "_number", "_addend"
-"""Filters that are put behind what is multiplied and added: they refuse lists."""
+NUMBER, ADDEND, KNOWN = "_number", "_addend", "_known"
+"""Filters that are put behind what is multiplied, added and formatted: they refuse lists, and what is missing."""
 LONGEST_SOURCE = 40_000
 MOST_IN_A_LIST = 20
+_TOLD = 60
 
 OWN_FILTERS = frozenset({"money", "number", "percent", "date", "time", "datetime", "plural", "truncate_width"})
 ZONED_FILTERS = frozenset({"date", "time", "datetime"})
@@ -31,10 +32,17 @@ _TESTS = """
 FILTERS = OWN_FILTERS | frozenset(_FILTERS.split())
 TESTS = frozenset(_TESTS.split())
 FUNCTIONS = frozenset({"range"})
+# Values are Python's own, and so are their methods: append and clear would change what the next person gets.
+_METHODS = """
+    get items keys values capitalize count endswith find isalnum isalpha isdigit islower isupper join lower lstrip
+    replace rstrip split splitlines startswith strip title upper cycle changed
+"""
+METHODS = frozenset(_METHODS.split())
 REMOVED_GLOBALS = ("debug", "dict", "namespace", "range")
 _STATEMENTS = frozenset("if elif else endif for endfor set endset with endwith filter endfilter raw endraw".split())  # noqa: SIM905 - reads as a sentence
 _REFUSED = frozenset({"macro", "call", "import", "from", "extends", "block", "do", "autoescape"})
 _KEYWORDS = _STATEMENTS | {"and", "or", "not", "in", "is", "recursive"}
+_OPERATORS = frozenset({"and", "or", "not", "in", "is", "if", "elif", "else"})
 _CONSTANTS = frozenset({"true", "false", "none", "True", "False", "None"})
 
 _OPENING = re.compile(r"\{\{|\{%|\{#")
@@ -85,7 +93,7 @@ def tamed(source: str) -> Tamed:
     used: set[str] = set()
     for is_statement, tokens in _tags(source):
         try:
-            _Tag(is_statement, tokens).look(guards, used)
+            _Tag(source, is_statement, tokens).look(guards, used)
         except Refused as refused:
             line = source.count("\n", 0, tokens[0].start) + 1
             raise Refused(f"{refused}{f' (line {line})' if chr(10) in source else ''}") from None
@@ -131,15 +139,25 @@ def _tokens(source: str, at: int, closing: str) -> tuple[list[_Token], int]:
     return tokens, at + 2
 
 
-class _Tag:
-    """One expression or statement."""
+class _Bracket:
+    """An open bracket. `is_sequence`: what it holds is a list; `open`: how many expressions stand in it."""
 
-    def __init__(self, is_statement: bool, tokens: list[_Token]) -> None:
+    __slots__ = ("holds_sequence", "is_call", "is_sequence", "open")
+
+    def __init__(self, *, is_call: bool, is_sequence: bool) -> None:
+        self.is_call, self.is_sequence = is_call, is_sequence
+        self.open, self.holds_sequence = 0, False
+
+
+class _Tag:
+    """One expression or statement of a text."""
+
+    def __init__(self, source: str, is_statement: bool, tokens: list[_Token]) -> None:
+        self._source = source
         self._head = tokens[0].text if is_statement else ""
         self._tokens = tokens
-        self._brackets: list[str] = []
+        self._brackets: list[_Bracket] = []
         self._past_in = False
-        self._open_list_items = 0
 
     def look(self, guards: dict[int, str], used: set[str]) -> None:
         """Raises Refused; adds where guards go, and which filters are used."""
@@ -147,36 +165,35 @@ class _Tag:
             raise Refused(f"{{% {self._head} %}} has no place in a text")
         for at, token in enumerate(self._tokens):
             if token.kind == "name":
-                self._name(at, token.text, used)
+                self._name(at, token.text, guards, used)
             elif token.kind == "mark":
                 self._mark(at, token.text, guards)
-        if self._open_list_items and self._head:
-            raise Refused("a list in a statement holds constants only")
-        if self._open_list_items > MOST_IN_A_LIST:
-            raise Refused(f"a list of more than {MOST_IN_A_LIST} expressions")
 
-    def _name(self, at: int, name: str, used: set[str]) -> None:
-        before, after = self._text(at - 1), self._text(at + 1)
+    def _name(self, at: int, name: str, guards: dict[int, str], used: set[str]) -> None:
+        before, is_called = self._text(at - 1), self._text(at + 1) == "("
         if before == "|" or (self._head == "filter" and at == 1):
-            self._filter(at, name, used)
+            self._filter(at, name, guards, used)
         elif before == "is" or (before == "not" and self._text(at - 2) == "is"):
-            if name not in TESTS and name != "not":
+            if name not in TESTS and name not in _KEYWORDS:
                 raise Refused(f"unknown test: test {name} is unknown{_meant(name, TESTS)}")
-        elif before != "." and after == "(" and name not in _KEYWORDS and name not in FUNCTIONS:
+        elif is_called and before == "." and name not in METHODS:
+            raise Refused(f"unknown method: {name} is none that a text may call{_meant(name, METHODS)}")
+        elif is_called and before != "." and name not in _KEYWORDS and name not in FUNCTIONS:
             raise Refused(f"unknown function: {name} is unknown")
         elif name == "recursive" and self._head == "for" and before != ".":
             raise Refused("a loop that calls itself has no place in a text")
         self._past_in = self._past_in or name == "in"
-        is_constant = name in _CONSTANTS and before not in (".", "|")
-        if "list" in self._brackets and not is_constant and before not in (".", "|", "is"):
-            self._open_list_items += 1
+        if self._brackets and name not in _CONSTANTS and name not in _KEYWORDS and before not in (".", "|", "is"):
+            self._brackets[-1].open += 1
 
-    def _filter(self, at: int, name: str, used: set[str]) -> None:
+    def _filter(self, at: int, name: str, guards: dict[int, str], used: set[str]) -> None:
         if name not in FILTERS:
             raise Refused(f"unknown filter: filter {name} is unknown{_meant(name, FILTERS)}")
         if name == "map" and not self._maps_plainly(at):
             raise Refused('map takes an attribute or a filter without arguments: map(attribute="name"), map("upper")')
         used.add(name)
+        if name in OWN_FILTERS and at > 1:
+            guards.setdefault(self._tokens[at - 2].end, self._guard(KNOWN, at - 2))
 
     def _maps_plainly(self, at: int) -> bool:
         """Whether it puts nothing in place of what is not there: that might be another list."""
@@ -185,57 +202,93 @@ class _Tag:
 
     def _mark(self, at: int, mark: str, guards: dict[int, str]) -> None:
         if mark in "([":
-            plain = "group" if mark == "(" else "list"
-            if plain == "list" and not self._ends_operand(at - 1) and "list" in self._brackets:
-                raise Refused("a list within a list has no place in a text")
-            self._brackets.append("call" if self._ends_operand(at - 1) else plain)
-        elif mark in ")]":
-            if self._brackets:
-                self._brackets.pop()
+            is_call = self._ends_operand(at - 1)
+            if is_call and mark == "(" and self._tokens[at - 1].kind != "name":
+                raise Refused("only what has a name can be called")
+            self._brackets.append(_Bracket(is_call=is_call, is_sequence=mark == "[" and not is_call))
+        elif mark in ")]" and self._brackets:
+            self._close(self._brackets.pop())
         elif mark in "{}":
             raise Refused("a map has no place in a text; use if, or put it into data")
-        elif mark == "," and self._makes_a_tuple():
-            raise Refused("a comma makes a list here; lists stand in [ ]")
+        elif mark == ",":
+            self._comma()
         elif mark in "*+" and self._ends_operand(at - 1):
             guard = NUMBER if mark == "*" else ADDEND
-            for end in (self._tokens[at - 1].end, self._operand_end(at + 1)):
-                guards[end] = NUMBER if NUMBER in (guard, guards.get(end)) else guard
+            for last in (at - 1, self._operand_end(at + 1)):
+                if not guards.get(self._tokens[last].end, "").startswith(NUMBER):
+                    guards[self._tokens[last].end] = self._guard(guard, last)
 
-    def _makes_a_tuple(self) -> bool:
+    def _comma(self) -> None:
         if self._brackets:
-            return self._brackets[-1] == "group"
-        return self._head == "set" or (self._head == "for" and self._past_in)
+            inmost = self._brackets[-1]
+            inmost.is_sequence = inmost.is_sequence or not inmost.is_call
+        elif self._head == "set" or (self._head == "for" and self._past_in):
+            raise Refused("a comma makes a list here; lists stand in [ ]")
+
+    def _close(self, bracket: _Bracket) -> None:
+        if bracket.is_sequence:
+            if bracket.holds_sequence:
+                raise Refused("a list within a list has no place in a text")
+            if bracket.open and self._head:
+                raise Refused("a list in a statement holds constants only")
+            if bracket.open > MOST_IN_A_LIST:
+                raise Refused(f"a list of more than {MOST_IN_A_LIST} expressions")
+        if self._brackets:
+            around = self._brackets[-1]
+            around.open += bracket.open
+            around.holds_sequence = around.holds_sequence or bracket.is_sequence or bracket.holds_sequence
 
     def _ends_operand(self, at: int) -> bool:
         if at < 0:
             return False
         kind, text = self._tokens[at].kind, self._tokens[at].text
         if kind == "name":
-            return text not in _KEYWORDS or self._text(at - 1) in (".", "|")
+            is_word = text in _OPERATORS or (at == 0 and self._head)
+            return not is_word or self._text(at - 1) in (".", "|")
         return kind in ("text", "number") or text in (")", "]")
 
     def _operand_end(self, at: int) -> int:
-        """Where the operand that begins there ends, with all its fields, calls and filters."""
+        """The last token of the operand that begins there, with all its fields, calls and filters."""
         while self._text(at) in ("-", "+", "not"):
             at += 1
-        at = self._past_brackets(at) if self._text(at) in ("(", "[") else at + 1
+        at = self._past_brackets(at, 1) if self._text(at) in ("(", "[") else at + 1
         while True:
             following = self._text(at)
             if following in (".", "|"):
                 at += 2
             elif following in ("(", "["):
-                at = self._past_brackets(at)
+                at = self._past_brackets(at, 1)
             else:
-                return self._tokens[min(at, len(self._tokens)) - 1].end
+                return min(at, len(self._tokens)) - 1
 
-    def _past_brackets(self, at: int) -> int:
+    def _operand_start(self, at: int) -> int:
+        """The first token of the operand that ends there."""
+        while True:
+            at = self._past_brackets(at, -1) + 1 if self._text(at) in (")", "]") else at
+            before = self._text(at - 1)
+            if before in (".", "|"):
+                at -= 2
+            elif self._text(at) in ("(", "[") and self._ends_operand(at - 1):
+                at -= 1
+            else:
+                return max(at, 0)
+
+    def _past_brackets(self, at: int, step: int) -> int:
+        """The token behind, or before, the one that matches the bracket there; the end if none does."""
         depth = 0
-        for further in range(at, len(self._tokens)):
-            mark = self._text(further) if self._tokens[further].kind == "mark" else ""
+        while 0 <= at < len(self._tokens):
+            mark = self._text(at) if self._tokens[at].kind == "mark" else ""
             depth += (mark in ("(", "[")) - (mark in (")", "]"))
+            at += step
             if not depth:
-                return further + 1
-        return len(self._tokens)
+                break
+        return at
+
+    def _guard(self, name: str, last: int) -> str:
+        """A guard that knows what it guards, to name it when it is missing."""
+        start = self._tokens[self._operand_start(last)].start
+        told = re.sub(r'["\\\s]+', "'", self._source[start : self._tokens[last].end])
+        return f'{name}("{told[:_TOLD]}")'
 
     def _text(self, at: int) -> str:
         return self._tokens[at].text if 0 <= at < len(self._tokens) else ""

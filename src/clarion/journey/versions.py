@@ -35,7 +35,8 @@ async def read(definitions: Definitions, project: Key, name: str, version: int |
 async def keep(definitions: Definitions, project: Key, template: Template, now: Millis) -> Template:
     """The template under the next number, kept for good; who asks for the newest does not get it yet.
 
-    The same words again make no new version, so that all templates may be written at each release. A number that was taken by somebody at the same moment, or before the template was deleted, is passed over.
+    The same words again make no new version, so that all templates may be written at each release. A number that was
+    taken by somebody at the same moment, or before the template was deleted, is passed over.
     """
     before = await read(definitions, project, template.name)
     if before is not None:

@@ -1,7 +1,7 @@
 """Templates and the partials that they include: made, read, replaced, deleted; older versions, and previews."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -186,12 +186,21 @@ async def _check_partial(services: Services, project: Project, partial: Partial)
 
 
 async def _broken(services: Services, project: Project, partials: Mapping[str, Partial]) -> list[str]:
-    """What would not work with these partials: names of templates and partials."""
-    templates, facts = await services.catalog.templates(project.key), project_facts(project)
+    """What works, and would not with these partials: names of partials, templates and automations."""
+    catalog, facts = services.catalog, project_facts(project)
+    categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
+    automations, before = await catalog.automations(project.key), await catalog.partials(project.key)
+
+    def wrong(with_: Mapping[str, Partial]) -> Iterator[str]:
+        yield from (name for name, one in with_.items() if draft.check_partial(one, with_, facts))
+        yield from (name for name, one in templates.items() if draft.check_template(one, facts, with_))
+        for name, automation in automations.items():
+            if draft.check_automation(automation, categories, templates, facts, with_):
+                yield name
 
     def look() -> list[str]:
-        named = [name for name, one in partials.items() if draft.check_partial(one, partials, facts)]
-        return named + [name for name, one in templates.items() if draft.check_template(one, facts, partials)]
+        known = set(wrong(before))
+        return [name for name in wrong(partials) if name not in known]
 
     return await asyncio.to_thread(look)
 
