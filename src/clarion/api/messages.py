@@ -17,6 +17,7 @@ from clarion.api.schemas import (
     MessageBody,
     NotificationBody,
     PartialPut,
+    PlatformsBody,
     RollingBody,
     TemplatePut,
 )
@@ -28,6 +29,7 @@ from clarion.model import (
     Cap,
     Category,
     Content,
+    DeviceKind,
     EventSelector,
     Holdout,
     Message,
@@ -105,14 +107,12 @@ def template(body: TemplatePut, name: str) -> Template:
 
 def contents(bodies: Mapping[str, ContentBody]) -> dict[str, Content]:
     """What a template says, by locale."""
-    return {
-        locale: _given(
-            body,
-            Content,
-            platforms={kind: _given(there, PlatformContent) for kind, there in (body.platforms or {}).items()},
-        )
-        for locale, body in bodies.items()
-    }
+    return {locale: _given(body, Content, platforms=_platforms(body.platforms)) for locale, body in bodies.items()}
+
+
+def _platforms(body: PlatformsBody | None) -> dict[DeviceKind, PlatformContent]:
+    told = {name: getattr(body, name) for name in body.__struct_fields__} if body is not None else {}
+    return {DeviceKind(name): _given(there, PlatformContent) for name, there in told.items() if there is not None}
 
 
 def partial(body: PartialPut, name: str) -> Partial:

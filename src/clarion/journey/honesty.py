@@ -131,7 +131,7 @@ def _contents(draft: Draft) -> Iterable[tuple[str, str | None, Content, Collecti
     said = draft.message
     if said.title is not None and said.body is not None:  # the same words in every language
         return [("", draft.locale, words.chosen(said, draft.template, None).content, _BOTH)]
-    every = []
+    every: list[tuple[str, str | None, Content, Collection[str]]] = []
     for locale, text in draft.template.locales.items():
         usual = words.chosen(said, draft.template, locale).content
         every.append((f"locales.{locale}.", locale, usual, _BOTH))

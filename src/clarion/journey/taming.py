@@ -22,8 +22,8 @@ ZONED_FILTERS = frozenset({"date", "time", "datetime"})
 # The engine's own, without those by which a list holds another one twice: zip, chain, batch, slice, groupby.
 _FILTERS = """
     abs attr bool capitalize count d default dictsort e escape first float format indent int items join last
-    length lines list lower lstrip map max min reject rejectattr replace reverse round rstrip safe select
-    selectattr sort split string sum title tojson trim truncate unique upper urlencode wordcount wordwrap
+    length lines list lower map max min reject rejectattr replace reverse round safe select
+    selectattr sort split string sum title tojson trim truncate unique upper urlencode wordwrap
 """
 _TESTS = """
     boolean defined divisibleby endingwith eq equalto even false float ge greaterthan gt in integer iterable le

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from clarion.model import Key, Millis, Template
+from clarion.model import Json, Key, Millis, Template
 from clarion.ports import Definitions, Page
 
 TEMPLATES = "templates"
@@ -19,6 +19,12 @@ def _kind(name: str) -> str:
 def _number(version: int) -> str:
     """In the order of numbers, which is that of texts of one length."""
     return f"{version:0{_DIGITS}}"
+
+
+def as_stored(template: Template) -> Json:
+    """The form in which the store keeps it."""
+    kept: Json = msgspec.to_builtins(template)
+    return kept
 
 
 async def read(definitions: Definitions, project: Key, name: str, version: int | None = None) -> Template | None:
@@ -46,14 +52,14 @@ async def keep(definitions: Definitions, project: Key, template: Template, now: 
     version = 1 if before is None else before.version + 1
     while True:
         kept = msgspec.structs.replace(template, version=version)
-        if await definitions.add(project, _kind(kept.name), _number(version), msgspec.to_builtins(kept), now):
+        if await definitions.add(project, _kind(kept.name), _number(version), as_stored(kept), now):
             return kept
         version += 1
 
 
 async def keep_as_it_is(definitions: Definitions, project: Key, newest: Template, now: Millis) -> None:
     """One that was written before there were versions is one from now on; of others nothing changes."""
-    await definitions.add(project, _kind(newest.name), _number(newest.version), msgspec.to_builtins(newest), now)
+    await definitions.add(project, _kind(newest.name), _number(newest.version), as_stored(newest), now)
 
 
 async def page(

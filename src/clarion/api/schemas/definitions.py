@@ -8,7 +8,7 @@ from clarion.api.fields import EventName, Link, Locale, Name, TimeZone, Title, U
 from clarion.api.schemas.base import Body, QuietHoursBody
 from clarion.api.schemas.messages import MessageBody
 from clarion.intelligence.screens import PLATFORMS
-from clarion.model import CategoryClass, Channel, DeviceKind, Json
+from clarion.model import CategoryClass, Channel, Json
 
 
 class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -63,13 +63,21 @@ class PlatformContentBody(Body, frozen=True, kw_only=True):
     sound: Word | None = None
 
 
+class PlatformsBody(Body, frozen=True, kw_only=True):
+    """By kind of device."""
+
+    apns: PlatformContentBody | None = None
+    fcm: PlatformContentBody | None = None
+    webpush: PlatformContentBody | None = None
+
+
 class ContentBody(Body, frozen=True, kw_only=True):
     """Words in one language; each is minijinja."""
 
     title: Title
     body: Words | None = None
     url: Link | None = None
-    platforms: Annotated[dict[DeviceKind, PlatformContentBody], Meta(description="What differs there.")] | None = None
+    platforms: Annotated[PlatformsBody, Meta(description="What differs there.")] | None = None
 
 
 class TemplatePut(Body, frozen=True, kw_only=True):
