@@ -118,7 +118,7 @@ async def test_partials_are_included_and_do_not_break_what_uses_them(api: ApiWor
             "locales.en.platforms.apns.icon",
             "list",
         ),
-        ({"en": {"title": "x", "platforms": {"pigeon": {}}}}, "locales.en.platforms.pigeon", "not a field"),
+        ({"en": {"title": "x", "platforms": {"pigeon": {}}}}, "locales[...].platforms.pigeon", "not a field"),
         ({"en": {"title": "{{ project.nope }}"}}, "locales.en.title", "`project.nope` is undefined"),
     ],
 )
