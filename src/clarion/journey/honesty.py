@@ -6,15 +6,15 @@ for somebody without one.
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
-from minijinja import Environment, TemplateError
+from minijinja import TemplateError
 
 from clarion.errors import FieldError
 from clarion.intelligence.honesty import BLANK, RULES, Facts, Finding, Said, Subject, lint, without_tags
 from clarion.journey import words
-from clarion.journey.filters import Anything
+from clarion.journey.filters import Anything, Filters
 from clarion.journey.partials import NO_PARTIALS, expanded
 from clarion.journey.taming import Refused, tamed
 from clarion.model import Category, CategoryClass, Content, Json, Message, Partial, ProjectSettings, Template
@@ -29,6 +29,8 @@ _BOTH = ("title", "body")
 _MOST_NAMES = 20
 _LONGEST = 2_000
 """Characters of a text that are looked at; no screen shows more."""
+_Render: TypeAlias = Callable[[str, Json, Any], str]
+"""A text, what it sees, and the person."""
 _NONE = re.compile(r"\bnone\b", re.IGNORECASE)
 
 
@@ -179,7 +181,8 @@ class _Trial:
         self._draft = draft
         self._context = {"data": data, "project": draft.project_facts, "event": _UNKNOWN, "now": BLANK}
         self._facts = Facts(draft.data or {})
-        self._env = words.environment()
+        self._filters = Filters()
+        self._env = words.environment(self._filters)
         self._looks_for_missing = "personalisation" in rules
         self._looks_for_least = "title_empty" in rules
 
@@ -189,10 +192,14 @@ class _Trial:
         title, body = self._said(content.title, locale), self._said(content.body, locale)
         return Subject(title, body, locale, self._facts, draft.may_hurry)
 
+    def _render(self, source: str, context: Json, user: Any) -> str:
+        self._filters.begin()
+        return self._env.render_str(source, **context, user=user)
+
     def _said(self, source: str, locale: str | None) -> Said:
         if not words.has_marks(source):
             return Said.plain(source[:_LONGEST])
-        env, context, literal = self._env, self._context, without_tags(source)
+        env, render, context, literal = self._env, self._render, self._context, without_tags(source)
         try:
             source = expanded(source, self._draft.partials, locale)
             literal, source = without_tags(source), tamed(source).source
@@ -201,26 +208,26 @@ class _Trial:
             return Said.plain(literal[:_LONGEST])
         everybody = (_Person(None, stand_in) for stand_in in _STAND_INS)
         shown = next(
-            (text for each in everybody if (text := _rendered(env, source, context, each)) is not None), literal
+            (text for each in everybody if (text := _rendered(render, source, context, each)) is not None), literal
         )
         is_personal = any(name.partition(".")[0] == "user" for name in names)
         return Said(
             literal[:_LONGEST],
             shown[:_LONGEST],
-            _rendered(env, source, context, _NOBODY) if self._looks_for_least else None,
-            tuple(_missing(env, source, context)) if is_personal and self._looks_for_missing else (),
+            _rendered(render, source, context, _NOBODY) if self._looks_for_least else None,
+            tuple(_missing(render, source, context)) if is_personal and self._looks_for_missing else (),
             frozenset(names),
         )
 
 
-def _rendered(env: Environment, source: str, context: Json, user: Any) -> str | None:
+def _rendered(render: _Render, source: str, context: Json, user: Any) -> str | None:
     try:
-        return env.render_str(source, **context, user=user)
+        return render(source, context, user)
     except Exception:  # noqa: BLE001 - whatever a stand-in cannot do says nothing about the text
         return None
 
 
-def _missing(env: Environment, source: str, context: Json) -> Iterator[str]:
+def _missing(render: _Render, source: str, context: Json) -> Iterator[str]:
     """What the text asks of a user without a default: it is rendered for somebody who lacks it, again and again."""
     found = dict[str, None]()
     for stand_in in _STAND_INS:
@@ -228,7 +235,7 @@ def _missing(env: Environment, source: str, context: Json) -> Iterator[str]:
         while len(known) < _MOST_NAMES:
             person = _Person(known, stand_in)
             try:
-                env.render_str(source, **context, user=person)
+                render(source, context, person)
             except Exception as error:  # noqa: BLE001 - the same
                 if person.refused is None or "undefined" not in str(error):
                     break
@@ -237,15 +244,15 @@ def _missing(env: Environment, source: str, context: Json) -> Iterator[str]:
             else:
                 break
     yield from found
-    yield from (f"user.{name}" for name in _MAY_BE_NONE if _says_none(env, source, context, name))
+    yield from (f"user.{name}" for name in _MAY_BE_NONE if _says_none(render, source, context, name))
 
 
-def _says_none(env: Environment, source: str, context: Json, name: str) -> bool:
+def _says_none(render: _Render, source: str, context: Json, name: str) -> bool:
     """Whether somebody without a language or time zone reads the word None in its place."""
 
     def read(value: str | None) -> str | None:
         known = {"user_id": "1", "locale": BLANK, "timezone": BLANK, name: value}
-        return _rendered(env, source, context, known)
+        return _rendered(render, source, context, known)
 
     with_it, without = read(BLANK), read(None)
     return with_it is not None and without is not None and _counted(without) > _counted(with_it)

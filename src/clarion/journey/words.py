@@ -304,12 +304,11 @@ def problems(
     open_names = {name for name, value in context.items() if value is ANYTHING}
     found = []
     for prefix, (message, text, locale) in contents:
-        env = environment(Filters(locale))
         for field, source in _sources(text, message):
             if not has_marks(source):
                 continue
             try:
-                wrong = problem(env, field, expanded(source, partials, locale), context, open_names)
+                wrong = problem(field, expanded(source, partials, locale), context, open_names, locale)
             except Refused as refused:
                 wrong = str(refused)
             if wrong is not None:
@@ -317,9 +316,11 @@ def problems(
     return list(dict.fromkeys(found))
 
 
-def problem(env: Environment, field: str, source: str, context: Mapping[str, Any], open_names: set[str]) -> str | None:
+def problem(
+    field: str, source: str, context: Mapping[str, Any], open_names: set[str], locale: str | None = None
+) -> str | None:
     """What is certainly wrong with one text; `open_names` are those of the context whose values are stand-ins."""
-    all_is_known = False
+    env, all_is_known = environment(Filters(locale)), False
     try:
         source = tamed(source).source
         all_is_known = open_names.isdisjoint(env.undeclared_variables_in_str(source))
