@@ -8,7 +8,7 @@ from clarion.journey.deliver import Attempt, Sifted
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
 from clarion.journey.resting import Resting
-from clarion.journey.still_relevant import pointless
+from clarion.journey.still_relevant import FRESH_MS, pointless
 from clarion.journey.words import project_facts
 from clarion.model import Category, CategoryClass, Channel, DeviceKind, Key, Project
 from clarion.ports import (
@@ -83,10 +83,13 @@ class Delivering:
         over = await pointless(self._store, told, job, notifications, categories, successors, now)
         now = self._clock.now()
         sifted = deliver.sift(messages, notifications, addresses, words, successors, over, now)
-        if job.quiet_from is None or now < job.quiet_from:
+        # People move and ask for other hours: what was late asks them anew, whatever was known when it was decided.
+        if now - job.decided_at < FRESH_MS and (job.quiet_from is None or now < job.quiet_from):
             return sifted
-        pairs = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}
-        return deliver.set_aside(sifted, await self.resting.rulings(project, notifications, pairs, now))
+        named = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}
+        present = {(key, user): (key, successors.get(user, user)) for key, user in named}
+        rulings = await self.resting.rulings(project, notifications, set(present.values()), now)
+        return deliver.set_aside(sifted, {pair: rulings[who] for pair, who in present.items() if who in rulings})
 
     async def _paused(
         self, project: Project, users: Sequence[Key], messages: Sequence[Ready]
