@@ -465,7 +465,9 @@ class Clarion(RuleBasedStateMachine):
         else:
             raise AssertionError("it never ends")
         for told in self.book.told.values():
-            decisions, deliveries = [await get(told.notification) for get in (self.world.decisions, self.world.deliveries)]
+            decisions, deliveries = [
+                await get(told.notification) for get in (self.world.decisions, self.world.deliveries)
+            ]
             self.book.settled(told, decisions, deliveries)
         self.book.no_cap_is_exceeded()
         self.book.nothing_is_said_twice()

@@ -179,9 +179,7 @@ class Book:
             self.says(person, category, granted, said)
 
     def becomes(self, former: Person, known: Person, now: Millis) -> None:
-        refused = {
-            name for one in (former, known) for name in self.laws.kinds if one.word(name) is False
-        }
+        refused = {name for one in (former, known) for name in self.laws.kinds if one.word(name) is False}
         known.ledger = sorted([*former.ledger, *known.ledger])
         for name in sorted(refused):
             if known.word(name):
@@ -376,7 +374,9 @@ class Book:
             case "cancelled":
                 return told.cancelled
             case "holdout":
-                return not self.mandatory(told) and self.laws.settings.holdout_percent + (message.holdout is not None) > 0
+                return (
+                    not self.mandatory(told) and self.laws.settings.holdout_percent + (message.holdout is not None) > 0
+                )
             case "irrelevant":
                 return message.condition is not None or message.unless_event is not None
             case "duplicate":

@@ -35,5 +35,7 @@ async def test_whatever_happens_nobody_gets_what_they_must_not_get(
     OnThisStore.store = staticmethod(lambda: MemoryStore(clock) if memory else store)  # type: ignore[assignment]
     OnThisStore.clock, OnThisStore.wait = clock, staticmethod(wait)  # type: ignore[assignment]
     stories = max(1, round(ROUNDS * STORIES[request.node.callspec.params["database"]]))
-    limits = settings(max_examples=stories, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck))
+    limits = settings(
+        max_examples=stories, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     await asyncio.to_thread(run_state_machine_as_test, OnThisStore, settings=limits)

@@ -88,7 +88,7 @@ async def test_however_workers_race_no_cap_is_exceeded_and_nobody_gets_anything_
             made.append(await worlds[number % 2].notify(*whom, priority=chance.randrange(3), **told))
         await race(worlds)
         clock.advance(chance.choice([HOUR_MS // 2, HOUR_MS, 5 * HOUR_MS]))
-    while (waiting := await world.store.work.waiting()) :
+    while waiting := await world.store.work.waiting():
         clock.advance(max(0, min(waiting.values()) - clock.now()))
         await race(worlds)
     await no_cap_is_exceeded(world, worlds, made)

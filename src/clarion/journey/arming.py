@@ -42,7 +42,9 @@ def addressed(job: DeliverWork, addresses: Mapping[Key, Address]) -> list[Outgoi
     return [Outgoing(ready, address) for ready, address in found if address is not None and address.user == ready.user]
 
 
-def lost(job: DeliverWork, batch: Sequence[Outgoing], notifications: Mapping[Key, Notification]) -> list[tuple[Key, Key]]:
+def lost(
+    job: DeliverWork, batch: Sequence[Outgoing], notifications: Mapping[Key, Notification]
+) -> list[tuple[Key, Key]]:
     """Whose device changed before its message was prepared, and after the fire: nobody else decides them anew."""
     kept = {(each.ready.notification, each.ready.device) for each in batch}
     changed = {

@@ -26,7 +26,9 @@ async def carried_over(
     else:
         pairs = await _became(store, project, job, facts) - set(job.pairs)
     held = isinstance(job, PairsWork) and job.held
-    waiting = [pair for pair in sorted(pairs, key=lambda pair: pair[1]) if await _waits(store, project, *pair, held=held)]
+    waiting = [
+        pair for pair in sorted(pairs, key=lambda pair: pair[1]) if await _waits(store, project, *pair, held=held)
+    ]
     # They may be decided by a job of their own meanwhile: as with what is held, the record is revised.
     return [NewWork(project=project, job=PairsWork(pairs=waiting, held=True), due_at=now)] if waiting else []
 

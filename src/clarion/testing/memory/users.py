@@ -5,7 +5,18 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.errors import Conflict
-from clarion.model import Channel, Consent, Json, Key, Millis, PersonPreference, PreferenceChange, Reason, User, UserChange
+from clarion.model import (
+    Channel,
+    Consent,
+    Json,
+    Key,
+    Millis,
+    PersonPreference,
+    PreferenceChange,
+    Reason,
+    User,
+    UserChange,
+)
 from clarion.ports import ANY_CATEGORY, last_said, told_news
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
