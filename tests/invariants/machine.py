@@ -2,121 +2,56 @@
 
 import itertools
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
 
 from clarion.journey.permission import Elsewhere, Said
 from clarion.model import (
     Audience,
-    Cap,
-    CategoryClass,
     Device,
     Event,
-    Holdout,
     Key,
     Message,
     Permission,
     PreferenceChange,
     ProjectSettings,
     QuietHours,
-    Rolling,
-    UnlessEvent,
     UserChange,
 )
-from clarion.ports import (
-    Accepted,
-    ArmedWork,
-    DeliverWork,
-    Effects,
-    Gone,
-    Lease,
-    Outgoing,
-    PairsWork,
-    ProviderOutcome,
-    RetryAfter,
-    Store,
+from clarion.ports import Gone, ProviderOutcome, RetryAfter, Store
+from invariants.nouns import Laws, Person, Phone, Told
+from invariants.oracle import Book
+from invariants.platform import platform
+from invariants.strategies import (
+    DAY_MS,
+    HOUR_MS,
+    JUMPS_MS,
+    KINDS,
+    LUNCH,
+    NAMES,
+    NEARLY_MS,
+    NIGHT,
+    STARTS,
+    WEEKEND,
+    ZONES,
+    categories,
+    messages,
+    numbers,
+    rules_of_projects,
+    seldom,
+    someone,
 )
-from invariants.oracle import Book, Kind, Laws, Person, Phone, Told
-from invariants.platform import AnyClock, Died, Fragile, platform
-from story.world import World, subscription
-
-NIGHT = QuietHours(start="22:00", end="08:00")
-LUNCH = QuietHours(start="12:00", end="13:30")
-WEEKEND = QuietHours(start="00:00", end="24:00", days=("sat", "sun"))
-KINDS = (
-    Kind("security", CategoryClass.MANDATORY),
-    Kind("orders", CategoryClass.INFORMATIONAL),
-    Kind("taxi", CategoryClass.INFORMATIONAL, "none"),
-    Kind("offers", CategoryClass.MARKETING, LUNCH),
-    Kind("news", CategoryClass.MARKETING),
-)
-NAMES = ("ada", "bob", "eve")
-ZONES = ("Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Beirut", None)
-STARTS = [
-    round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-    for text in ("2027-03-27T18:00", "2026-10-24T18:00", "2028-02-28T20:00", "2027-01-15T08:00")
-]
-MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-JUMPS_MS = (1, 101, 9_000, 16_000, 10 * MINUTE_MS, HOUR_MS - 1, HOUR_MS, 3 * HOUR_MS, 8 * HOUR_MS, DAY_MS, 3 * DAY_MS)
-LEASE_MS = 15_000
-PATIENCE = 5_000
-"""Steps until the end of all that waits: more than any story needs."""
-
-someone = st.integers(0, 4)
-numbers = st.integers(0, 99)
-seldom = st.sampled_from([False, False, True])
-categories = st.sampled_from([kind.name for kind in KINDS])
-caps = st.lists(
-    st.builds(
-        lambda limit, per, scope, at_cap: Cap(
-            name=f"{limit} {per} {scope} {at_cap}",
-            limit=limit,
-            per=Rolling(seconds=per) if isinstance(per, int) else per,
-            at_cap=at_cap,
-            **scope,
-        ),
-        st.integers(1, 2),
-        st.sampled_from(["day", "week", 600, 3600, 90_000]),
-        st.sampled_from([{}, {"class_": CategoryClass.MARKETING}, {"category": "orders"}, {"channel": "push"}]),
-        st.sampled_from(["drop", "wait"]),
-    ),
-    min_size=1,
-    max_size=2,
-)
-rules_of_projects = st.builds(
-    ProjectSettings,
-    caps=st.sampled_from([False, True, True, True]).flatmap(lambda capped: caps if capped else st.just([])),
-    quiet_hours=st.sampled_from([None, NIGHT]),
-    quiet_hours_spread_s=st.sampled_from([0, 900]),
-    missing_zone=st.sampled_from(["default", "default", "hold_quiet"]),
-    default_timezone=st.sampled_from(["UTC", "Asia/Tokyo"]),
-    holdout_percent=st.sampled_from([0.0, 0.0, 30.0]),
-    marketing_consent=st.sampled_from(["opt_in", "opt_out"]),
-    mandatory_can_be_switched_off=st.sampled_from([False, False, True]),
-)
-messages = st.builds(
-    Message,
-    category=categories,
-    title=st.just("Hello"),
-    ttl=st.sampled_from([0, 600, 7_200, 3 * 86_400, 3 * 86_400]),
-    priority=st.integers(0, 2),
-    content_key=st.sampled_from([None, None, None, "same"]),
-    content_window=st.just(3_600),
-    condition=st.sampled_from([None, None, None, "user.open"]),
-    unless_event=st.sampled_from([None, None, None, UnlessEvent(name="paid")]),
-    holdout=st.sampled_from([None, None, None, Holdout(key="half", percent=50.0)]),
-)
+from invariants.workers import PATIENCE, Workers
+from story.world import subscription
 
 
-class Clarion(RuleBasedStateMachine):
+class Clarion(Workers):
     """Drives one project on a store, from outside its event loop."""
 
     store: Callable[[], Store]
-    clock: AnyClock
     wait: Callable[[Coroutine[Any, Any, Any]], Any]
 
     # --- the beginning -----------------------------------------------------------------------------------------------
@@ -124,11 +59,6 @@ class Clarion(RuleBasedStateMachine):
     @initialize(settings=rules_of_projects, start=st.sampled_from(STARTS))
     def begin(self, settings: ProjectSettings, start: int) -> None:
         self.clock.put(start)
-        self.hands: list[Lease] = []
-        self.leaving: list[tuple[Any, int]] = []
-        self.answers: list[ProviderOutcome] = []
-        self.gone: list[tuple[Key, str]] = []
-        self.at_work: Lease | None = None
         self.ids = itertools.count()
         self.secrets: dict[str, str] = {}
         self.wait(self._begin(settings))
@@ -260,7 +190,7 @@ class Clarion(RuleBasedStateMachine):
         self._registered(device, await self._known(user_id))
 
     def _registered(self, device: Device, owner: Person) -> None:
-        self.book.phones = [one for one in self.book.phones if device.address not in {one.address}]
+        self.book.phones = [one for one in self.book.phones if one.address != device.address]
         assert device.address is not None
         now = self.clock.now()
         told = Phone(device.key, device.address, owner, device.permission, True, device.timezone, now)
@@ -330,11 +260,20 @@ class Clarion(RuleBasedStateMachine):
         named = None if names is None else [await self._known(name) for name in names]
         self.book.told[made.key] = Told(made, named, self.book.here())
 
-    @rule(category=categories, who=someone, count=st.integers(1, 3), key=st.sampled_from([None, None, "same"]))
-    def a_sender_is_busy(self, category: str, who: int, count: int, key: str | None) -> None:
+    @rule(
+        category=categories,
+        who=someone,
+        count=st.integers(1, 3),
+        pause=st.sampled_from([0, 0, *NEARLY_MS]),
+        key=st.sampled_from([None, None, "same"]),
+    )
+    def a_sender_is_busy(self, category: str, who: int, count: int, pause: int, key: str | None) -> None:
         for number in range(count):
             message = Message(category=category, title="Hello", priority=number, content_key=key, content_window=3_600)
             self.wait(self._notify(message, [self._someone(who)], 0, arm=False))
+            if pause:
+                self.wait(self._work())
+                self.clock.advance(pause)
         self.wait(self._work())
 
     @rule(number=numbers, really=seldom)
@@ -382,72 +321,6 @@ class Clarion(RuleBasedStateMachine):
             lease = self.hands.pop(number % len(self.hands))
             self.wait(self._step(lease, process, dies=dies))
 
-    async def _claim(self, number: int) -> None:
-        now = self.clock.now()
-        queues = sorted(queue for queue, due in (await self.world.store.work.waiting()).items() if due <= now)
-        if queues:
-            taken = await self.world.store.work.claim(queues[number % len(queues)], 1, now, LEASE_MS)
-            self.hands += [lease for lease in taken if await self._is_ours(lease)]
-
-    async def _work(self) -> int:
-        done = 0
-        while leases := await self.world.due():
-            for lease in leases:
-                if await self._is_ours(lease):
-                    await self._step(lease, done % 2)
-                done += 1
-                assert done < PATIENCE, "work without end"
-        return done
-
-    async def _is_ours(self, lease: Lease) -> bool:
-        """What a story before left behind is thrown away."""
-        ours = lease.project == self.world.project.key
-        return ours or not await self.world.store.steps.commit(Effects(), lease)
-
-    async def _step(self, lease: Lease, process: int, *, dies: bool = False) -> None:
-        if isinstance(lease.job, ArmedWork):
-            self.clock.advance(101)  # what a process knows of a fired one may be so old
-        self.at_work, self.leaving, self.gone, self.fragile.dies = lease, [], [], dies
-        try:
-            await self.pipelines[process].step(lease)
-        except Died:
-            pass
-        finally:
-            self.fragile.dies = False
-        written = (lease.key, lease.token) in self.fragile.written
-        for ready, place in self.leaving:
-            self.book.taken(ready, place, self.clock.now(), written=written)
-        if written:
-            await self._look_at_what_was_written(lease)
-
-    async def _look_at_what_was_written(self, lease: Lease) -> None:
-        if self.gone:
-            for device, _ in self.gone:
-                for phone in self.book.phones:
-                    phone.active = phone.active and phone.key != device
-            self.book.look_at_zones(self.clock.now())
-            self.clock.advance(1)
-        for key in sorted(_notifications_of(lease)):
-            if key in self.book.told:
-                told = self.book.told[key]
-                for decision in await self.world.decisions(told.notification):
-                    self.book.decides(told, decision.user_id, str(decision.reason))
-
-    def _answer(self, message: Outgoing) -> ProviderOutcome:
-        """The push service, which sees all that leaves. What it took before it takes again."""
-        assert self.at_work is not None
-        job, ready, now = self.at_work.job, message.ready, self.clock.now()
-        decided_at = job.decided_at if isinstance(job, DeliverWork) else None
-        self.book.leaves_now(ready, message.address.address, decided_at, now)
-        pair = (ready.notification, ready.device)
-        answer = self.answers.pop(0) if self.answers and pair not in self.book.handed else Accepted()
-        if isinstance(answer, Accepted):
-            fired_at = self.book.told[ready.notification].fired_at
-            self.leaving.append((ready, decided_at if decided_at is not None else fired_at))
-        elif isinstance(answer, Gone):
-            self.gone.append((ready.device, message.address.address))
-        return answer
-
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
@@ -471,13 +344,3 @@ class Clarion(RuleBasedStateMachine):
             self.book.settled(told, decisions, deliveries)
         self.book.no_cap_is_exceeded()
         self.book.nothing_is_said_twice()
-
-
-def _notifications_of(lease: Lease) -> set[Key]:
-    job = lease.job
-    if isinstance(job, PairsWork):
-        return {key for key, _ in job.pairs}
-    if isinstance(job, DeliverWork):
-        return {ready.notification for ready in job.messages}
-    key = getattr(job, "notification", None)
-    return set() if key is None else {key}

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -16,12 +15,11 @@ from clarion.model import (
     CategoryClass,
     Key,
     Millis,
-    Notification,
     Permission,
-    ProjectSettings,
     QuietHours,
     Rolling,
 )
+from invariants.nouns import Kind, Laws, Person, Phone, Sent, Told
 
 LATE_MS = 2_000
 FRESH_MS = 10_000
@@ -30,100 +28,6 @@ ALLOWED = {Permission.GRANTED, Permission.PROVISIONAL}
 NEVER_OF_MANDATORY = {"cap_reached", "cap_wait", "quiet_hours", "digest", "irrelevant", "holdout", "best_time"}
 HOLDS = {"quiet_hours", "best_time", "cap_wait", "schedule", "provider_down", "digest"}
 TAKEN_BACK = {"cancelled", "opted_out", "irrelevant"}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A category, as far as the rules ask."""
-
-    name: str
-    class_: CategoryClass
-    quiet: QuietHours | str | None = None
-
-
-@dataclass(eq=False)
-class Person:
-    """Everything that is known of somebody. `into`: whom they turned out to be."""
-
-    key: Key
-    user_id: str
-    ledger: list[tuple[int, str, Millis, bool]] = field(default_factory=list)
-    told_zone: str | None = None
-    zones: list[tuple[Millis, str | None]] = field(default_factory=list)
-    quiet: QuietHours | None = None
-    paused_until: Millis | None = None
-    is_open: list[tuple[Millis, bool]] = field(default_factory=list)
-    paid: list[Millis] = field(default_factory=list)
-    into: "Person | None" = None
-    left_at: Millis | None = None
-    rest_changed_at: Millis = 0
-
-    @property
-    def present(self) -> "Person":
-        return self if self.into is None else self.into.present
-
-    @property
-    def gone(self) -> bool:
-        return self.present.left_at is not None
-
-    def at(self, moment: Millis) -> "Person":
-        """Whom they were known to be then."""
-        return self if self.into is None or self.left_at is None or self.left_at > moment else self.into.at(moment)
-
-    def zone_at(self, moment: Millis) -> str | None:
-        return next((zone for since, zone in reversed(self.zones) if since <= moment), None)
-
-    def word(self, category: str) -> bool | None:
-        return next((granted for _, about, _, granted in reversed(self.ledger) if about == category), None)
-
-
-@dataclass(eq=False)
-class Phone:
-    key: Key
-    address: str
-    owner: Person
-    permission: Permission
-    active: bool
-    zone: str | None
-    registered_at: Millis
-    told: tuple[Any, ...] = ()
-
-
-@dataclass(eq=False)
-class Told:
-    """A notification that was accepted, and what became of it later."""
-
-    notification: Notification
-    named: list[Person] | None
-    there: list[Person]
-    cancelled: bool = False
-    fired_at: Millis | None = None
-
-    @property
-    def message(self) -> Any:
-        return self.notification.message
-
-    @property
-    def armed(self) -> bool:
-        return self.notification.armed_until is not None
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A message that a provider took; `place`: when it was decided, or fired."""
-
-    told: Told
-    person: Person
-    device: Key
-    place: Millis
-    at: Millis
-
-
-@dataclass
-class Laws:
-    project_id: str
-    settings: ProjectSettings
-    kinds: dict[str, Kind]
 
 
 def clock_says(window: QuietHours, wall: datetime) -> bool:
@@ -328,10 +232,8 @@ class Book:
         if before in {None, reason, *HOLDS}:
             return
         left = any(one.told is told and one.person.present is person for one in self.sent)
-        if before == "send":
-            allowed = not left and (reason in TAKEN_BACK or told.armed)
-        else:
-            allowed = told.armed and not left
+        taken_back = before == "send" and reason in TAKEN_BACK
+        allowed = not left and (taken_back or told.armed)
         assert allowed, f"{before} became {reason}" + (" after it left" if left else "")
 
     # --- all is over -------------------------------------------------------------------------------------------------
@@ -368,30 +270,21 @@ class Book:
                 assert reason != "send" or user_id in whom, f"decided to send to {user_id}, and never tried"
 
     def _plausible(self, told: Told, user_id: str, reason: str) -> bool:
-        message, person = told.message, self.called(user_id)
+        message, person, kind, settings = told.message, self.called(user_id), self.kind(told), self.laws.settings
         assert person is not None
-        match reason:
-            case "cancelled":
-                return told.cancelled
-            case "holdout":
-                return (
-                    not self.mandatory(told) and self.laws.settings.holdout_percent + (message.holdout is not None) > 0
-                )
-            case "irrelevant":
-                return message.condition is not None or message.unless_event is not None
-            case "duplicate":
-                return message.content_key is not None
-            case "cap_reached":
-                return any(counts(cap, self.kind(told)) and cap.at_cap == "drop" for cap in self.laws.settings.caps)
-            case "no_consent":
-                return self.kind(told).class_ is CategoryClass.MARKETING
-            case "opted_out":
-                refused = any(not yes for _, about, _, yes in person.ledger if about == message.category)
-                marketing = self.kind(told).class_ is CategoryClass.MARKETING
-                locked = self.mandatory(told) and not self.laws.settings.mandatory_can_be_switched_off
-                return not locked and (refused or (marketing and person.paused_until is not None or marketing))
-            case _:
-                return reason in {"send", "no_permission", "no_device", "expired"}
+        marketing = kind.class_ is CategoryClass.MARKETING
+        switched = not self.mandatory(told) or settings.mandatory_can_be_switched_off
+        refused = any(not yes for _, about, _, yes in person.ledger if about == message.category)
+        may_be: dict[str, object] = {
+            "cancelled": told.cancelled,
+            "holdout": not self.mandatory(told) and (settings.holdout_percent or message.holdout),
+            "irrelevant": message.condition or message.unless_event,
+            "duplicate": message.content_key,
+            "cap_reached": any(counts(cap, kind) and cap.at_cap == "drop" for cap in settings.caps),
+            "no_consent": marketing,
+            "opted_out": switched and (refused or marketing),  # marketing may have been paused
+        }
+        return bool(may_be.get(reason, reason in {"send", "no_permission", "no_device", "expired"}))
 
     def no_cap_is_exceeded(self) -> None:
         """Every window that ends with something that was sent."""

@@ -7,8 +7,8 @@ from clarion.journey.permission import Said
 from clarion.model import Audience, DeliveryState, Message, User, UserChange
 from clarion.ports import Lease, RetryAfter, Store
 from clarion.testing import SeededChance
-from invariants.machine import HOUR_MS, NIGHT
 from invariants.platform import AnyClock
+from invariants.strategies import HOUR_MS, NIGHT
 from story.world import World, subscription
 
 

@@ -14,9 +14,9 @@ from clarion.ports import Store
 from clarion.storage.postgres import PostgresStore
 from clarion.testing import SeededChance
 from conftest import OpenDatabase
-from invariants.machine import HOUR_MS
 from invariants.oracle import HOLDS, same_window
 from invariants.platform import AnyClock
+from invariants.strategies import HOUR_MS
 from story.world import World
 
 PEOPLE = [f"p{number}" for number in range(6)]

@@ -102,7 +102,7 @@ def candidates(
     facts: Facts,
     only: Mapping[Key, frozenset[Key]],
 ) -> Iterator[Candidate]:
-    """Who was erased since is no candidate any more; neither is a notification that is gone, nor who is decided already.
+    """Who was erased since is no candidate any more, nor is a notification that is gone, nor who is decided already.
 
     Of several for one person, whose turn under a cap is first comes first.
     """

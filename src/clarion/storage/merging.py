@@ -19,8 +19,8 @@ AND NOT EXISTS (
 )
 """
 _SENT = """
-DELETE FROM decision WHERE project = :project AND person = :known AND reason <> 'send' AND notification IN (
-    SELECT d.notification FROM decision d WHERE d.project = :project AND d.person = :anonymous AND d.reason = 'send'
+DELETE FROM decision WHERE +project = :project AND person = :known AND reason <> 'send' AND notification IN (
+    SELECT d.notification FROM decision d WHERE +d.project = :project AND d.person = :anonymous AND d.reason = 'send'
 )
 """
 _LEAVE = "DELETE FROM {table} WHERE project = :project AND person = :anonymous AND {told}"

@@ -132,7 +132,7 @@ class MemoryUsers:
                 tables.events[key] = project, replace(event, user=new.key, user_id=new.user_id)
 
     def _move_trail(self, old: Key, new: Key) -> None:
-        """A decision that `new` has of the same notification stays, unless `old` was sent it: one candidate, one decision."""
+        """One candidate, one decision: that of `new`, unless `old` was sent the notification."""
         tables, replace = self._tables, msgspec.structs.replace
         for row in [row for row in tables.decisions.values() if row.decision.user == old]:
             del tables.decisions[row.decision.notification, old]
