@@ -19,6 +19,7 @@ from clarion.model import (
     PreferenceChange,
     ProjectSettings,
     QuietHours,
+    Rolling,
     UserChange,
 )
 from clarion.ports import Gone, ProviderOutcome, RetryAfter, Store
@@ -32,7 +33,6 @@ from invariants.strategies import (
     KINDS,
     LUNCH,
     NAMES,
-    NEARLY_MS,
     NIGHT,
     STARTS,
     WEEKEND,
@@ -190,6 +190,7 @@ class Clarion(Workers):
         self._registered(device, await self._known(user_id))
 
     def _registered(self, device: Device, owner: Person) -> None:
+        self.book.moved |= {one.key for one in self.book.phones if one.key == device.key and one.owner is not owner}
         self.book.phones = [one for one in self.book.phones if one.address != device.address]
         assert device.address is not None
         now = self.clock.now()
@@ -264,10 +265,13 @@ class Clarion(Workers):
         category=categories,
         who=someone,
         count=st.integers(1, 3),
-        pause=st.sampled_from([0, 0, *NEARLY_MS]),
+        nearly=st.booleans(),
         key=st.sampled_from([None, None, "same"]),
     )
-    def a_sender_is_busy(self, category: str, who: int, count: int, pause: int, key: str | None) -> None:
+    def a_sender_is_busy(self, category: str, who: int, count: int, nearly: bool, key: str | None) -> None:
+        """`nearly`: a second less than the window of a cap lies between one and the next."""
+        windows = [cap.per.seconds for cap in self.book.laws.settings.caps if isinstance(cap.per, Rolling)]
+        pause = windows[0] * 1000 - 1_000 if windows and nearly else 0
         for number in range(count):
             message = Message(category=category, title="Hello", priority=number, content_key=key, content_window=3_600)
             self.wait(self._notify(message, [self._someone(who)], 0, arm=False))

@@ -52,6 +52,7 @@ class Book:
         self.told: dict[Key, Told] = {}
         self.sent: list[Sent] = []
         self.handed: dict[tuple[Key, Key], int] = {}  # (notification, device) → how often a provider took it
+        self.moved: set[Key] = set()  # devices that went to somebody else: a delivery may stand under their name
         self.ids: dict[bytes, tuple[Key, Key]] = {}
         self.perhaps_again: set[tuple[Key, Key]] = set()  # taken by a provider, and nobody wrote that down
         self.decided: dict[tuple[Key, Person], str] = {}
@@ -266,7 +267,9 @@ class Book:
         assert accepted <= left | perhaps, "it is said to have left, and did not"
         whom = {one.user_id for one in deliveries}
         for user_id, reason in found.items():
-            if not told.armed or told.fired_at is not None:
+            if (not told.armed or told.fired_at is not None) and self.moved.isdisjoint(
+                one.device for one in deliveries
+            ):
                 assert reason != "send" or user_id in whom, f"decided to send to {user_id}, and never tried"
 
     def _plausible(self, told: Told, user_id: str, reason: str) -> bool:

@@ -25,9 +25,6 @@ STARTS = [
 ]
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 JUMPS_MS = (1, 101, 9_000, 16_000, 10 * MINUTE_MS, HOUR_MS - 1, HOUR_MS, 3 * HOUR_MS, 8 * HOUR_MS, DAY_MS, 3 * DAY_MS)
-NEARLY_MS = (599_000, HOUR_MS - 1_000, 89_999_000)
-"""A second less than the windows of caps."""
-
 someone = st.integers(0, 4)
 numbers = st.integers(0, 99)
 seldom = st.sampled_from([False, False, True])

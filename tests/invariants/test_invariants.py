@@ -15,7 +15,7 @@ from invariants.machine import Clarion
 from invariants.platform import AnyClock
 
 ROUNDS = int(os.environ.get("CLARION_SOAK_ROUNDS", "50"))
-STORIES = {"memory": 1.0, "sqlite": 0.3, "postgres": 0.3}
+STORIES = {"memory": 3.0, "sqlite": 0.3, "postgres": 0.3}
 """Stories for each round of a soak: those of databases take longer."""
 
 
