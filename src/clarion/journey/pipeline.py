@@ -319,7 +319,7 @@ class Pipeline:
             judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)
             judged = judgement.without(judged, facts.begun)
             held = isinstance(job, PairsWork) and job.held
-            further = await carried_over(self._store, project.key, job, deciding.facts, now)
+            further = await carried_over(self._store, project.key, job, notifications, deciding.facts, now)
             taken = slots(judged.decided, law)
             effects = judgement.effects(judged, project.key, now, held_before=held, slots=taken, further=further)
             committed = await deciding.commit(lease, effects)
