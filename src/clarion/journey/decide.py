@@ -1,6 +1,6 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -70,17 +70,19 @@ class _Common(NamedTuple):
     """What one notification's gates need, worked out once for all its candidates.
 
     `written`: what the gates said that look at the notification alone; if one of them stops it, there are no others.
+    `in_place`: the gates of those who had what it updates on its way, and of those on whose screens it may be.
     """
 
     written: _Passed
     personal: "_Personal | None" = None
+    in_place: "tuple[_Personal, _Personal] | None" = None
 
 
 class _Personal(NamedTuple):
     """The gates that look at the person. Spares and caps are there only if they have anything to say."""
 
-    consent: rules.Consent
-    duplicate: rules.Duplicate
+    consent: Callable[[Recipient], rules.Ruling]
+    duplicate: Callable[[Key, Mapping[tuple[Key, int], Millis]], rules.Ruling]
     quiet: rules.Quiet
     spares: "_Spares | None"
     caps: rules.CapGate | None
@@ -183,18 +185,26 @@ def _note(seen: _Seen, verdict: Decided, law: Law) -> None:
 
 
 def _slot(sent: Decided, law: Law) -> Slot | None:
+    if sent.shown is not None:
+        return None  # it stands where a place was taken before
     category = law.categories[sent.notification.message.category]
     return rules.slot(sent.notification, sent.recipient.key, category, law.now)
 
 
 def _common(notification: Notification, law: Law) -> _Common:
     written = []
+    withdraws = rules.is_withdrawal(notification)
+    known = notification.message.category in law.categories
+    category = rules.WITHDRAWING if withdraws and known else rules.category(notification, law.categories)
     for gate, ruling in (
         ("cancelled", rules.cancelled(notification)),
+        ("superseded", rules.superseded(notification)),
         ("expiry", rules.expiry(notification, law.now)),
         ("schedule", rules.schedule(notification, law.now)),
-        ("category", rules.category(notification, law.categories)),
+        ("category", category),
     ):
+        if ruling is None:
+            continue
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
             return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
@@ -210,7 +220,22 @@ def _common(notification: Notification, law: Law) -> _Common:
     if begun.steps[0] > _STEPS:  # a wait for a cap ends at a moment of its own: that is nobody else's
         begun.steps[0] = 0
         begun.then.clear()
-    return _Common(begun, personal)
+    if notification.update is None:
+        return _Common(begun, personal)
+    in_place = _in_place(notification, worn, law, shown=False), _in_place(notification, worn, law, shown=True)
+    return _Common(begun, personal, in_place)
+
+
+def _in_place(notification: Notification, worn: Category, law: Law, *, shown: bool) -> _Personal:
+    """They were asked everything before: what counts is a no since then, and a sound at night."""
+    asks, quietly = not rules.is_withdrawal(notification), shown and rules.is_quiet(notification)
+    return _Personal(
+        rules.Consent(worn, Channel.PUSH, law.settings, law.now) if asks else rules.no_consent_asked,
+        rules.no_duplicate,
+        rules.Quiet(notification, worn, law.settings, law.now, quietly=quietly),
+        None,
+        None,
+    )
 
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
@@ -221,8 +246,10 @@ def _spares(notification: Notification, category: Category, law: Law) -> _Spares
 
 
 def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
-    notification, recipient, only = candidate
-    passed, personal = common
+    notification, recipient, only, shown = candidate
+    passed, personal, in_place = common
+    if in_place is not None and shown is not None:
+        personal = in_place[shown]
     allowed: list[Target] = []
     quiet_from = None
     if personal is not None:
@@ -237,7 +264,7 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
             passed = _capped(passed, personal.caps, recipient, seen)
     if passed.reason is not Reason.SEND:
         return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [])
-    return Decided(notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from)
+    return Decided(notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from, shown)
 
 
 def _asked(

@@ -14,6 +14,8 @@ async def records(store: Store, project: Key, user: Key, notification: Key | Non
         project, notification=notification, user=user, state=None, cursor=None, limit=MOST
     )
     receipts = await store.trail.receipts_of_user(project, user, MOST * 4)
+    changing = sorted({one.notification for one in decisions.items if one.updates is not None})
+    found = await store.trail.load(project, changing) if changing else {}
     return Records(
         devices=await store.devices.of_user(project, user),
         consents=await store.consents.of_user(project, user),
@@ -21,4 +23,5 @@ async def records(store: Store, project: Key, user: Key, notification: Key | Non
         decisions=decisions.items,
         deliveries=deliveries.items,
         receipts=[one for one in receipts if notification is None or one.notification == notification],
+        updates={key: one.update for key, one in found.items() if one.update is not None},
     )

@@ -6,7 +6,7 @@ public ids are text and live at the edge.
 
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
-from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
+from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent, Update
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
 from clarion.model.trail import Decision, Delivery, DeviceVerdict, Outcome, Receipt, delivery_id
@@ -33,6 +33,7 @@ from clarion.model.words import (
     Reason,
     ReceiptKind,
     Struct,
+    UpdateKind,
     Urgency,
     Verdict,
     verdict_of,
@@ -93,6 +94,8 @@ __all__ = [
     "Struct",
     "Template",
     "UnlessEvent",
+    "Update",
+    "UpdateKind",
     "Urgency",
     "User",
     "UserChange",

@@ -102,6 +102,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
     HOLDOUT = "holdout"
     NOT_IN_SEGMENT = "not_in_segment"
     IRRELEVANT = "irrelevant"
@@ -181,6 +182,13 @@ class Urgency(StrEnum):
         """Itself and all that are more urgent."""
         every = tuple(Urgency)
         return every[every.index(self) :]
+
+
+class UpdateKind(StrEnum):
+    """What a notification does to an earlier one that stands on screens."""
+
+    REPLACE = "replace"
+    WITHDRAW = "withdraw"
 
 
 class LockScreen(StrEnum):

@@ -34,6 +34,7 @@ from clarion.ports.nouns import (
     Projects,
     ReceiptRecord,
     SavedAnswer,
+    Standing,
     Trail,
     Users,
 )
@@ -159,6 +160,7 @@ __all__ = [
     "Sent",
     "Slot",
     "SpanWork",
+    "Standing",
     "Steps",
     "StopReason",
     "Stoppage",

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -36,7 +34,7 @@ from clarion.ports import (
     Transport,
 )
 from clarion.wire.answers import clean, retry_after
-from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
+from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX, collapse_id
 
 HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
 TOKEN_STEP_S: Final = 30 * 60
@@ -46,7 +44,6 @@ TOKEN_LAG_S: Final = 5 * 60
 KEPT_S: Final = 10 * 60
 """Who began to send just before the change is told that it came too soon, and goes on with the token before so long."""
 _OLDEST_S: Final = 58 * 60
-_LONGEST_COLLAPSE_ID: Final = 64
 _PRIORITY: Final[dict[str, str]] = {Urgency.VERY_LOW: "1", Urgency.LOW: "5", Urgency.NORMAL: "10", Urgency.HIGH: "10"}
 _LONGEST_TOPIC: Final = 255
 _NOBODY: Final = "00" * 32
@@ -280,7 +277,7 @@ def _is_token(address: str) -> bool:
 def _prepared_requests(batch: Prepared) -> list[BatchRequest]:
     """From columns to requests, with nothing in between: this runs once for each of millions who wait."""
     work, requests = batch.work, []
-    key = None if work.collapse_key is None else _collapse_id(work.collapse_key)
+    key = None if work.collapse_key is None else collapse_id(work.collapse_key)
     for id, address, body in zip(work.ids, work.addresses, work.bodies, strict=True):
         text = id.hex()
         uuid = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
@@ -291,9 +288,9 @@ def _prepared_requests(batch: Prepared) -> list[BatchRequest]:
 
 def _request(outgoing: Outgoing) -> BatchRequest:
     ready = outgoing.ready
-    # Without a key of the caller's, it is the delivery's id that makes a resend show once.
-    collapse_id = ready.id.hex() if ready.collapse_key is None else _collapse_id(ready.collapse_key)
-    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", collapse_id))
+    # Without a key of the caller's, it is the delivery's id: a resend shows once, and an update takes its place.
+    place = (ready.place or ready.id).hex() if ready.collapse_key is None else collapse_id(ready.collapse_key)
+    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", place))
     return BatchRequest(f"/3/device/{outgoing.address.address}", headers, outgoing.body or ready.payload)
 
 
@@ -301,13 +298,6 @@ def _uuid(ready: Ready) -> str:
     """The delivery's id as a canonical UUID."""
     text = ready.id.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-@lru_cache(maxsize=1_024)
-def _collapse_id(key: str) -> str:
-    """The caller's key as it is where a header takes it, else its hash."""
-    plain = len(key) <= _LONGEST_COLLAPSE_ID and key.isascii() and key.isprintable() and key == key.strip()
-    return key if plain else sha256(key.encode()).hexdigest()
 
 
 def _outcome(response: HttpResponse, way: _Way, now: Millis) -> ProviderOutcome:

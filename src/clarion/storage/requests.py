@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, select
 
-from clarion.model import Audience, Key, Message, Notification
+from clarion.model import Audience, Key, Message, Notification, Update
 from clarion.storage.schema import notification
 
 
@@ -15,6 +15,7 @@ class Request(msgspec.Struct, frozen=True):
     message: Message
     to: Audience
     sent_by: str | None = None
+    update: Update | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -54,4 +55,6 @@ def to_notification(row: Row[Any]) -> Notification:
         event=row.event,
         armed_until=row.armed_until,
         fired_at=row.fired_at,
+        update=request.update,
+        updated_by=row.updated_by,
     )

@@ -6,12 +6,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_, update
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Notification, Reason, Receipt
-from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord
+from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord, Standing
 from clarion.storage.arming import fire
 from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
 from clarion.storage.requests import read_notifications, to_notification
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, stoppage, work
+from clarion.storage.updating import holders, standings
 from clarion.storage.work import hasten
 
 
@@ -49,6 +50,12 @@ class SqlTrail:
 
     async def fire(self, project: Key, key: Key, now: Millis) -> list[str]:
         return await self._db.write(fire, self._db.dialect, project, key, now)
+
+    async def holders(self, project: Key, first: Key, newest: Key, after: Key, limit: int) -> list[Key]:
+        return await self._db.read(holders, self._db.dialect, project, first, newest, after, limit)
+
+    async def standings(self, project: Key, first: Key, users: Sequence[Key]) -> list[Standing]:
+        return await self._db.read(standings, self._db.dialect, project, first, users)
 
     async def progress(self, project: Key, key: Key) -> Progress:
         return await self._db.read(_progress, project, key)
@@ -135,6 +142,7 @@ def _decisions(
             decision,
             gate_record.c.gates.label("written"),
             notification.c.id.label("notification_id"),
+            notification.c.updates,
             person.c.id.label("user_id"),
         )
         .join(notification, notification.c.key == decision.c.notification)
@@ -228,6 +236,8 @@ def _decision(row: Row[Any]) -> DecisionRecord:
         gates=row.written,
         at=row.at,
         revision=row.revision,
+        notification=row.notification,
+        updates=row.updates,
     )
 
 

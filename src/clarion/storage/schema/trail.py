@@ -44,8 +44,11 @@ notification = Table(
     column("event", BigInteger, null=True),
     column("armed_until", BigInteger, null=True),
     column("fired_at", BigInteger, null=True),
+    column("updates", BigInteger, null=True),  # the first one, whose place it takes on screens
+    column("updated_by", BigInteger, null=True),  # the newest update of the first, of which this is the first or one
     Index("notification_id", "project", "id", unique=True),
     Index("notification_span", "project", "key"),
+    Index("notification_updates", "updates", "key", **where("updates IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
