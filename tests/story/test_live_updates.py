@@ -57,7 +57,7 @@ async def settle(world: World) -> list[Outgoing]:
 
 async def replaced(world: World, notification: Notification, **changes: Any) -> list[Outgoing]:
     renotify = changes.pop("renotify", False)
-    await world.pipeline.replace(world.project, notification.id, changes, renotify=renotify)
+    await world.pipeline.updating.replace(world.project, notification.id, changes, renotify=renotify)
     return await settle(world)
 
 
@@ -108,27 +108,27 @@ async def test_who_has_answered_is_left_alone_on_that_device(world: World, answe
     assert second.key != bob.ready.device
     await world.device_tells(update[0], answer)
     assert await replaced(world, first, body="1 stop away") == []
-    await world.pipeline.withdraw(world.project, first.id)
+    await world.pipeline.updating.withdraw(world.project, first.id)
     assert await settle(world) == []
 
 
 async def test_a_no_since_then_counts_and_a_withdrawal_reaches_everybody(world: World) -> None:
     first = await sent(world, "ada", "bob")
     await world.pipeline.consent(world.project, "ada", [Said("orders", None, granted=False)], source="page")
-    made = await world.pipeline.replace(world.project, first.id, {"body": "3 stops away"})
+    made = await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"})
     assert len(await settle(world)) == 1
     assert await world.reasons(made) == {"ada": "opted_out", "bob": "send"}
 
-    gone = await world.pipeline.withdraw(world.project, first.id)
+    gone = await world.pipeline.updating.withdraw(world.project, first.id)
     closing = await settle(world)
     assert [payload(each)["update"] for each in closing] == ["withdraw"] * 2
     assert [payload(each)["tag"] for each in closing] == first_places(first, closing)
     assert all(payload(each)["title"] == payload(each)["body"] == "" for each in closing)
     assert await world.reasons(gone) == {"ada": "send", "bob": "send"}
-    assert (await world.pipeline.withdraw(world.project, first.id)).id == gone.id, "once, however often"
+    assert (await world.pipeline.updating.withdraw(world.project, first.id)).id == gone.id, "once, however often"
     assert await settle(world) == []
     with pytest.raises(Conflict, match="was withdrawn"):
-        await world.pipeline.replace(world.project, first.id, {"body": "It is there"})
+        await world.pipeline.updating.replace(world.project, first.id, {"body": "It is there"})
 
 
 async def test_it_takes_no_second_place_under_caps_and_is_not_held_at_night(world: World) -> None:
@@ -181,7 +181,7 @@ async def test_what_waits_when_it_is_withdrawn_never_leaves(world: World) -> Non
     first = await sent(world, "ada", "bob")
     [had_it] = [each for each in await world.deliveries(first) if each.state is DeliveryState.ACCEPTED]
     world.browser.otherwise = Accepted()
-    await world.pipeline.withdraw(world.project, first.id)
+    await world.pipeline.updating.withdraw(world.project, first.id)
     [closing] = await settle(world)
     assert (closing.ready.device, payload(closing)["update"]) == (had_it.device, "withdraw")
     world.clock.advance(HOUR_MS)
@@ -191,7 +191,7 @@ async def test_what_waits_when_it_is_withdrawn_never_leaves(world: World) -> Non
 async def test_an_update_that_is_late_does_not_overtake_a_newer_one(world: World) -> None:
     first = await sent(world, "ada")
     world.browser.then(RetryAfter(seconds=300))
-    late = await world.pipeline.replace(world.project, first.id, {"body": "7 stops away"})
+    late = await world.pipeline.updating.replace(world.project, first.id, {"body": "7 stops away"})
     await world.work()
     assert bodies(await replaced(world, first, body="3 stops away")) == ["3 stops away"]
     world.clock.advance(HOUR_MS)
@@ -206,7 +206,7 @@ async def test_a_message_in_flight_is_taken_back_too(world: World) -> None:
     [job] = await world.due()
     await world.pipeline.step(job)
     [flying] = await world.due()  # a worker has the composed message in hand
-    await world.pipeline.withdraw(world.project, first.id)
+    await world.pipeline.updating.withdraw(world.project, first.id)
     await world.work()
     assert world.browser.sent == []
     # Its last look was before the withdrawal: this is what it would have written.
@@ -228,7 +228,7 @@ async def test_a_template_is_filled_in_anew(world: World) -> None:
     [update] = await replaced(world, first, data={"id": "A", "stops": 3})
     assert payload(update)["body"] == "3 stops away, ada"
     with pytest.raises(InvalidRequest, match="there is no template other"):
-        await world.pipeline.replace(world.project, first.id, {"template": "other"})
+        await world.pipeline.updating.replace(world.project, first.id, {"template": "other"})
 
 
 async def test_what_is_armed_cannot_be_replaced_and_can_be_once_it_is_fired(world: World) -> None:
@@ -237,7 +237,7 @@ async def test_what_is_armed_cannot_be_replaced_and_can_be_once_it_is_fired(worl
     armed = await world.pipeline.notify(world.project, message, Audience(everyone=True), arm=True)
     await world.work()
     with pytest.raises(Conflict, match="is armed"):
-        await world.pipeline.replace(world.project, armed.id, {"title": "No goal"})
+        await world.pipeline.updating.replace(world.project, armed.id, {"title": "No goal"})
     await world.pipeline.fire(world.project, armed.id)
     await world.work()
     [update] = await replaced(world, armed, title="No goal")
@@ -246,9 +246,9 @@ async def test_what_is_armed_cannot_be_replaced_and_can_be_once_it_is_fired(worl
 
 async def test_the_story_tells_of_it(world: World) -> None:
     first = await sent(world, "ada")
-    update = await world.pipeline.replace(world.project, first.id, {"body": "3 stops away"})
+    update = await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"})
     await settle(world)
-    await world.pipeline.withdraw(world.project, first.id)
+    await world.pipeline.updating.withdraw(world.project, first.id)
     [closing] = await settle(world)
     await world.device_tells(closing, ReceiptKind.DELIVERED)
     told = [chapter.what for chapter in await world.pipeline.story(world.project, "ada")]

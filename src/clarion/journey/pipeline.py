@@ -8,7 +8,6 @@ answered: each step writes its effects and ends its lease in one transaction.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
@@ -27,6 +26,7 @@ from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
 from clarion.journey.records import records
+from clarion.journey.rules import is_withdrawal
 from clarion.journey.story import Chapter, tell
 from clarion.journey.updating import Updating
 from clarion.journey.words import project_facts, time_told
@@ -73,7 +73,10 @@ ALL_QUEUES = ""
 
 
 class Pipeline:
-    """One for each process; holds no state of its own beyond the catalog's memory."""
+    """One for each process; holds no state of its own beyond the catalog's memory.
+
+    `updating`: replaces and withdraws what was sent.
+    """
 
     def __init__(
         self,
@@ -108,7 +111,7 @@ class Pipeline:
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
-        self._updating = Updating(store, clock, self._new_id, self._accepting.check)
+        self.updating = Updating(store, clock, self._new_id, self._accepting.check, self._begin)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
@@ -203,7 +206,8 @@ class Pipeline:
 
     async def _begin(self, notification: Notification, work: Sequence[NewWork]) -> Notification:
         await self._store.steps.commit(Effects(notifications=[notification], work=work))
-        await self._wake_for(work)
+        # What it cancels is in queues of all kinds.
+        await (self._wake(ALL_QUEUES) if is_withdrawal(notification) else self._wake_for(work))
         return notification
 
     async def cancel(self, project: Project, id: str) -> Notification:
@@ -212,39 +216,6 @@ class Pipeline:
         if await self._store.trail.cancel(project.key, notification.key, self._clock.now()):
             await self._wake(ALL_QUEUES)
         return (await self._store.trail.notification(project.key, id)) or notification
-
-    async def replace(
-        self,
-        project: Project,
-        id: str,
-        changes: Mapping[str, Any],
-        *,
-        renotify: bool = False,
-        new_id: str | None = None,
-        sent_by: str | None = None,
-    ) -> Notification:
-        """New words in the place of what was sent; `id` names that, or an update of it. On disk when it returns.
-
-        Raises:
-            NotFound, Conflict, InvalidRequest.
-        """
-        first = await self._updating.first_of(project, await self._named(project, id))
-        made, work = await self._updating.replace(
-            project, first, changes, renotify=renotify, id=new_id, sent_by=sent_by
-        )
-        return await self._begin(made, work)
-
-    async def withdraw(
-        self, project: Project, id: str, *, new_id: str | None = None, sent_by: str | None = None
-    ) -> Notification:
-        """What was not sent is dropped, what is shown is closed; once, however often it is called. Raises NotFound."""
-        first = await self._updating.first_of(project, await self._named(project, id))
-        made, work = await self._updating.withdraw(project, first, id=new_id, sent_by=sent_by)
-        if not work:
-            return made
-        await self._begin(made, work)
-        await self._wake(ALL_QUEUES)
-        return made
 
     async def fire(self, project: Project, id: str) -> Notification:
         """What was armed is on its way when this returns; calling it again changes nothing.
@@ -329,7 +300,7 @@ class Pipeline:
         if notification is None:
             await self._commit(lease, Effects())
         elif notification.update is not None:
-            await self._commit(lease, await self._updating.spread(notification, job, now))
+            await self._commit(lease, await self.updating.spread(notification, job, now))
         elif notification.to.everyone:
             spans = await self._store.steps.user_span(lease.project, job.cursor, audience.BATCH, audience.SPANS_A_STEP)
             work = audience.spans(notification, spans, now)
@@ -352,7 +323,7 @@ class Pipeline:
         now = self._clock.now()
         scene = await self._scene(project, list(notifications.values()), now)
         law = self._law(project, scene, now)
-        only, standing = await self._only(notifications), await self._updating.where(job, notifications)
+        only, standing = await self._only(notifications), await self.updating.where(job, notifications)
         query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
         query = with_wishes(query, law.categories, project.settings)
         async with self._store.steps.deciding(project.key, query) as deciding:
@@ -361,7 +332,7 @@ class Pipeline:
             judged = judgement.without(judged, facts.begun)
             held = isinstance(job, PairsWork) and job.held
             further = await carried_over(self._store, project.key, job, notifications, deciding.facts, now)
-            further += await self._updating.onwards(project.key, judged.decided, now)
+            further += await self.updating.onwards(project.key, judged.decided, now)
             taken = slots(judged.decided, law)
             effects = judgement.effects(judged, project.key, now, held_before=held, slots=taken, further=further)
             committed = await deciding.commit(lease, effects)

@@ -26,48 +26,55 @@ _WORDS: Final = ("title", "body", "url")
 
 Check = Callable[[Project, Message], Awaitable[None]]
 """Raises InvalidRequest for a message that cannot be sent."""
+Begin = Callable[[Notification, list[NewWork]], Awaitable[Notification]]
+"""Write it with its first work, and wake whom it gave some."""
 
 
 class Updating:
-    """What the pipeline does to make updates, and to find who gets them."""
+    """Makes updates, and finds who gets them."""
 
-    def __init__(self, store: Store, clock: Clock, new_id: Callable[[], str], check: Check) -> None:
+    def __init__(self, store: Store, clock: Clock, new_id: Callable[[], str], check: Check, begin: Begin) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
         self._check = check
+        self._begin = begin
 
     async def replace(
         self,
         project: Project,
-        first: Notification,
+        id: str,
         changes: Mapping[str, Any],
         *,
-        renotify: bool,
-        id: str | None,
-        sent_by: str | None,
-    ) -> tuple[Notification, list[NewWork]]:
-        """The update, not yet written. `changes`: fields of the message; all others stay as the first one has them.
+        renotify: bool = False,
+        new_id: str | None = None,
+        sent_by: str | None = None,
+    ) -> Notification:
+        """New words in the place of what was sent; `id` names that, or an update of it. On disk when it returns.
+
+        `changes`: fields of the message; all others stay as the first one has them.
 
         Raises:
+            NotFound: there is no such notification.
             Conflict: nothing of it can be on a screen yet, or not any more.
             InvalidRequest: names the fields.
         """
+        first = await self._first(project, id)
         if first.is_armed:
             raise Conflict(f"the notification {first.id} is armed and was not fired: cancel it, and make another one")
-        if await self._withdrawal(project, first) is not None:
+        if await self._withdrawal(first) is not None:
             raise Conflict(f"the notification {first.id} was withdrawn: send a new one")
         message = _changed(first.message, changes)
         await self._check(project, message)
-        return await self._made(first, UpdateKind.REPLACE, message, renotify=renotify, id=id, sent_by=sent_by)
+        update = Update(kind=UpdateKind.REPLACE, first=first.key, first_id=first.id, renotify=renotify)
+        return await self._made(first, update, message, new_id, sent_by)
 
-    async def withdraw(
-        self, project: Project, first: Notification, *, id: str | None, sent_by: str | None
-    ) -> tuple[Notification, list[NewWork]]:
-        """The withdrawal, not yet written; or the one that there is, with nothing to do."""
-        known = await self._withdrawal(project, first)
+    async def withdraw(self, project: Project, id: str, *, sent_by: str | None = None) -> Notification:
+        """Cancel what was not sent, close what is shown; once, however often it is called. Raises NotFound."""
+        first = await self._first(project, id)
+        known = await self._withdrawal(first)
         if known is not None:
-            return known, []
+            return known
         own = first.message
         topic = (own.apns.get("headers") or {}).get(TOPIC)
         message = Message(
@@ -77,35 +84,34 @@ class Updating:
             collapse_key=own.collapse_key,
             apns={} if topic is None else {"headers": {TOPIC: topic}},
         )
-        return await self._made(first, UpdateKind.WITHDRAW, message, renotify=False, id=id, sent_by=sent_by)
+        update = Update(kind=UpdateKind.WITHDRAW, first=first.key, first_id=first.id)
+        return await self._made(first, update, message, None, sent_by)
 
-    async def first_of(self, project: Project, named: Notification) -> Notification:
-        """The one that a caller means who names it, or an update of it. Raises NotFound when it is gone."""
+    async def _first(self, project: Project, id: str) -> Notification:
+        named = await self._store.trail.notification(project.key, id)
+        if named is None:
+            raise NotFound(f"there is no notification {id}")
+        if named.update is None:
+            return named
         found = await self._store.trail.load(project.key, [named.first])
         if named.first not in found:
-            raise NotFound(f"the notification that {named.id} updates is not there any more")
+            raise NotFound(f"the notification that {id} updates is not there any more")
         return found[named.first]
 
-    async def _withdrawal(self, project: Project, first: Notification) -> Notification | None:
-        newest = await self.newest_of(project.key, first)
+    async def _withdrawal(self, first: Notification) -> Notification | None:
+        newest = await self.newest_of(first)
         return newest if newest is not None and _kind(newest) is UpdateKind.WITHDRAW else None
 
-    async def newest_of(self, project: Key, notification: Notification) -> Notification | None:
+    async def newest_of(self, notification: Notification) -> Notification | None:
         """The update that counts now; None where there is none."""
         if notification.updated_by is None:
             return None
-        return (await self._store.trail.load(project, [notification.updated_by])).get(notification.updated_by)
+        found = await self._store.trail.load(notification.project, [notification.updated_by])
+        return found.get(notification.updated_by)
 
     async def _made(
-        self,
-        first: Notification,
-        kind: UpdateKind,
-        message: Message,
-        *,
-        renotify: bool,
-        id: str | None,
-        sent_by: str | None,
-    ) -> tuple[Notification, list[NewWork]]:
+        self, first: Notification, update: Update, message: Message, id: str | None, sent_by: str | None
+    ) -> Notification:
         now = self._clock.now()
         [key] = await self._store.trail.reserve(1)
         made = Notification(
@@ -117,9 +123,9 @@ class Updating:
             created_at=now,
             event=first.event,
             sent_by=sent_by,
-            update=Update(kind=kind, first=first.key, first_id=first.id, renotify=renotify),
+            update=update,
         )
-        return made, [audience.further(made, 0, now)]
+        return await self._begin(made, [audience.further(made, 0, now)])
 
     # --- who gets it ---
 

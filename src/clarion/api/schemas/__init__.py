@@ -38,6 +38,7 @@ from clarion.api.schemas.messages import (
     HoldoutBody,
     MessageBody,
     NotificationBody,
+    ReplaceBody,
     UnlessEventBody,
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
@@ -86,6 +87,7 @@ __all__ = [
     "QuietHoursBody",
     "ReceiptBatch",
     "ReceiptBody",
+    "ReplaceBody",
     "RollbackBody",
     "RollingBody",
     "SdkEventBatch",
