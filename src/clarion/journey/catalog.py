@@ -7,7 +7,7 @@ import msgspec
 from clarion.crypto.keys import key_hash, looks_like_key
 from clarion.crypto.sealing import Sealer
 from clarion.errors import NotFound
-from clarion.model import ApiKey, Automation, Category, DeviceKind, Key, Millis, Project, Template
+from clarion.model import ApiKey, Automation, Category, DeviceKind, Key, Millis, Project, Segment, Template, Topic
 from clarion.ports import Bus, Clock, Store
 
 TOPIC = "catalog"
@@ -79,6 +79,14 @@ class Catalog:
     async def automations(self, project: Key) -> dict[str, Automation]:
         """By name."""
         return await self._defined(project, "automations", Automation)
+
+    async def segments(self, project: Key) -> dict[str, Segment]:
+        """By name."""
+        return await self._defined(project, "segments", Segment)
+
+    async def topics(self, project: Key) -> dict[str, Topic]:
+        """By name."""
+        return await self._defined(project, "topics", Topic)
 
     async def secrets(self, project: Project, kind: DeviceKind) -> dict[str, bytes]:
         """The project's unsealed credentials of one kind of push service, by name."""

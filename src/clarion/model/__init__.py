@@ -9,6 +9,7 @@ from clarion.model.devices import Device, Registration
 from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
+from clarion.model.segments import Rule, Segment, Topic
 from clarion.model.trail import Decision, Delivery, DeviceVerdict, Outcome, Receipt, delivery_id
 from clarion.model.words import (
     ARMED_LIFE_MS,
@@ -88,8 +89,11 @@ __all__ = [
     "ReceiptKind",
     "Registration",
     "Rolling",
+    "Rule",
+    "Segment",
     "Struct",
     "Template",
+    "Topic",
     "UnlessEvent",
     "Urgency",
     "User",

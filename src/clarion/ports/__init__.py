@@ -3,6 +3,7 @@
 All work on batches.
 """
 
+from clarion.ports.audiences import Audiences, Crowd, RosterKind
 from clarion.ports.facts import (
     Address,
     Asked,
@@ -100,6 +101,7 @@ __all__ = [
     "ArmedWork",
     "Asked",
     "AudienceWork",
+    "Audiences",
     "BadCredentials",
     "BatchRequest",
     "Blames",
@@ -111,6 +113,7 @@ __all__ = [
     "ClientIdentity",
     "Clock",
     "Consents",
+    "Crowd",
     "Deciding",
     "DecisionRecord",
     "Definitions",
@@ -154,6 +157,7 @@ __all__ = [
     "Recorder",
     "Rejected",
     "RetryAfter",
+    "RosterKind",
     "SavedAnswer",
     "Senders",
     "Sent",

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from clarion.ports.audiences import Audiences
 from clarion.ports.facts import Steps
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
@@ -26,6 +27,8 @@ class Store(Protocol):
     def preferences(self) -> Preferences: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def audiences(self) -> Audiences: ...
     @property
     def trail(self) -> Trail: ...
     @property

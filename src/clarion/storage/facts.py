@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
 from clarion.ports import Address, Asked, Facts, FactsQuery, Happened, Recipient, Target
+from clarion.storage.audiences import members_of
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
@@ -81,6 +82,10 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         _sent_content(conn, people, query.content),
         events=_events(conn, people, query.events, query.events_since),
     )
+    if query.crowds:
+        keys = [one.key for one in recipients]
+        members = {crowd.name: members_of(conn, project, crowd, keys) for crowd in query.crowds}
+        facts = msgspec.structs.replace(facts, members=members)
     if query.again:
         begun, chosen = _before(conn, people, query.again)
         facts = msgspec.structs.replace(facts, begun=begun, chosen=chosen)

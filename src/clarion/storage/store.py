@@ -1,5 +1,6 @@
 """All nouns over one database, whichever engine it is."""
 
+from clarion.storage.audiences import SqlAudiences
 from clarion.storage.consents import SqlConsents
 from clarion.storage.database import Database
 from clarion.storage.definitions import SqlDefinitions
@@ -25,6 +26,7 @@ class SqlStore:
         self.definitions = SqlDefinitions(database)
         self.users = SqlUsers(database)
         self.devices = SqlDevices(database)
+        self.audiences = SqlAudiences(database)
         self.consents = SqlConsents(database)
         self.preferences = SqlPreferences(database)
         self.events = SqlEvents(database)

@@ -37,6 +37,15 @@ from clarion.api.schemas.messages import (
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
 from clarion.api.schemas.preferences import PreferenceBody, PreferencePut, PreferencesPut
+from clarion.api.schemas.segments import (
+    OwnTopicPut,
+    PeopleBody,
+    SegmentPost,
+    SegmentPreview,
+    SegmentPut,
+    TopicPost,
+    TopicPut,
+)
 
 __all__ = [
     "MAX_BATCH",
@@ -70,6 +79,8 @@ __all__ = [
     "MessageBody",
     "NotificationBody",
     "OwnPreferencesPut",
+    "OwnTopicPut",
+    "PeopleBody",
     "PreferenceBody",
     "PreferencePut",
     "PreferencesPut",
@@ -80,9 +91,14 @@ __all__ = [
     "RollingBody",
     "SdkEventBatch",
     "SdkEventBody",
+    "SegmentPost",
+    "SegmentPreview",
+    "SegmentPut",
     "SmsDevice",
     "TemplatePost",
     "TemplatePut",
+    "TopicPost",
+    "TopicPut",
     "UnlessEventBody",
     "UserPut",
     "WebPushDevice",

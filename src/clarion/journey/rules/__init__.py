@@ -6,6 +6,7 @@ from clarion.journey.rules.consent import Consent
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
+from clarion.journey.rules.membership import Membership, crowd_name
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, permitted
 from clarion.journey.rules.ruling import Ruling, record
@@ -17,6 +18,7 @@ __all__ = [
     "Consent",
     "Duplicate",
     "Group",
+    "Membership",
     "Quiet",
     "Ruling",
     "by_turn",
@@ -25,6 +27,7 @@ __all__ = [
     "category",
     "check_caps",
     "content_hash",
+    "crowd_name",
     "device",
     "exempt",
     "expiry",

@@ -15,6 +15,7 @@ event = Table(
     column("occurred_at", BigInteger),
     column("id", Text, null=True),
     Index("event_person", "person", "occurred_at"),
+    Index("event_named", "project", "name", "occurred_at", "person"),  # segments
     Index(
         "event_id",
         "project",

@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.model import DeliveryState, Device, DeviceState, Key, Millis, Permission, Reason, User
 from clarion.ports import Address, Asked, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
+from clarion.testing.memory.audiences import members_of
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.slots import caps_facts, forget_slots
 from clarion.testing.memory.tables import Tables
@@ -72,6 +73,7 @@ class MemorySteps:
             },
             events=self._events(project, keys, query),
             **self._before(keys, query),
+            members={crowd.name: members_of(self._tables, crowd, sorted(keys)) for crowd in query.crowds},
             **caps_facts(self._tables, project, keys, query.caps),
         )
 

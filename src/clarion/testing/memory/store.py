@@ -4,6 +4,7 @@ import time
 
 from clarion.model import Millis
 from clarion.ports import Clock
+from clarion.testing.memory.audiences import MemoryAudiences
 from clarion.testing.memory.devices import MemoryDevices
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.events import MemoryEvents
@@ -34,6 +35,7 @@ class MemoryStore:
         self.devices = MemoryDevices(tables)
         self.consents = MemoryConsents(tables)
         self.preferences = MemoryPreferences(tables)
+        self.audiences = MemoryAudiences(tables, self.users)
         self.events = MemoryEvents(tables, self.users, self.work)
         self.trail = MemoryTrail(tables, effects)
         self.steps = MemorySteps(tables, self.work, effects)
