@@ -98,8 +98,8 @@ async def _batches(
             cursor = spans[-1][1]
     elif crowd is not None:
         query = msgspec.structs.replace(query, crowds=[crowd])
-        async for keys in _found(store, project, crowd):
-            yield msgspec.structs.replace(query, users=keys), ()
+        async for found in _found(store, project, crowd):
+            yield msgspec.structs.replace(query, users=found), ()
     elif to.devices is not None:
         devices = await store.devices.find(project, to.devices)
         yield msgspec.structs.replace(query, users=sorted({device.user for device in devices})), ()

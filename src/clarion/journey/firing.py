@@ -131,7 +131,7 @@ class Firing:
         return [user for user in users if ids.get(user) in named]
 
     async def _of_crowd(self, notification: Notification, crowd: Crowd, users: Sequence[Key]) -> list[Key]:
-        """Who is in it now, and who was when it was prepared: of these it is written down that they are not any more."""
+        """Who is in it now, and who was when it was prepared: they are told if they are not any more."""
         found: list[Key] = []
         for start in range(0, len(users), BATCH):
             query = FactsQuery(users=users[start : start + BATCH], crowds=[crowd], again=[notification.key])

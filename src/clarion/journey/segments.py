@@ -168,7 +168,7 @@ def _size(segment: Segment, known: Mapping[str, Segment], sizes: dict[str, int])
     return size
 
 
-def _wrong(rule: Rule, field: str) -> Iterator[FieldError]:
+def _wrong(rule: Rule, field: str) -> Iterator[FieldError]:  # noqa: C901, PLR0912 - a line for each kind of rule
     """What is wrong with this part alone."""
     match rule:
         case rules.Attribute():
@@ -191,6 +191,8 @@ def _wrong(rule: Rule, field: str) -> Iterator[FieldError]:
                 yield FieldError(f"{field}.percent", "must be more than 0 and, with from, at most 100")
         case rules.Created() | rules.Did() | rules.DidNot() | rules.First() | rules.Last():
             yield from _wrong_window(rule, field)
+            if not isinstance(rule, rules.Created):
+                yield from _wrong_events(rule, field)
 
 
 def _wrong_window(rule: Any, field: str) -> Iterator[FieldError]:
@@ -200,11 +202,11 @@ def _wrong_window(rule: Any, field: str) -> Iterator[FieldError]:
             yield FieldError(f"{field}.{name}", f"must be longer than nothing and at most {MAX_WINDOW_DAYS} days")
     if len(lengths) > 1 and rule.within.ms <= rule.before.ms:
         yield FieldError(f"{field}.before", "must be shorter than within: the window would be empty")
-    if isinstance(rule, rules.Created | rules.First | rules.Last):
-        if not lengths:
-            yield FieldError(f"{field}.within", "is required, or before")
-        if isinstance(rule, rules.Created):
-            return
+    if isinstance(rule, rules.Created | rules.First | rules.Last) and not lengths:
+        yield FieldError(f"{field}.within", "is required, or before")
+
+
+def _wrong_events(rule: rules.Did | rules.DidNot | rules.First | rules.Last, field: str) -> Iterator[FieldError]:
     for index, one in enumerate(rule.where):
         yield from _wrong_comparison(one.op, one.value, f"{field}.where[{index}]")
     if isinstance(rule, rules.Did | rules.DidNot) and rule.since is not None and rule.since.last == rule.event:

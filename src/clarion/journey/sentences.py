@@ -30,7 +30,7 @@ _CONSENT = {
 
 
 class _Clause(NamedTuple):
-    """`who` or `whose`, and what follows; one after another with the same beginning does without it. A group has none."""
+    """`who` or `whose`, and what follows; after one with the same beginning it is left out. A group has none."""
 
     lead: str
     words: str
@@ -90,7 +90,7 @@ def _flat(parts: Sequence[Rule], word: str, *, denied: bool) -> Iterator[tuple[R
         yield inner, no
 
 
-def _of_person(rule: Rule, before: Rule | None, *, denied: bool) -> str:
+def _of_person(rule: Rule, before: Rule | None, *, denied: bool) -> str:  # noqa: PLR0911 - a line for each kind
     match rule:
         case rules.Created():
             return f"{'were not' if denied else 'were'} first seen{_window(rule)}"
@@ -152,7 +152,7 @@ def _window(rule: Any) -> str:
 
 
 def length(duration: Duration) -> str:
-    """ "3 days", "1 hour 30 minutes"."""
+    """Such as "3 days" or "1 hour 30 minutes"."""
     parts = [(name, getattr(duration, name)) for name in ("days", "hours", "minutes", "seconds")]
     return " ".join(_counted(count, name.removesuffix("s")) for name, count in parts if count) or "0 seconds"
 

@@ -6,7 +6,7 @@ Every condition is either true or false of a person: what is not there, or of an
 
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Annotated, Literal, TypeAlias, Union
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -201,23 +201,23 @@ class Percent(_Part, frozen=True, kw_only=True, tag_field="type", tag="percent",
     key: Annotated[str, Meta(max_length=255)] = ""
 
 
-Rule: TypeAlias = Union[
-    AllOf,
-    AnyOf,
-    Not,
-    Attribute,
-    Profile,
-    Created,
-    HasDevice,
-    Consented,
-    Did,
-    DidNot,
-    First,
-    Last,
-    InSegment,
-    Subscribed,
-    Percent,
-]
+Rule: TypeAlias = (
+    AllOf
+    | AnyOf
+    | Not
+    | Attribute
+    | Profile
+    | Created
+    | HasDevice
+    | Consented
+    | Did
+    | DidNot
+    | First
+    | Last
+    | InSegment
+    | Subscribed
+    | Percent
+)
 
 
 class Segment(Struct, frozen=True, kw_only=True):

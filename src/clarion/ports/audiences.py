@@ -15,8 +15,8 @@ RosterKind: TypeAlias = Literal["topic", "list"]
 class Crowd(msgspec.Struct, frozen=True):
     """Who is meant, as a rule at one moment.
 
-    `segments` are those that the rule refers to, and those that they do, by name: their rules, None for a list. One that
-    is not among them is empty. They do not lead in a circle. `name` is what the answer is called in `Facts.members`.
+    `segments` are those that the rule refers to, and those that they do, by name: their rules, None for a list. One
+    that is not among them is empty. They do not lead in a circle. `name` is what it is called in `Facts.members`.
     """
 
     name: str

@@ -52,12 +52,12 @@ class SqlAudiences:
 
 def members_of(conn: Connection, project: Key, crowd: Crowd, users: Sequence[Key]) -> frozenset[Key]:
     """Who of these people is in it."""
-    return frozenset(conn.execute(matching(conn, project, crowd, users)).scalars()) if users else frozenset()
+    return frozenset(row.key for row in conn.execute(matching(conn, project, crowd, users))) if users else frozenset()
 
 
 @contextmanager
 def _at_length(conn: Connection) -> Iterator[None]:
-    """PostgreSQL plans for one statement over everything: memory for its hashes; compiling it costs more than it saves."""
+    """PostgreSQL plans one statement over everything: with memory for hashes; compiling costs more than it saves."""
     settings = {"work_mem": "64MB", "jit": "off"} if conn.dialect.name == "postgresql" else {}
     for name, value in settings.items():
         conn.execute(text(f"SET {name} = '{value}'"))
@@ -72,7 +72,7 @@ def _at_length(conn: Connection) -> Iterator[None]:
 def _keys(conn: Connection, project: Key, crowd: Crowd, after: Key, limit: int) -> list[Key]:
     beyond = matching(conn, project, crowd).where(person.c.key > after).order_by(person.c.key).limit(limit)
     with _at_length(conn):
-        return list(conn.execute(beyond).scalars())
+        return [row.key for row in conn.execute(beyond)]
 
 
 def _page(conn: Connection, project: Key, crowd: Crowd, cursor: str | None, limit: int) -> Page[str]:

@@ -70,7 +70,7 @@ class _Statement:
         self.source: FromClause = person
         self._joined = 0
 
-    def condition(self, rule: Rule) -> Condition:
+    def condition(self, rule: Rule) -> Condition:  # noqa: C901, PLR0911 - a line for each kind of rule
         """True or false of each row of `person`; never unknown."""
         match rule:
             case rules.AllOf():
@@ -131,7 +131,7 @@ class _Statement:
         if kind == "topic":
             named = or_(named, func.substr(roster.c.name, 1, len(name) + 1) == f"{name}/")
         lists = select(roster.c.key).where(roster.c.project == self._project, roster.c.kind == kind, named)
-        where = [roster_member.c.roster.in_(lists)]
+        where: list[Condition] = [roster_member.c.roster.in_(lists)]
         if self._scope is not None:
             where.append(self._scope(roster_member.c.person))
         return select(roster_member.c.person).where(*where).distinct()

@@ -57,7 +57,7 @@ def column_compares(column: ColumnElement[Any], op: Operator, value: Any) -> Con
 class JsonValues:
     """What both engines share; `compares` is what others call."""
 
-    def compares(self, document: ColumnElement[Any], name: str, op: Operator, value: Any) -> Condition:
+    def compares(self, document: ColumnElement[Any], name: str, op: Operator, value: Any) -> Condition:  # noqa: PLR0911 - a line for each
         """`value` fits `op`, as `journey.segments` has checked."""
         if op in _OPPOSITE:
             return ~self.compares(document, name, _OPPOSITE[op], value)

@@ -31,7 +31,9 @@ class Known:
     lists: Sequence[str] = ()
 
 
-def holds(rule: Rule, person: Known, segments: Mapping[str, Rule | None], now: Millis) -> bool:
+def holds(  # noqa: C901, PLR0911, PLR0912 - a line for each kind of rule
+    rule: Rule, person: Known, segments: Mapping[str, Rule | None], now: Millis
+) -> bool:
     """Whether the person is meant. `segments` as in `ports.Crowd`."""
     match rule:
         case rules.AllOf():
@@ -66,7 +68,7 @@ def holds(rule: Rule, person: Known, segments: Mapping[str, Rule | None], now: M
             return _happened(rule, person.events, now)
 
 
-def compares(told: Any, op: Operator, value: Any) -> bool:
+def compares(told: Any, op: Operator, value: Any) -> bool:  # noqa: PLR0911 - a line for each operator
     """`told` is None where there is nothing."""
     if op in _OPPOSITE:
         return not compares(told, _OPPOSITE[op], value)
