@@ -1,14 +1,15 @@
 """What callers say of a segment, as the story's own noun; and the answer to who is in it."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from clarion.api.answers.segments import PreviewAnswer
+from clarion.api.answers.segments import Added, PreviewAnswer
 from clarion.api.decoding import wrong
 from clarion.api.schemas.segments import SegmentPreview, SegmentRules
-from clarion.errors import InvalidRequest
+from clarion.errors import Conflict, InvalidRequest, NotFound
 from clarion.journey import segments
 from clarion.journey.catalog import Catalog
 from clarion.journey.ready_made import READY_MADE, Template
@@ -16,6 +17,7 @@ from clarion.journey.sentences import sentence
 from clarion.model import Key, Millis, Project, Segment
 from clarion.ports import Store
 
+SEGMENTS = "segments"
 SAMPLE = 20
 _WAYS = ("rule", "ready_made", "list")
 _TRIED = "\0"  # no name that a segment can have
@@ -90,6 +92,26 @@ async def preview(store: Store, catalog: Catalog, project: Project, body: Segmen
     count = len(sample.items) if sample.next_cursor is None else await store.audiences.count(project.key, crowd)
     took_ms = round((time.perf_counter() - begun) * 1000, 3)
     return PreviewAnswer(sentence=sentence(noun), count=count, sample=sample.items, took_ms=took_ms)
+
+
+async def found(store: Store, project: Project, name: str) -> Segment:
+    """The segment of this name. Raises NotFound."""
+    body = await store.definitions.get(project.key, SEGMENTS, name)
+    if body is None:
+        raise NotFound(f"there is no segment {name}")
+    return msgspec.convert(body, Segment)
+
+
+async def listing(store: Store, project: Project, name: str) -> None:
+    """Raises NotFound, and Conflict for a segment that is no list."""
+    if (await found(store, project, name)).rule is not None:
+        raise Conflict(f"{name} is no list: its rule says who is in it")
+
+
+async def add(store: Store, project: Project, name: str, users: Sequence[str], now: Millis) -> Added:
+    """Put people on its list. Raises as `listing`."""
+    await listing(store, project, name)
+    return Added(added=await store.audiences.add(project.key, "list", name, users, now))
 
 
 async def _named(catalog: Catalog, project: Key, body: SegmentPreview) -> Segment:

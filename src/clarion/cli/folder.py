@@ -1,5 +1,6 @@
 """Straight into the folder or database on this machine, beside a running server or without one."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -7,14 +8,14 @@ from typing import Any, Self
 
 import msgspec
 
-from clarion.api import linting, messages
+from clarion.api import linting, messages, segments
 from clarion.api.answers.alerts import AlertAnswer, AlertList
 from clarion.api.answers.base import Answer
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.sending import Created, NotificationSummary
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.decoding import Reader
-from clarion.api.schemas import KeyPost, LintBody, NotificationBody
+from clarion.api.schemas import KeyPost, LintBody, NotificationBody, PeopleBody, SegmentPreview
 from clarion.bootstrap import Platform
 from clarion.cli import settings
 from clarion.cli.problem import Problem
@@ -27,6 +28,8 @@ from clarion.model import Json, Project
 
 _read_notification = Reader[NotificationBody](NotificationBody).read
 _read_lint = Reader[LintBody](LintBody).read
+_read_preview = Reader[SegmentPreview](SegmentPreview).read
+_read_people = Reader[PeopleBody](PeopleBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
 
@@ -71,6 +74,16 @@ class Folder:
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))
+
+    async def preview_segment(self, body: Json) -> Json:
+        wanted, platform = _read_preview(msgspec.json.encode(body)), self._platform
+        now = platform.clock.now()
+        return _json(await segments.preview(platform.store, platform.catalog, self._project, wanted, now))
+
+    async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
+        wanted, platform = _read_people(msgspec.json.encode({"users": users})), self._platform
+        now = platform.clock.now()
+        return _json(await segments.add(platform.store, self._project, name, wanted.users, now))
 
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         chapters = await self._platform.pipeline.story(self._project, user_id, notification_id)

@@ -11,12 +11,10 @@ from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, Limit,
 from clarion.api.http import MIB
 from clarion.api.problems import not_found
 from clarion.api.schemas import PeopleBody, SegmentPost, SegmentPreview, SegmentPut
-from clarion.api.services import Services
 from clarion.errors import Conflict, InvalidRequest
 from clarion.journey.segments import crowd_in, users_of_segment
-from clarion.model import Project, Segment
+from clarion.model import Segment
 
-SEGMENTS = "segments"
 _PREVIEW = "preview"
 _LIST_LIMIT = 4 * MIB
 
@@ -26,7 +24,7 @@ async def list_segments(
     services: FromServices, caller: FromCaller, cursor: Cursor = None, limit: Limit = PAGE
 ) -> SegmentList:
     """Segments by name."""
-    page = await services.store.definitions.page(caller.project.key, SEGMENTS, cursor, limit)
+    page = await services.store.definitions.page(caller.project.key, segments.SEGMENTS, cursor, limit)
     items = [SegmentAnswer.of(one) for one in msgspec.convert(page.items, list[Segment])]
     return SegmentList(items=items, next_cursor=page.next_cursor)
 
@@ -39,10 +37,12 @@ async def create_segment(services: FromServices, caller: FromCaller, data: JSONB
     project, store = caller.project, services.store
     noun = await segments.checked(services.catalog, project, segments.segment(data, data.name, data.description))
     taken = Conflict(f"name: there is one called {noun.name} already; PUT replaces it")
-    if await store.definitions.get(project.key, SEGMENTS, noun.name) is not None:
+    if await store.definitions.get(project.key, segments.SEGMENTS, noun.name) is not None:
         raise taken
     await store.audiences.drop(project.key, "list", noun.name)  # of one that was deleted while people were put on it
-    if not await store.definitions.add(project.key, SEGMENTS, noun.name, segments.stored(noun), services.clock.now()):
+    if not await store.definitions.add(
+        project.key, segments.SEGMENTS, noun.name, segments.stored(noun), services.clock.now()
+    ):
         raise taken
     await services.catalog.changed()
     return SegmentAnswer.of(noun)
@@ -57,7 +57,7 @@ async def preview_segment(services: FromServices, caller: FromCaller, data: JSON
 @get("/v1/segments/{name:str}", **server("read"))
 async def get_segment(services: FromServices, caller: FromCaller, name: NameInPath) -> SegmentAnswer:
     """Read a segment, with its rule as a sentence."""
-    return SegmentAnswer.of(await _segment(services, caller.project, name))
+    return SegmentAnswer.of(await segments.found(services.store, caller.project, name))
 
 
 @put("/v1/segments/{name:str}", **server("write"))
@@ -68,9 +68,9 @@ async def replace_segment(
     if data.name is not None and data.name != name:
         raise InvalidRequest.field("name", f"must be {name}, as in the path; a name cannot be changed")
     project, store = caller.project, services.store
-    await _segment(services, project, name)
+    await segments.found(store, project, name)
     noun = await segments.checked(services.catalog, project, segments.segment(data, name, data.description))
-    await store.definitions.put(project.key, SEGMENTS, name, segments.stored(noun), services.clock.now())
+    await store.definitions.put(project.key, segments.SEGMENTS, name, segments.stored(noun), services.clock.now())
     if noun.rule is not None:
         await store.audiences.drop(project.key, "list", name)
     await services.catalog.changed()
@@ -81,12 +81,12 @@ async def replace_segment(
 async def delete_segment(services: FromServices, caller: FromCaller, name: NameInPath) -> None:
     """Delete a segment that no other one refers to. What is still to be sent to it reaches nobody."""
     project, store = caller.project, services.store
-    await _segment(services, project, name)
+    await segments.found(store, project, name)
     others = users_of_segment(name, await services.catalog.segments(project.key))
     if others:
         raise Conflict(f"{', '.join(others)} {'refer' if others[1:] else 'refers'} to it")
     await store.audiences.drop(project.key, "list", name)
-    if not await store.definitions.delete(project.key, SEGMENTS, name):
+    if not await store.definitions.delete(project.key, segments.SEGMENTS, name):
         not_found()
     await services.catalog.changed()
 
@@ -97,7 +97,7 @@ async def list_segment_users(
 ) -> UserIds:
     """Who is in it now."""
     project, store = caller.project.key, services.store
-    await _segment(services, caller.project, name)
+    await segments.found(services.store, caller.project, name)
     crowd = crowd_in(name, await services.catalog.segments(project), services.clock.now())
     page = await store.audiences.page(project, crowd, cursor, limit)
     return UserIds(items=page.items, next_cursor=page.next_cursor)
@@ -108,9 +108,7 @@ async def add_segment_users(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[PeopleBody]
 ) -> Added:
     """Put people on the list of a segment, up to 10,000 a call."""
-    await _list(services, caller.project, name)
-    project, now = caller.project.key, services.clock.now()
-    return Added(added=await services.store.audiences.add(project, "list", name, data.users, now))
+    return await segments.add(services.store, caller.project, name, data.users, services.clock.now())
 
 
 @post("/v1/segments/{name:str}/users/remove", status_code=200, **server("write", limit=_LIST_LIMIT))
@@ -118,18 +116,8 @@ async def remove_segment_users(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[PeopleBody]
 ) -> Removed:
     """Take people off the list of a segment, up to 10,000 a call."""
-    await _list(services, caller.project, name)
+    await segments.listing(services.store, caller.project, name)
     return Removed(removed=await services.store.audiences.remove(caller.project.key, "list", name, data.users))
-
-
-async def _segment(services: Services, project: Project, name: str) -> Segment:
-    body = await services.store.definitions.get(project.key, SEGMENTS, name) or not_found()
-    return msgspec.convert(body, Segment)
-
-
-async def _list(services: Services, project: Project, name: str) -> None:
-    if (await _segment(services, project, name)).rule is not None:
-        raise Conflict(f"{name} is no list: its rule says who is in it")
 
 
 SEGMENT_ROUTES = (
