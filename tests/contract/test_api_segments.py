@@ -29,7 +29,7 @@ def attribute(op: str, value: Any = None) -> dict[str, Any]:
         (attribute("in", [2**60]), "rule.value", "must be a number between"),
         (attribute("starts_with", 3), "rule.value", "must be a text"),
         (attribute("contains", ""), "rule.value", "must be a text that is not empty"),
-        ({"type": "attribute", "attribute": 'a"b', "op": "exists"}, "rule.attribute", "regex"),
+        ({"type": "attribute", "attribute": 'a"b', "op": "exists"}, "rule.attribute", "quotation marks"),
         ({"type": "user", "field": "shoe_size", "op": "exists"}, "rule.field", "must be one of anonymous, email"),
         ({"type": "user", "field": "locale", "op": "gt", "value": "de"}, "rule.op", "it is a text"),
         ({"type": "user", "field": "locale", "op": "eq", "value": True}, "rule.value", "must be a text"),

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from clarion.errors import InvalidRequest
 from clarion.model import Json, Millis
+from clarion.model.segments import LABEL_PATTERN
 
 # `$` of Python's regular expressions also matches before a last line break; that of JSON Schema does not.
 _END = r"$(?!\n)"
@@ -38,6 +39,7 @@ HINTS = {
     PHONE_PATTERN: "must be a phone number in E.164 form such as +4915112345678",
     HEX_PATTERN: "must be hexadecimal text with an even number of digits",
     ID_PATTERN: "must be an id of 32 lower-case hexadecimal digits",
+    LABEL_PATTERN: "must not have quotation marks, backslashes or control characters",
     CLOCK_PATTERN: "must be a time of day such as 22:00",
     CLOCK_END_PATTERN: "must be a time of day such as 08:00, or 24:00",
     ORIGIN_PATTERN: "must be an origin such as https://shop.example (scheme, host, port if any, nothing after), or *",

@@ -19,11 +19,12 @@ MAX_TOPIC_DEPTH = 10
 BUCKETS = (1 << 31) - 1
 """How many buckets there are: a prime, so that a key can deal them out anew (`deal`)."""
 
+LABEL_PATTERN = r'^[^"\\\x00-\x1f]+$(?!\n)'
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Label: TypeAlias = Annotated[
     # The engines differ on how a name with one of these is written in a path of JSON.
     str,
-    Meta(min_length=1, max_length=255, pattern=r'^[^"\\\x00-\x1f]+$', examples=["plan"]),
+    Meta(min_length=1, max_length=255, pattern=LABEL_PATTERN, examples=["plan"]),
 ]
 EventLabel: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, examples=["cart_added"])]
 SegmentName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100, examples=["loyal"])]

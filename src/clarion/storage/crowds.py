@@ -47,10 +47,7 @@ def matching(conn: Connection, project: Key, crowd: Crowd, users: Sequence[Key] 
     scope = None if users is None else _among(users, postgres=postgres)
     statement = _Statement(project, crowd, PostgresValues() if postgres else SqliteValues(), scope)
     holds = statement.condition(crowd.rule)
-    found = select(person.c.key).select_from(statement.source)
-    if scope is None:
-        return found.where(person.c.project == project, holds)
-    return found.where(by_other_index(person.c.project) == project, scope(person.c.key), holds)
+    return select(person.c.key).select_from(statement.source).where(*statement.mine(person, person.c.key), holds)
 
 
 def _among(users: Sequence[Key], *, postgres: bool) -> Scope:
@@ -106,11 +103,16 @@ class _Statement:
         self.source = self.source.outerjoin(joined, joined.c.person == person.c.key)
         return joined.c.person.is_not(None)
 
-    def _mine(self, table: Any) -> list[Condition]:
-        """Rows of the project, and of those who are asked about."""
+    def mine(self, table: Any, who: ColumnElement[int]) -> list[Condition]:
+        """Rows of the project, and of those who are asked about.
+
+        PostgreSQL knows from its statistics that the people's index is the better one then; SQLite is told.
+        """
         if self._scope is None:
             return [table.c.project == self._project]
-        return [by_other_index(table.c.project) == self._project, self._scope(table.c.person)]
+        told = isinstance(self._values, SqliteValues)
+        project = by_other_index(table.c.project) if told else table.c.project
+        return [project == self._project, self._scope(who)]
 
     def _window(self, rule: rules.Created | rules.Did | rules.DidNot | rules.First | rules.Last) -> tuple[Any, Millis]:
         """Later than the first, if there is one, and not later than the second."""
@@ -137,7 +139,7 @@ class _Statement:
         return select(roster_member.c.person).where(*where).distinct()
 
     def _devices(self, rule: rules.HasDevice) -> Select[Any]:
-        where = [*self._mine(device), device.c.state == "active"]
+        where = [*self.mine(device, device.c.person), device.c.state == "active"]
         if rule.kinds is not None:
             where.append(device.c.kind.in_([kind.value for kind in rule.kinds]))
         if rule.permissions is not None:
@@ -146,7 +148,11 @@ class _Statement:
         return select(device.c.person).where(*where).distinct()
 
     def _consented(self, rule: rules.Consented) -> Condition:
-        about = [*self._mine(consent), consent.c.category == rule.category, consent.c.channel == rule.channel.value]
+        about = [
+            *self.mine(consent, consent.c.person),
+            consent.c.category == rule.category,
+            consent.c.channel == rule.channel.value,
+        ]
         if rule.state == "unsaid":
             return ~self._joins(select(consent.c.person).where(*about).distinct())
         last = select(func.max(consent.c.key).label("key")).where(*about).group_by(consent.c.person).subquery()
@@ -176,7 +182,7 @@ class _Statement:
 
     def _events(self, rule: Any, after: Millis | None, until: Millis, since: rules.Since | None = None) -> Select[Any]:
         """A group of events for each person who has any."""
-        where = [*self._mine(event), *_later(event.c.occurred_at, after), event.c.occurred_at <= until]
+        where = [*self.mine(event, event.c.person), *_later(event.c.occurred_at, after), event.c.occurred_at <= until]
         if rule.event is not None:
             where.append(event.c.name == rule.event)
         where += [self._values.compares(event.c.properties, one.property, one.op, one.value) for one in rule.where]
@@ -189,7 +195,7 @@ class _Statement:
     def _began(self, name: str) -> FromClause:
         """When each person did it the last time."""
         at = func.max(event.c.occurred_at).label("at")
-        where = [*self._mine(event), event.c.name == name, event.c.occurred_at <= self._crowd.now]
+        where = [*self.mine(event, event.c.person), event.c.name == name, event.c.occurred_at <= self._crowd.now]
         return select(event.c.person, at).where(*where).group_by(event.c.person).subquery()
 
 

@@ -43,4 +43,6 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("roster_member_person", "roster_member", ["person"])
-    op.create_index("event_named", "event", ["project", "name", "occurred_at", "person"])
+    op.drop_index("event_person", "event")
+    op.create_index("event_person", "event", ["person", "name", "occurred_at"])
+    op.create_index("event_named", "event", ["name", "project", "occurred_at", "person"])
