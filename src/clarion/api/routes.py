@@ -26,6 +26,7 @@ from clarion.api.server.people import PEOPLE
 from clarion.api.server.push import PUSH
 from clarion.api.server.segments import SEGMENT_ROUTES
 from clarion.api.server.sending import SENDING
+from clarion.api.server.templates import TEMPLATING
 from clarion.api.server.topics import OWN_TOPICS, TOPIC_ROUTES
 from clarion.api.services import Services
 from clarion.api.system import SYSTEM
@@ -34,7 +35,7 @@ from clarion.api.unsubscribe import UNSUBSCRIBING
 _TABLE = {
     "People": PEOPLE,
     "Sending": SENDING,
-    "Definitions": DEFINITIONS,
+    "Definitions": (*DEFINITIONS, *TEMPLATING),
     "Segments": SEGMENT_ROUTES,
     "Topics": TOPIC_ROUTES,
     "Title honesty": LINTING,

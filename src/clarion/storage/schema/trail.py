@@ -16,14 +16,19 @@ event = Table(
     column("id", Text, null=True),
     Index("event_person", "person", "name", "occurred_at"),
     Index("event_named", "name", "project", "occurred_at", "person"),  # who did it of late: segments
-    Index(
-        "event_id",
-        "project",
-        "id",
-        unique=True,
-        **where("id IS NOT NULL"),
-    ),
     sqlite_autoincrement=True,
+    postgresql_partition_by="RANGE (key)",  # parts are made and dropped by `events`
+)
+
+# The ids that callers gave, each once: apart, because PostgreSQL keeps nothing unique across the parts of a table.
+event_known = Table(
+    "event_known",
+    metadata,
+    column("project", BigInteger),
+    column("id", Text),
+    column("event", BigInteger),
+    PrimaryKeyConstraint("project", "id"),
+    sqlite_with_rowid=False,
 )
 
 notification = Table(

@@ -1,14 +1,14 @@
 """Segments and topics: lists of people, a bucket for each person, and events found by their name.
 
 Revision ID: 0012
-Revises: 0009
+Revises: 0010
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0010"
 
 _BUCKETS = 2_147_483_647
 
