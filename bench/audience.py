@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from sqlalchemy import create_engine
 
 from clarion.bootstrap import SystemChance
 from clarion.crypto.sealing import Sealer
@@ -28,6 +29,7 @@ from clarion.journey.segments import crowd_in
 from clarion.journey.sentences import sentence
 from clarion.model import Event, Segment
 from clarion.ports import Crowd, FactsQuery, Store
+from clarion.storage.event_parts import make_parts
 from clarion.storage.postgres import PostgresStore
 from clarion.storage.sqlite import SqliteStore
 from common.crowd import NOW
@@ -65,11 +67,21 @@ async def begin(where: str) -> int:
 def fill(where: str, project: int, users: int) -> Iterator[int]:
     with opened(where if where.startswith("postgresql") else Path(where)) as database:
         yield from add_people(database, project, users)
+        make_room(where, users * EVENTS_A_USER)
         for count in add_events(database, project, users, users * EVENTS_A_USER):
             yield users + count
         # What the engine does by itself in time: it knows its tables, and has not just been filled.
         if where.startswith("postgresql"):
             vacuum(where)
+
+
+def make_room(where: str, events: int) -> None:
+    """The parts of the table of events, which are made as events come."""
+    if where.startswith("postgresql"):
+        engine = create_engine(where.replace("postgresql:", "postgresql+psycopg:", 1))
+        with engine.begin() as connection:
+            make_parts(connection, 1, events)
+        engine.dispose()
 
 
 def vacuum(where: str) -> None:
