@@ -185,7 +185,7 @@ async def test_a_list_is_who_was_put_on_it(shop: ApiWorld) -> None:
 
 
 async def test_what_is_sent_to_a_topic_reaches_all_below_it_once_each(shop: ApiWorld) -> None:
-    for name in ("sport", "sport/football", "sport/football/arsenal", "sports"):
+    for name in ("sport", "sport/football/arsenal", "sports"):
         assert (await shop.server.post("/v1/topics", {"name": name})).status == 201
     for name, users in (("sport/football/arsenal", ["ada", "bob"]), ("sport", ["bob"]), ("sports", ["cleo"])):
         path = f"/v1/topics/{name.replace('/', '%2F')}"

@@ -65,7 +65,7 @@ def check_audience(to: Audience, known: Collection[str], topics: Collection[str]
     """Whether there is such a segment or topic."""
     if to.segment is not None and to.segment not in known:
         return [FieldError("to.segment", _unknown("segment", to.segment))]
-    if to.topic is not None and to.topic not in topics:
+    if to.topic is not None and not _is_there(to.topic, topics):
         return [FieldError("to.topic", _unknown("topic", to.topic))]
     return []
 
@@ -137,7 +137,7 @@ def check(
         match rule:
             case rules.Consented() if rule.category not in categories:
                 found.append(FieldError(f"{field}.category", _unknown("category", rule.category)))
-            case rules.Subscribed() if rule.topic not in topics:
+            case rules.Subscribed() if not _is_there(rule.topic, topics):
                 found.append(FieldError(f"{field}.topic", _unknown("topic", rule.topic)))
             case rules.InSegment() if rule.segment not in known and rule.segment != segment.name:
                 found.append(FieldError(f"{field}.segment", _unknown("segment", rule.segment)))
@@ -149,6 +149,11 @@ def check(
         words = f"must have at most {MAX_CONDITIONS} conditions, those of the segments that it names included"
         found.append(FieldError("rule", words))
     return found
+
+
+def _is_there(topic: str, topics: Collection[str]) -> bool:
+    """Itself, or one below it."""
+    return topic in topics or any(rules.is_below(one, topic) for one in topics)
 
 
 def _unknown(noun: str, name: str) -> str:
