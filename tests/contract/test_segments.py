@@ -248,3 +248,31 @@ async def test_lists_follow_a_login_and_the_elder_keeps_their_place_in_the_lot(s
         guest = await world.store.users.create_anonymous(world.project.key, f"later{number}", world.clock.now())
         await world.pipeline.merge(world.project, guest, f"known{number}")
     assert await preview(shop, rule=half) == members, "the known were there first"
+
+
+# --- edges ------------------------------------------------------------------------------------------------------------
+
+
+async def test_windows_end_to_the_millisecond(shop: ApiWorld) -> None:
+    for ago in (DAY_MS - 1, DAY_MS, DAY_MS + 1, -1):
+        await happened(shop, f"ago{ago}", "order", ago)
+    day = {"days": 1}
+    assert await preview(shop, rule={"type": "did", "event": "order", "within": day}) == [f"ago{DAY_MS - 1}"]
+    older = [f"ago{DAY_MS}", f"ago{DAY_MS + 1}"]
+    for kind in ("did", "first", "last"):
+        assert await preview(shop, rule={"type": kind, "event": "order", "before": day}) == older
+
+
+async def test_values_of_other_types_make_a_comparison_false(shop: ApiWorld) -> None:
+    for number, age in enumerate((5, "5", "x", True, [5], None)):
+        await shop.server.put(f"/v1/users/u{number}", {"attributes": {"age": age}})
+    for op, value, found in (
+        ("gt", 3, ["u0"]),
+        ("gte", "5", ["u1", "u2"]),
+        ("eq", 5.0, ["u0"]),
+        ("contains", 5, ["u4"]),
+    ):
+        rule = {"type": "attribute", "attribute": "age", "op": op, "value": value}
+        assert await preview(shop, rule=rule) == found, op
+        others = [f"u{number}" for number in range(6) if f"u{number}" not in found]
+        assert await preview(shop, rule={"type": "not", "rule": rule}) == others
