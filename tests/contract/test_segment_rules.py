@@ -107,7 +107,7 @@ def parts() -> st.SearchStrategy[Rule]:
     return st.one_of(
         comparisons(attribute=LABELS).map(lambda told: rules.Attribute(**told)),
         texts.map(lambda told: rules.Profile(**told)),
-        st.builds(rules.Created, **OPTIONAL),
+        st.builds(rules.FirstSeen, **OPTIONAL),
         st.builds(rules.Did, at_least=st.integers(0, 3), at_most=st.none() | st.integers(0, 3), since=since, **events),
         st.builds(rules.DidNot, since=since, **events),
         st.builds(rules.First, **events),
@@ -139,7 +139,7 @@ def is_right(rule: Rule) -> bool:
     """As the door would let it in."""
     told = msgspec.convert(msgspec.to_builtins(rule), Rule)
     known = {
-        name: Segment(name=name, rule=rules.Created(within=Duration(days=1))) for name in ("list", "other", "nobody")
+        name: Segment(name=name, rule=rules.FirstSeen(within=Duration(days=1))) for name in ("list", "other", "nobody")
     }
     return not segments.check(Segment(name="s", rule=told), known, CATEGORIES, TOPICS)
 
@@ -231,7 +231,7 @@ async def _compare(
 def _without_segments(rule: Rule) -> Rule:
     """What another segment may be: one that leads nowhere."""
     places = [one for _, one in segments.walk(rule, "rule") if isinstance(one, rules.InSegment)]
-    return rules.Created(within=Duration(days=2)) if places else rule
+    return rules.FirstSeen(within=Duration(days=2)) if places else rule
 
 
 async def _ids(store: Store, project: Key, crowd: Crowd) -> list[str]:

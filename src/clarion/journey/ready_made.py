@@ -58,7 +58,7 @@ class Inactive(Struct, frozen=True, kw_only=True):
     @property
     def rule(self) -> Rule:
         """Known for longer than that."""
-        return rules.Created(before=self.within)
+        return rules.FirstSeen(before=self.within)
 
     @property
     def exit(self) -> Rule | None:
@@ -76,7 +76,7 @@ class NewUsers(Struct, frozen=True, kw_only=True):
     @property
     def rule(self) -> Rule:
         """First seen of late."""
-        return rules.Created(within=self.within)
+        return rules.FirstSeen(within=self.within)
 
     @property
     def exit(self) -> Rule | None:

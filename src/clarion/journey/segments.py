@@ -194,9 +194,9 @@ def _wrong(rule: Rule, field: str) -> Iterator[FieldError]:  # noqa: C901, PLR09
         case rules.Percent():
             if not 0 < rule.percent <= 100 - rule.from_:
                 yield FieldError(f"{field}.percent", "must be more than 0 and, with from, at most 100")
-        case rules.Created() | rules.Did() | rules.DidNot() | rules.First() | rules.Last():
+        case rules.FirstSeen() | rules.Did() | rules.DidNot() | rules.First() | rules.Last():
             yield from _wrong_window(rule, field)
-            if not isinstance(rule, rules.Created):
+            if not isinstance(rule, rules.FirstSeen):
                 yield from _wrong_events(rule, field)
 
 
@@ -207,7 +207,7 @@ def _wrong_window(rule: Any, field: str) -> Iterator[FieldError]:
             yield FieldError(f"{field}.{name}", f"must be longer than nothing and at most {MAX_WINDOW_DAYS} days")
     if len(lengths) > 1 and rule.within.ms <= rule.before.ms:
         yield FieldError(f"{field}.before", "must be shorter than within: the window would be empty")
-    if isinstance(rule, rules.Created | rules.First | rules.Last) and not lengths:
+    if isinstance(rule, rules.FirstSeen | rules.First | rules.Last) and not lengths:
         yield FieldError(f"{field}.within", "is required, or before")
 
 

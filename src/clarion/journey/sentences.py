@@ -92,7 +92,7 @@ def _flat(parts: Sequence[Rule], word: str, *, denied: bool) -> Iterator[tuple[R
 
 def _of_person(rule: Rule, before: Rule | None, *, denied: bool) -> str:  # noqa: PLR0911 - a line for each kind
     match rule:
-        case rules.Created():
+        case rules.FirstSeen():
             return f"{'were not' if denied else 'were'} first seen{_window(rule)}"
         case rules.HasDevice():
             return f"{'have no' if denied else 'have an'} active {_device(rule)}"

@@ -137,7 +137,7 @@ class Profile(_Part, frozen=True, kw_only=True, tag_field="type", tag="user"):
     value: bool | str | list[str] | None = None
 
 
-class Created(_Window, frozen=True, kw_only=True, tag_field="type", tag="created"):
+class FirstSeen(_Window, frozen=True, kw_only=True, tag_field="type", tag="created"):
     """When we first heard of the user."""
 
 
@@ -208,7 +208,7 @@ Rule: TypeAlias = (
     | Not
     | Attribute
     | Profile
-    | Created
+    | FirstSeen
     | HasDevice
     | Consented
     | Did

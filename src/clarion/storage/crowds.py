@@ -81,7 +81,7 @@ class _Statement:
             case rules.Profile():
                 column = person.c.id if rule.field == "user_id" else person.c[rule.field]
                 return column_compares(column, rule.op, rule.value)
-            case rules.Created():
+            case rules.FirstSeen():
                 return _within(person.c.created_at, *self._window(rule))
             case rules.Percent():
                 return _in_slice(rule)
@@ -114,7 +114,9 @@ class _Statement:
         project = by_other_index(table.c.project) if told else table.c.project
         return [project == self._project, self._scope(who)]
 
-    def _window(self, rule: rules.Created | rules.Did | rules.DidNot | rules.First | rules.Last) -> tuple[Any, Millis]:
+    def _window(
+        self, rule: rules.FirstSeen | rules.Did | rules.DidNot | rules.First | rules.Last
+    ) -> tuple[Any, Millis]:
         """Later than the first, if there is one, and not later than the second."""
         now = self._crowd.now
         after = None if rule.within is None else now - rule.within.ms

@@ -51,7 +51,7 @@ def holds(  # noqa: C901, PLR0911, PLR0912 - a line for each kind of rule
             return compares(person.user.attributes.get(rule.attribute), rule.op, rule.value)
         case rules.Profile():
             return compares(getattr(person.user, rule.field), rule.op, rule.value)
-        case rules.Created():
+        case rules.FirstSeen():
             return _in_window(person.user.created_at, rule, now)
         case rules.Percent():
             by, plus = rules.deal(rule.key)
