@@ -20,7 +20,8 @@ async def carried_over(
     successors = await store.users.successors(project, [user for _, user in missing])
     pairs = {(notification, successors[user]) for notification, user in missing if user in successors}
     waiting = [pair for pair in sorted(pairs, key=lambda pair: pair[1]) if await _undecided(store, project, *pair)]
-    return [NewWork(project=project, job=PairsWork(pairs=waiting, held=job.held), due_at=now)] if waiting else []
+    further = PairsWork(pairs=waiting, held=job.held, collected=job.collected)
+    return [NewWork(project=project, job=further, due_at=now)] if waiting else []
 
 
 async def _undecided(store: Store, project: Key, notification: Key, user: Key) -> bool:

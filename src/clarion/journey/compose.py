@@ -45,6 +45,7 @@ class Scene(NamedTuple):
     receipts_for: ReceiptsFor
     receipts_url: str
     now_text: str
+    digests: Mapping[Key, Json] = {}  # by notification: what the texts of a digest see of what it stands for
 
 
 class _Blanks:
@@ -237,6 +238,7 @@ class Composer:
             "data": notification.message.data,
             "project": scene.project_facts,
             "now": scene.now_text,
+            **scene.digests.get(notification.key, {}),
         }
         if "event" in texts.names and notification.event is not None and notification.event in scene.events:
             context["event"] = event_facts(scene.events[notification.event])

@@ -24,6 +24,7 @@ from clarion.api.schemas.devices import (
     SmsDevice,
     WebPushDevice,
 )
+from clarion.api.schemas.digests import DigestBody, FixedWindowBody, ScheduledWindowBody, SlidingWindowBody
 from clarion.api.schemas.events import EventBatch, EventBody, ReceiptBatch, ReceiptBody, SdkEventBatch, SdkEventBody
 from clarion.api.schemas.linting import LintBody
 from clarion.api.schemas.messages import (
@@ -58,11 +59,13 @@ __all__ = [
     "ConsentPut",
     "ContentBody",
     "DeviceBody",
+    "DigestBody",
     "EmailDevice",
     "EventBatch",
     "EventBody",
     "EventSelectorBody",
     "FcmDevice",
+    "FixedWindowBody",
     "HoldoutBody",
     "KeyPost",
     "KeyPut",
@@ -78,8 +81,10 @@ __all__ = [
     "ReceiptBatch",
     "ReceiptBody",
     "RollingBody",
+    "ScheduledWindowBody",
     "SdkEventBatch",
     "SdkEventBody",
+    "SlidingWindowBody",
     "SmsDevice",
     "TemplatePost",
     "TemplatePut",

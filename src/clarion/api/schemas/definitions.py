@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from clarion.api.fields import EventName, Link, Locale, Name, Title, Word, Words
 from clarion.api.schemas.base import Body, QuietHoursBody
+from clarion.api.schemas.digests import DigestBody
 from clarion.api.schemas.messages import MessageBody
 from clarion.model import CategoryClass, Channel
 
@@ -30,6 +31,7 @@ class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
         ]
         | None
     ) = None
+    digest: Annotated[DigestBody, Meta(description="One message in place of many; informational only.")] | None = None
     templates: Annotated[list[Name], Meta(description="The only ones that may wear this category.")] | None = None
     keys: (
         Annotated[

@@ -176,7 +176,7 @@ async def _delete(services: Services, project: Project, kind: str, name: str) ->
 
 
 async def _checked_category(services: Services, project: Project, category: Category) -> Category:
-    problems = draft.check_category(category, await services.catalog.templates(project.key))
+    problems = draft.check_category(category, await services.catalog.templates(project.key), project_facts(project))
     if category.keys is not None:
         category, wrong = draft.with_key_ids(category, await services.store.projects.keys(project.key))
         problems += wrong

@@ -7,6 +7,7 @@ import msgspec
 from clarion.errors import Conflict
 from clarion.model import Channel, Consent, Json, Key, Millis, PersonPreference, PreferenceChange, User, UserChange
 from clarion.ports import ANY_CATEGORY, last_said, told_news
+from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
@@ -67,6 +68,7 @@ class MemoryUsers:
         drop(tables.deliveries, lambda _, row: row.delivery.user == key)
         drop(tables.receipts, lambda _, receipt: receipt.user == key)
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
+        drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
@@ -116,6 +118,7 @@ class MemoryUsers:
     def _move_trail(self, old: Key, new: Key) -> None:
         """A decision that `new` has of the same notification stays: one candidate, one decision."""
         tables, replace = self._tables, msgspec.structs.replace
+        move_collected(tables, old, new)
         for row in [row for row in tables.decisions.values() if row.decision.user == old]:
             del tables.decisions[row.decision.notification, old]
             moved = DecisionRow(replace(row.decision, user=new), row.revision)
