@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clarion.journey.permission import Said
 from clarion.journey.rules.digest import next_time
 from clarion.model import (
     Audience,
@@ -245,7 +246,7 @@ async def test_what_is_cancelled_refused_or_pointless_by_then_is_not_counted(any
     await world.work()
     assert await reasons(world, one, two, three) == ["cancelled", "digest", "digest"]
     await world.happens("ada", "read")
-    await world.pipeline.consent(world.project, "bo", [("comments", None, False)], source="api")
+    await world.pipeline.consent(world.project, "bo", [Said("comments", None, granted=False)], source="api")
     await later(world, minutes=10)
     assert titles(world.browser.sent) == ["two"]
     assert await reasons(world, one, two, three) == ["cancelled", "send", "irrelevant"]
@@ -328,7 +329,7 @@ async def test_a_digest_takes_one_place_under_caps_and_where_there_is_none_all_o
         return
     held = await decided(world, found[0])
     assert (held.reason, held.until) == (Reason.DIGEST, START + 60 * MINUTE_MS)
-    assert gate_of(held) == ["digest", "hold", "2 in one: caps: one: 1 of 1 in 60 min"] or "1 of 1" in held.gates
+    assert gate_of(held) == ["digest", "hold", "2 in one: caps: one: 1 of 1 in 1 h"]
     world.clock.advance(minutes=30)
     found.append(await comment(world, "c"))
     await world.pipeline.cancel(world.project, found.pop(0).id)

@@ -97,7 +97,7 @@ def caps(bodies: Sequence[CapBody]) -> list[Cap]:
 
 def category(body: CategoryPut, name: str) -> Category:
     """A kind of message. A channel that is named twice counts once."""
-    more = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
+    more: dict[str, Any] = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
     more |= {} if body.digest is None else {"digest": digest(body.digest)}
     return _given(body, Category, name=name, quiet_hours=of_category(body), **more)
 

@@ -1,6 +1,6 @@
-"""What waits for a digest, with all that may have to go with it: loaded before it is decided, and looked at again as it leaves."""
+"""What waits for a digest, with all that may have to go with it: loaded before it is decided, and as it leaves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -36,21 +36,16 @@ async def asked_together(store: Store, catalog: Catalog, project: Key, job: Span
 
 
 async def called_off_with_all(
-    store: Store, project: Key, notifications: Mapping[Key, Notification]
-) -> Mapping[Key, Notification]:
+    store: Store, project: Key, notifications: dict[Key, Notification]
+) -> dict[Key, Notification]:
     """The same; a digest is cancelled when everything is that it stands for."""
     digests = {key: one for key, one in notifications.items() if one.digest_of and one.cancelled_at is None}
     if not digests:
         return notifications
     items = await store.trail.load(project, sorted({key for one in digests.values() for key in one.digest_of}))
-    cancelled = {
-        key: [items[item].cancelled_at for item in one.digest_of if item in items] for key, one in digests.items()
-    }
-    return {
-        **notifications,
-        **{
-            key: msgspec.structs.replace(digests[key], cancelled_at=max(filter(None, times)))
-            for key, times in cancelled.items()
-            if times and None not in times
-        },
-    }
+    found = dict(notifications)
+    for key, one in digests.items():
+        times = [items[item].cancelled_at for item in one.digest_of if item in items]
+        if times and all(times):
+            found[key] = msgspec.structs.replace(one, cancelled_at=max(filter(None, times)))
+    return found
