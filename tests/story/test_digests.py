@@ -15,6 +15,7 @@ from clarion.journey.rules.digest import next_time
 from clarion.model import (
     Audience,
     Cap,
+    Message,
     Notification,
     PreferenceChange,
     QuietHours,
@@ -222,6 +223,43 @@ async def test_what_comes_in_one_batch_is_collected_too(anywhere: World) -> None
     assert payload(world.browser.sent[1])["body"] == "Bob wrote: c"
 
 
+async def test_the_largest_number_ends_the_window_also_within_a_batch(world: World) -> None:
+    await digesting(world, max_items=3)
+    message = {"category": "comments", "title": "told", "data": {"author": "Bob"}}
+    await world.define("automations", name="tell", on={"event": "commented"}, notification=message)
+    for _ in range(3):
+        await world.happens("ada", "commented")
+    await world.work()
+    assert titles(world.browser.sent) == ["3 new comments"]
+
+
+@pytest.mark.parametrize("window", [SLIDING, FIXED])
+async def test_each_of_those_who_wait_has_one_job_however_often_they_are_looked_at(
+    anywhere: World, window: dict[str, Any]
+) -> None:
+    world = await digesting(anywhere, window=window)
+    for number in range(1, 6):
+        await comment(world, str(number))
+        assert await world.store.work.backlog() == {"decide": number}
+        await later(world, seconds=25)
+    [last] = (await world.store.trail.notifications(world.project.key, None, 1)).items
+    await world.pipeline.cancel(world.project, last.id)
+    await world.work()
+    assert await world.store.work.backlog() == {"decide": 4}
+
+
+async def test_named_devices_stay_the_only_ones(anywhere: World) -> None:
+    world = await digesting(anywhere)
+    phone = await world.subscribe("ada", "phone")
+    for text in "ab":
+        message = Message(category="comments", title=text, data={"author": "Bob"})
+        await world.pipeline.notify(world.project, message, Audience(devices=[phone.id]))
+    await world.work()
+    await later(world, minutes=10)
+    assert [out.address.address for out in world.browser.sent] == ["https://push.example/phone"]
+    assert titles(world.browser.sent) == ["2 new comments"]
+
+
 # --- what passes, and what is taken out -------------------------------------------------------------------------------
 
 
@@ -405,21 +443,18 @@ async def test_a_merged_person_has_it_as_who_they_are_and_an_erased_one_not_at_a
 
 
 async def test_what_was_decided_for_the_known_person_is_not_decided_again_after_a_merge(anywhere: World) -> None:
-    world = await digesting(anywhere)
+    world = await digesting(anywhere, max_items=2)
     device, *_ = await world.pipeline.register_anonymous(world.project, subscription("guest"))
     guest = await world.store.users.by_key(world.project.key, device.user)
     assert guest is not None
-    one = await comment(world, "one", "ada")
-    await later(world, minutes=10)
-    again = await world.store.users.resolve(world.project.key, [guest.user_id, "ada"], START, create=False)
-    assert len(again) == 2
-    both = await comment(world, "two", "ada")
-    await later(world, minutes=10)
-    assert titles(world.browser.sent) == ["one", "two"]
+    both = await comment(world, "both", "ada", guest.user_id)
+    await comment(world, "the second ends her window", "ada")
+    assert await world.reasons(both) == {"ada": "in_digest", guest.user_id: "digest"}
     await world.pipeline.merge(world.project, guest, "ada")
+    await comment(world, "one more")
     await later(world, minutes=10)
-    assert await reasons(world, one, both) == ["send", "send"]
-    assert len(world.browser.sent) == 2
+    assert titles(world.browser.sent) == ["2 new comments", "one more", "one more"]
+    assert await world.reasons(both) == {"ada": "in_digest"}
 
 
 async def test_a_lost_lease_writes_nothing_and_the_second_look_finds_it_done(anywhere: World) -> None:
