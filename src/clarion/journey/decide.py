@@ -188,7 +188,7 @@ def _note(seen: _Seen, verdict: Decided, law: Law) -> None:
     notification, user, sends = verdict.notification, verdict.recipient.key, verdict.reason is Reason.SEND
     if (sends or verdict.due) and notification.message.content_key is not None:
         seen.content[user, rules.content_hash(notification.message.content_key)] = law.now
-    if verdict.group is not None:
+    if verdict.group is not None and not verdict.due:
         _note_group(seen, verdict, verdict.group, law.now)
     if not law.settings.caps:
         return
