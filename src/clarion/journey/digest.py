@@ -11,13 +11,16 @@ from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import Around
 from clarion.journey.rules import content_hash
 from clarion.journey.rules.digest import Group, is_surely_open
+from clarion.journey.taming import Refused, tamed
 from clarion.journey.words import (
+    Setting,
     Texts,
-    content,
+    chosen,
     detail_of,
     environment,
     event_facts,
     has_marks,
+    template_of,
     time_told,
     user_facts,
 )
@@ -53,9 +56,10 @@ def group_of(notification: Notification, digest: Digest, around: Around) -> Grou
         if notification.event is not None and notification.event in around.events:
             context["event"] = event_facts(around.events[notification.event])
         try:
-            key = environment().render_str(key, **context)
-        except TemplateError as error:
-            return Group(None, f"its key is not to be told: {detail_of(error)}")
+            key = environment().render_str(tamed(key).source, **context)
+        except (TemplateError, Refused) as error:
+            told = detail_of(error) if isinstance(error, TemplateError) else str(error)
+            return Group(None, f"its key is not to be told: {told}")
     return Group(content_hash(f"digest\n{notification.message.category}\n{key}"))
 
 
@@ -108,9 +112,14 @@ class Words:
     """What texts of a digest see of the messages that it stands for."""
 
     def __init__(
-        self, project: Json, templates: Mapping[str, Template], events: Mapping[Key, Event], now_text: str
+        self,
+        templates: Mapping[str, Template],
+        events: Mapping[Key, Event],
+        seen: Json,
+        setting: Setting,
     ) -> None:
-        self._project, self._templates, self._events, self._now = project, templates, events, now_text
+        """`seen`: what all texts see; `setting`: with what at hand they are compiled, whatever the language."""
+        self._templates, self._events, self._seen, self._setting = templates, events, seen, setting
         self._known: dict[tuple[Key, str | None], tuple[Content, Texts]] = {}
 
     def of(self, decided: Decided) -> Json:
@@ -119,7 +128,7 @@ class Words:
         message = notification.message
         locale = recipient.locale or next((one.locale for one in recipient.targets if one.locale), None)
         words, texts = self._known.get((notification.key, locale)) or self._compiled(notification, locale)
-        context: dict[str, Any] = {"data": message.data, "project": self._project, "now": self._now}
+        context: dict[str, Any] = {**self._seen, "data": message.data}
         told: Json = {"id": notification.id, "data": message.data, "at": time_told(notification.created_at)}
         if notification.event is not None and notification.event in self._events:
             context["event"] = told["event"] = event_facts(self._events[notification.event])
@@ -129,10 +138,9 @@ class Words:
 
     def _compiled(self, notification: Notification, locale: str | None) -> tuple[Content, Texts]:
         message = notification.message
-        template = self._templates.get(message.template) if message.template is not None else None
-        words = content(message, template, locale)
+        _, words, text_locale = chosen(message, template_of(message, self._templates), locale)
         # Its buttons and pictures are not told.
-        texts = Texts(Message(), words)
+        texts = Texts(Message(), words, self._setting._replace(locale=locale, text_locale=text_locale))
         found = self._known[notification.key, locale] = words, texts
         return found
 

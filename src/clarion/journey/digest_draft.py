@@ -1,11 +1,13 @@
 """Digests at the door: what is certainly wrong with one, said before its category is stored."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from clarion.errors import FieldError
 from clarion.journey import words
-from clarion.model import Category, CategoryClass, Digest, Json, Message, SlidingWindow, Template
+from clarion.model import Category, CategoryClass, Digest, Json, Message, Partial, SlidingWindow, Template
 
+Partials: TypeAlias = Mapping[str, Partial]
 _NOW = "2026-01-01T00:00:00+00:00"
 _WHY = {
     CategoryClass.MANDATORY: "must be left out: mandatory messages are never held back",
@@ -14,12 +16,20 @@ _WHY = {
 
 
 def check(
-    category: Category, digest: Digest, templates: Mapping[str, Template], project_facts: Json
+    category: Category,
+    digest: Digest,
+    templates: Mapping[str, Template],
+    project_facts: Json,
+    partials: Mapping[str, Partial],
 ) -> list[FieldError]:
     """Every wrong field, without the `digest.` before it; an empty name is all of it."""
     if category.class_ is not CategoryClass.INFORMATIONAL:
         return [FieldError("", _WHY[category.class_])]
-    return [*_contradictions(digest), *_words(category, digest, templates, project_facts), *_key(digest, project_facts)]
+    return [
+        *_contradictions(digest),
+        *_words(category, digest, templates, project_facts, partials),
+        *_key(digest, project_facts),
+    ]
 
 
 def _contradictions(digest: Digest) -> list[FieldError]:
@@ -32,7 +42,11 @@ def _contradictions(digest: Digest) -> list[FieldError]:
 
 
 def _words(
-    category: Category, digest: Digest, templates: Mapping[str, Template], project_facts: Json
+    category: Category,
+    digest: Digest,
+    templates: Mapping[str, Template],
+    project_facts: Json,
+    partials: Mapping[str, Partial],
 ) -> list[FieldError]:
     """A template that is not there, or that the category does not take; texts that render for nobody."""
     template = templates.get(digest.template) if digest.template is not None else None
@@ -46,15 +60,15 @@ def _words(
         return [FieldError("title", "is needed unless a template is given")]
     message = Message(title=digest.title, body=digest.body, url=digest.url)
     locales = [None] if template is None else list(template.locales)
-    contents = [("", words.content(message, template, locale)) for locale in locales]
-    return words.problems(Message(), contents, _trial(project_facts))
+    contents = [("", words.chosen(message, template, locale)) for locale in locales]
+    return words.problems(contents, _trial(project_facts), partials)
 
 
 def _key(digest: Digest, project_facts: Json) -> list[FieldError]:
     if digest.key is None:
         return []
     context = {"data": words.ANYTHING, "event": words.ANYTHING, "project": project_facts}
-    wrong = words.problem(words.environment(), "key", digest.key, context, {"data", "event"})
+    wrong = words.problem("key", digest.key, context, {"data", "event"})
     return [FieldError("key", wrong)] if wrong else []
 
 

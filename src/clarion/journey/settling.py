@@ -10,7 +10,7 @@ from clarion.journey.compose import Scene
 from clarion.journey.decide import Law
 from clarion.journey.digest import Made, Words, digest_of, made
 from clarion.journey.rules import content_hash
-from clarion.journey.words import TextError
+from clarion.journey.words import Setting, TextError
 from clarion.model import Key, Reason, Verdict, verdict_of
 from clarion.ports import Facts
 
@@ -29,7 +29,9 @@ class Settling:
     def __init__(self, due: Sequence[Decided], law: Law, scene: Scene, keys: Sequence[Key]) -> None:
         """`keys`: for the digests, one for each group at least."""
         self._due, self._law = due, law
-        self._words = Words(scene.project_facts, scene.templates, scene.events, scene.now_text)
+        seen = {"project": scene.project_facts, "now": scene.now_text}
+        setting = Setting(partials=scene.partials, zone=scene.zone)
+        self._words = Words(scene.templates, scene.events, seen, setting)
         self._dropped: list[Decided] = []
         self._made: dict[Key, Made] = {}
         groups: dict[tuple[Key, int], list[Decided]] = {}

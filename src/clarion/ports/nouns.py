@@ -146,6 +146,10 @@ class Users(Protocol):
         """Former key → present key, of those who were merged: work that waits still names who they were."""
         ...
 
+    async def merged_since(self, project: Key, span: tuple[Key, Key], since: Millis) -> dict[Key, Key]:
+        """The same for former keys of a span, of those who were merged at or after `since`, within eight days."""
+        ...
+
 
 class Devices(Protocol):
     """Addresses of users."""
@@ -222,6 +226,10 @@ class Events(Protocol):
     async def load(self, project: Key, keys: Sequence[Key]) -> list[Event]: ...
     async def of_user(self, project: Key, user: Key, limit: int) -> list[Event]:
         """Newest first."""
+        ...
+
+    async def forget(self, project: Key, before: Millis) -> int:
+        """Delete what happened before, and give its ids free; in parts, each in a transaction of its own. How many."""
         ...
 
 

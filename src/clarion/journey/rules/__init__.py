@@ -3,7 +3,7 @@
 from clarion.journey.rules import digest
 from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
 from clarion.journey.rules.category import category, misfit
-from clarion.journey.rules.consent import Consent
+from clarion.journey.rules.consent import Consent, locked
 from clarion.journey.rules.digest import DigestGate, Gathered
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
@@ -35,6 +35,7 @@ __all__ = [
     "expiry",
     "groups",
     "holdout",
+    "locked",
     "misfit",
     "needs_preferences",
     "needs_zones",

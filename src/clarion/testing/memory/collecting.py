@@ -24,10 +24,8 @@ def write_collected(tables: Tables, effects: Effects) -> None:
             tables.collected[user, notification] = found[0], digest
 
 
-def move_collected(tables: Tables, old: Key, new: Key) -> None:
-    """The decision of the known person stays: what it is about must not be decided once more."""
-    for (user, notification), (one, digest) in list(tables.collected.items()):
-        if user == old:
-            del tables.collected[old, notification]
-            if (notification, new) not in tables.decisions:
-                tables.collected[new, notification] = one._replace(user=new), digest
+def move_collected(tables: Tables, notification: Key, new: Key, row: tuple[Collected, Key | None] | None) -> None:
+    """What was known of a decision goes with it."""
+    tables.collected.pop((new, notification), None)
+    if row is not None:
+        tables.collected[new, notification] = row[0]._replace(user=new), row[1]
