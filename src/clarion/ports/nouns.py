@@ -243,6 +243,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     gates: str
     at: Millis
     revision: int
+    digest_id: str | None = None  # the notification that it is in
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from clarion.model import (
 )
 from clarion.ports import Effects, Lease
 from clarion.storage.arming import hastened, write_sent
+from clarion.storage.collecting import write_collected
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
@@ -115,6 +116,7 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)
     write_slots(conn, dialect, project, effects)
+    write_collected(conn, dialect, project, effects)
 
 
 def _about_those_present(conn: Connection, dialect: Dialect, project: Key, effects: Effects) -> Effects:
@@ -150,7 +152,7 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
 
 
 def _notification(new: Notification) -> Row:
-    request = encode_request(Request(new.message, new.to, new.sent_by))
+    request = encode_request(Request(new.message, new.to, new.sent_by, new.digest_of))
     times = (new.created_at, new.send_at, new.cancelled_at)
     return (new.key, new.project, new.id, request, *times, new.automation, new.event, new.armed_until, new.fired_at)
 

@@ -9,12 +9,13 @@ from clarion.model import Audience, Key, Message, Notification
 from clarion.storage.schema import notification
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a caller asked for."""
 
     message: Message
     to: Audience
     sent_by: str | None = None
+    digest_of: tuple[Key, ...] = ()
 
 
 _encoder = msgspec.json.Encoder()
@@ -47,6 +48,7 @@ def to_notification(row: Row[Any]) -> Notification:
         message=request.message,
         to=request.to,
         sent_by=request.sent_by,
+        digest_of=request.digest_of,
         created_at=row.created_at,
         send_at=row.send_at,
         cancelled_at=row.cancelled_at,

@@ -16,6 +16,7 @@ from clarion.model import (
     Receipt,
 )
 from clarion.ports import ArmedWork, Effects, NewWork, PairsWork, Sent
+from clarion.testing.memory.collecting import write_collected
 from clarion.testing.memory.devices import with_state
 from clarion.testing.memory.slots import write_slots
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, stored
@@ -48,6 +49,7 @@ class EffectsWriter:
         for user, content in effects.sent_content:
             self._tables.sent_content[user, content] = now
         write_slots(self._tables, effects)
+        write_collected(self._tables, effects)
         for new in effects.work:
             wanted = without(new, skipped)
             if wanted is not None:

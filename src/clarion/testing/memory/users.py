@@ -13,11 +13,13 @@ from clarion.model import (
     Millis,
     PersonPreference,
     PreferenceChange,
-    Reason,
     User,
     UserChange,
+    Verdict,
+    verdict_of,
 )
 from clarion.ports import ANY_CATEGORY, last_said, told_news
+from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
@@ -78,6 +80,7 @@ class MemoryUsers:
         drop(tables.deliveries, lambda _, row: row.delivery.user == key)
         drop(tables.receipts, lambda _, receipt: receipt.user == key)
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
+        drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
@@ -131,15 +134,23 @@ class MemoryUsers:
             if event.user == old.key:
                 tables.events[key] = project, replace(event, user=new.key, user_id=new.user_id)
 
-    def _move_trail(self, old: Key, new: Key) -> None:
+    def _move_decisions(self, old: Key, new: Key) -> None:
         """One candidate, one decision: that of `new`, unless `old` was sent the notification."""
-        tables, replace = self._tables, msgspec.structs.replace
+        tables = self._tables
         for row in [row for row in tables.decisions.values() if row.decision.user == old]:
-            del tables.decisions[row.decision.notification, old]
-            moved = DecisionRow(replace(row.decision, user=new), row.revision)
-            kept = tables.decisions.setdefault((row.decision.notification, new), moved)
-            if moved.decision.reason is Reason.SEND and kept.decision.reason is not Reason.SEND:
-                tables.decisions[row.decision.notification, new] = moved
+            notification = row.decision.notification
+            del tables.decisions[notification, old]
+            collected = tables.collected.pop((old, notification), None)
+            moved = DecisionRow(msgspec.structs.replace(row.decision, user=new), row.revision)
+            kept = tables.decisions.setdefault((notification, new), moved)
+            if _sends(moved) and not _sends(kept):
+                tables.decisions[notification, new] = kept = moved
+            if kept is moved:
+                move_collected(tables, notification, new, collected)
+
+    def _move_trail(self, old: Key, new: Key) -> None:
+        tables, replace = self._tables, msgspec.structs.replace
+        self._move_decisions(old, new)
         for delivery in _deliveries_of(tables, old):
             delivery.delivery = replace(delivery.delivery, user=new)
         for identity, receipt in tables.receipts.items():
@@ -239,3 +250,7 @@ def _merged(attributes: Json, change: Json) -> Json:
 
 def _deliveries_of(tables: Tables, user: Key) -> list[DeliveryRow]:
     return [row for row in tables.deliveries.values() if row.delivery.user == user]
+
+
+def _sends(row: DecisionRow) -> bool:
+    return verdict_of(row.decision.reason) is Verdict.SEND
