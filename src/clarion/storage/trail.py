@@ -43,11 +43,10 @@ class SqlTrail:
         return taken
 
     async def notification(self, project: Key, id: str) -> Notification | None:
-        found = await self._db.read(read_notifications, project, notification.c.id == id)
-        return found[0] if found else None
+        return await self._db.read(_by_id, project, id)
 
     async def load(self, project: Key, keys: Sequence[Key]) -> dict[Key, Notification]:
-        found = await self._db.read(read_notifications, project, notification.c.key.in_(keys))
+        found = await self._db.read(read_notifications, project, keys)
         return {each.key: each for each in found}
 
     async def notifications(self, project: Key, cursor: str | None, limit: int) -> Page[Notification]:
@@ -98,6 +97,12 @@ class SqlTrail:
 
 def _reserve(conn: Connection, dialect: Dialect, count: int) -> list[Key]:
     return dialect.keys(conn, "notification", count)
+
+
+def _by_id(conn: Connection, project: Key, id: str) -> Notification | None:
+    mine = (notification.c.project == project) & (notification.c.id == id)
+    row = conn.execute(select(notification).where(mine)).first()
+    return to_notification(row) if row is not None else None
 
 
 def _page(conn: Connection, project: Key, after: tuple[int, ...] | None, limit: int) -> Page[Notification]:
