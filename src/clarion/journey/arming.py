@@ -20,11 +20,13 @@ from clarion.ports import (
     NewWork,
     Outgoing,
     PairsWork,
+    Prepared,
     ProviderOutcome,
     Ready,
     RetryAfter,
     Sent,
     sole,
+    uuid_of,
 )
 
 OVERLAP_MS = 30_000
@@ -102,7 +104,7 @@ def _armed_work(
             headers=first.headers,
             users=[outgoing.ready.user for outgoing, _ in messages],
             devices=[outgoing.ready.device for outgoing, _ in messages],
-            ids=[outgoing.ready.id for outgoing, _ in messages],
+            ids=[uuid_of(outgoing.ready.id) for outgoing, _ in messages],
             addresses=[outgoing.address.address for outgoing, _ in messages],
             details=details[:1] if details.count(details[0]) == len(details) else details,
             bodies=[body for _, body in messages],
@@ -233,6 +235,9 @@ def _sent(kept: ArmedWork, attempt: Attempt, at: Millis) -> Sent:
     ids = [outcome.provider_id for outcome in attempt.outcomes if isinstance(outcome, Accepted)]
     if not any(ids):
         return Sent(kept.notification, kept.kind, kept.users, kept.devices, None, at)
+    if isinstance(attempt.sent, Prepared):
+        kept = attempt.sent.work
+        return Sent(kept.notification, kept.kind, kept.users, kept.devices, ids, at)
     # A gate that probes sends in an order of its own.
     users = [each.ready.user for each in attempt.sent]
     return Sent(kept.notification, kept.kind, users, [each.ready.device for each in attempt.sent], ids, at)
