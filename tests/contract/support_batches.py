@@ -21,7 +21,10 @@ async def send(transport: Transport, requests: Sequence[HttpRequest]) -> list[Ht
         names = tuple(name for name, _ in headers)
         batches.setdefault((origin, names), {})[number] = BatchRequest(path, headers, request.body, request.id)
     done = await asyncio.gather(
-        *(transport.send_batch(HttpBatch.of(origin, (), list(batch.values()))) for (origin, _), batch in batches.items())
+        *(
+            transport.send_batch(HttpBatch.of(origin, (), list(batch.values())))
+            for (origin, _), batch in batches.items()
+        )
     )
     answers: dict[int, HttpResponse] = {}
     for batch, answered in zip(batches.values(), done, strict=True):

@@ -60,7 +60,9 @@ async def test_answers_come_in_order_whatever_the_order_they_came_in(open_pool: 
 async def test_batches_at_once_share_the_connections(open_pool: Callable[..., Pool]) -> None:
     async with serving(max_concurrent_streams=7) as server:
         pool = open_pool(server)
-        batches = [HttpBatch.of(server.origin, (("x-batch", str(n)),), requests_of(50, b"", f"{n}-")) for n in range(10)]
+        batches = [
+            HttpBatch.of(server.origin, (("x-batch", str(n)),), requests_of(50, b"", f"{n}-")) for n in range(10)
+        ]
         answers = await asyncio.gather(*(pool.send_batch(batch) for batch in batches))
         assert all(is_own(each, batch) for each, batch in zip(answers, batches, strict=True))
         assert len(server.seen) == 500
@@ -84,18 +86,23 @@ async def test_nothing_is_nothing(open_pool: Callable[..., Pool]) -> None:
 
 # --- bad input -------------------------------------------------------------------------------------------------------
 
+PATH = "refused: the path must begin with / and hold no space and no fragment"
+CHARACTER = "holds a character that is not printable ASCII"
 BAD = [
-    (BatchRequest("3/device", (("apns-id", ""),), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("/a#b", (("apns-id", ""),), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("/a b", (("apns-id", ""),), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("", (("apns-id", ""),), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("/\n", (("apns-id", ""),), b""), "refused: path holds a character that is not printable ASCII"),
-    (BatchRequest("/ü", (("apns-id", ""),), b""), "refused: path holds a character that is not printable ASCII"),
-    (BatchRequest("/" + "a" * 4_095, (("apns-id", ""),), b""), "refused: path has 4096 characters, and may have 4095"),
-    (BatchRequest("/", (("apns-id", "b\r\nc: d"),), b""), "refused: apns-id holds a character that is not printable ASCII"),
-    (BatchRequest("/", (("apns-id", "ü"),), b""), "refused: apns-id holds a character that is not printable ASCII"),
-    (BatchRequest("/", (("apns-id", "a" * 4_096),), b""), "refused: apns-id has 4096 characters, and may have 4095"),
-]  # fmt: skip
+    (BatchRequest(path, (("apns-id", id),), b""), words)
+    for path, id, words in [
+        ("3/device", "", PATH),
+        ("/a#b", "", PATH),
+        ("/a b", "", PATH),
+        ("", "", PATH),
+        ("/\n", "", f"refused: path {CHARACTER}"),
+        ("/ü", "", f"refused: path {CHARACTER}"),
+        ("/" + "a" * 4_095, "", "refused: path has 4096 characters, and may have 4095"),
+        ("/", "b\r\nc: d", f"refused: apns-id {CHARACTER}"),
+        ("/", "ü", f"refused: apns-id {CHARACTER}"),
+        ("/", "a" * 4_096, "refused: apns-id has 4096 characters, and may have 4095"),
+    ]
+]
 
 
 async def test_what_cannot_be_sent_does_not_hold_back_the_others(open_pool: Callable[..., Pool]) -> None:

@@ -49,10 +49,14 @@ def armed(
     batch: Sequence[Outgoing],
     bodies: Sequence[bytes | ProviderOutcome],
     notifications: Mapping[Key, Notification],
+    quiet: Collection[Key],
     project: Key,
     now: Millis,
 ) -> Effects:
-    """The prepared messages as work that waits for the fire; what can never be sent has failed now."""
+    """The prepared messages as work that waits for the fire; what can never be sent has failed now.
+
+    `quiet`: users with quiet hours of their own.
+    """
     prepared: dict[Key, list[tuple[Outgoing, bytes]]] = {}
     again: list[Ready] = []
     failed: list[Outcome] = []
@@ -65,7 +69,7 @@ def armed(
         else:
             failed.append(told)
             verdicts += deliver.verdict(outgoing.address, body, now)
-    work = [_armed_work(job, notifications[key], messages, project) for key, messages in prepared.items()]
+    work = [_armed_work(job, notifications[key], messages, quiet, project) for key, messages in prepared.items()]
     if again:
         later = msgspec.structs.replace(job, messages=again)
         work.append(
@@ -85,7 +89,11 @@ def armed(
 
 
 def _armed_work(
-    job: DeliverWork, notification: Notification, messages: Sequence[tuple[Outgoing, bytes]], project: Key
+    job: DeliverWork,
+    notification: Notification,
+    messages: Sequence[tuple[Outgoing, bytes]],
+    quiet: Collection[Key],
+    project: Key,
 ) -> NewWork:
     first = messages[0][0].ready
     details = [_text(outgoing.address.details) for outgoing, _ in messages]
@@ -109,6 +117,7 @@ def _armed_work(
             details=details[:1] if details.count(details[0]) == len(details) else details,
             bodies=[body for _, body in messages],
             expires_at=notification.armed_until,
+            quiet=sorted({outgoing.ready.user for outgoing, _ in messages if outgoing.ready.user in quiet}),
         ),
     )
 

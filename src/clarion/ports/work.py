@@ -84,7 +84,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     `Provider.prepare` made, `ids` the deliveries' as UUIDs (`uuid_of`), `details` the devices' own, a single one where
     all have the same. `attempts` counts those since the fire. Stored while it waits for that, it is due at once if its
     notification is fired or cancelled by then. `expires_at`: when the armed life ends, after the fire when the time to
-    live does.
+    live does. `quiet`: who of the users has quiet hours of their own; who asks for some later is among the changes.
     """
 
     kind: DeviceKind
@@ -104,6 +104,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     attempts: int = 0
     waits: bool = True  # for the fire; else for its turn after it
     expires_at: Millis | None = None
+    quiet: list[Key] = []
 
     def part(self, at: slice) -> "ArmedWork":
         """Some of the messages."""

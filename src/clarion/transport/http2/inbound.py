@@ -93,35 +93,35 @@ class Inbound:
             self._ungranted = 0
         return at
 
-    def _take_plain(self, data: bytes, at: int) -> int:
+    def _take_plain(self, data: bytes, at: int) -> int:  # noqa: C901 - a call for each frame costs as much as the frame
         """Nearly all that comes: headers that begin with a success, and the body in one frame. Nothing is decoded.
 
         Takes such frames from `at` on; where the first one stands that is anything else.
         """
         opened, begun, partial = self._exchanges.open, self._exchanges.begun, self._exchanges.partial
-        last, ended = len(data) - HEAD_SIZE, False
-        while at <= last:
-            head, flags, stream = HEAD.unpack_from(data, at)
+        unpack, plain, unsent = HEAD.unpack_from, self._plain, self._uploads.waiting
+        filled, ended = len(data), False
+        while at + HEAD_SIZE <= filled:
+            head, flags, stream = unpack(data, at)
             start = at + HEAD_SIZE
-            stop = start + (head >> 8)
-            if stop > len(data) or head > _LONGEST_HEAD:
+            stop: int = start + (head >> 8)
+            if stop > filled or head > _LONGEST_HEAD:
                 break
-            if flags == END_STREAM and head & 0xFF == DATA:
-                if stream not in begun or stop - start > self._answer_bytes:
+            if head & 0xFF == HEADERS and flags | END_STREAM == END_HEADERS | END_STREAM and stream in opened:
+                answer = plain.get(data[start : start + 1]) or self._written(data[start:stop])
+                if answer is None or stream in begun or stream in partial or stream in unsent:
                     break
-                answer = begun.pop(stream)
+                if flags == END_HEADERS:
+                    begun[stream] = answer
+                    at = stop
+                    continue
+            elif head & 0xFF == DATA and flags == END_STREAM and stop - start <= self._answer_bytes:
+                answer = begun.pop(stream, None)
+                if answer is None:
+                    break
                 if stop > start:
                     answer = HttpResponse(answer.status, answer.headers, data[start:stop])
                     self._ungranted += stop - start
-            elif head & 0xFF == HEADERS and flags | END_STREAM == END_HEADERS | END_STREAM and stream in opened:
-                success = self._plain.get(data[start : start + 1]) or self._written(data[start:stop])
-                if success is None or stream in partial or stream in begun or stream in self._uploads.waiting:
-                    break
-                if flags == END_HEADERS:
-                    begun[stream] = success
-                    at = stop
-                    continue
-                answer = success
             else:
                 break
             call, shift = opened.pop(stream)
@@ -131,10 +131,13 @@ class Inbound:
                 call.end()
             at, ended = stop, True
         if ended:
-            self.answered = True
-            self._outbound.cautious = False
-            self._idle_frames = 0
+            self._succeeded()
         return at
+
+    def _succeeded(self) -> None:
+        self.answered = True
+        self._outbound.cautious = False
+        self._idle_frames = 0
 
     def _written(self, block: bytes) -> HttpResponse | None:
         """A success that is written in another way."""
