@@ -49,6 +49,8 @@ _JSON: Final = ("content-type", "application/json")
 _FORM: Final = ("content-type", "application/x-www-form-urlencoded")
 
 
+_SUCCESS: Final = range(200, 300)
+"""RFC 9110 section 15.3."""
 _MEANING: Final[dict[str, type[Gone | Quarantined | BadCredentials | RetryAfter]]] = {
     "UNREGISTERED": Gone,
     "SENDER_ID_MISMATCH": Quarantined,
@@ -161,8 +163,9 @@ class FcmProvider:
             heads = [_head(outgoing.ready.expires_at, now) for outgoing in batch]
         bodies = [_whole(head, body) for head, body in zip(heads, made, strict=True) if isinstance(body, bytes)]
         answers = await self._post(accounts[0], bodies, now) if bodies else ()
-        if len(answers) == len(batch) and all(map(_is_success, answers)):
-            return [Accepted(_name(answer.body)) for answer in answers if isinstance(answer, HttpResponse)]
+        taken = [answer for answer in answers if isinstance(answer, HttpResponse) and answer.status in _SUCCESS]
+        if len(taken) == len(batch):
+            return [Accepted(_name(answer.body)) for answer in taken]
         left = iter(answers)
         return [
             _outcome(next(left), outgoing.ready, now) if isinstance(body, bytes) else body
@@ -302,7 +305,7 @@ def _outcome(response: _Answer, ready: Ready, now: Millis) -> ProviderOutcome:
     if not isinstance(response, HttpResponse):
         return response
     status = response.status
-    if _is_success(response):
+    if status in _SUCCESS:
         return Accepted(_name(response.body))
     if status == 0:
         return RetryAfter(detail=clean(response.error or "no answer"), unknown=response.unknown)
@@ -316,10 +319,6 @@ def _outcome(response: _Answer, ready: Ready, now: Millis) -> ProviderOutcome:
         wait = _wait(code, response, ready, now)
         return RetryAfter(wait, detail, blames="load" if code == "QUOTA_EXCEEDED" else "service")
     return meaning(detail=detail)
-
-
-def _is_success(answer: _Answer) -> bool:
-    return isinstance(answer, HttpResponse) and 200 <= answer.status < 300  # noqa: PLR2004 - RFC 9110 section 15.3
 
 
 def _invalid(error: _Error, detail: str) -> ProviderOutcome:
