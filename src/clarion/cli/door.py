@@ -23,6 +23,10 @@ class Door(Protocol):
         """`POST /v1/notifications`."""
         ...
 
+    async def events(self, body: Json) -> Json:
+        """`POST /v1/events`; waits when it is told to."""
+        ...
+
     async def lint(self, body: Json) -> Json:
         """`POST /v1/lint`."""
         ...

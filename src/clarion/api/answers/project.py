@@ -28,6 +28,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     quiet_hours: QuietHours | None
     quiet_hours_spread_s: int
     missing_zone: Annotated[str, Meta(extra_json_schema={"enum": ["default", "hold_quiet"]})]
+    event_days: int | None
     holdout_percent: float
     vapid_public_key: str
     created_at: Told
