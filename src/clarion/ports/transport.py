@@ -61,6 +61,11 @@ class HttpBatch(msgspec.Struct, frozen=True):
     varying: Mapping[str, Sequence[str]] = {}
     ids: Sequence[bytes] | None = None
 
+    def __post_init__(self) -> None:
+        columns = [self.bodies, *self.varying.values(), *([] if self.ids is None else [self.ids])]
+        if any(len(column) != len(self.paths) for column in columns):
+            raise ValueError("the columns of a batch are of different lengths")
+
     @classmethod
     def of(cls, origin: str, headers: tuple[tuple[str, str], ...], requests: Sequence[BatchRequest]) -> "HttpBatch":
         """A batch of requests that all name the same headers, in the same order."""

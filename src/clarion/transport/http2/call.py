@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from clarion.ports import BatchRequest, HttpBatch, HttpResponse
@@ -40,13 +41,11 @@ class Call:
         refused |= {number for number, path in enumerate(batch.paths) if path[:1] != "/"}
         self.answers: list[HttpResponse | None] = [None] * count
         self.left = count
-        self.pending = [range(count)]
+        runs = [range(before + 1, next) for before, next in pairwise([-1, *sorted(refused), count])]
+        self.pending = [run for run in reversed(runs) if run]
         self._tries: dict[int, int] = {}
-        if refused:
-            self.pending = [range(number, number + 1) for number in range(count - 1, -1, -1) if number not in refused]
-            requests = batch.requests
-            for number in refused:
-                self.answer(number, _refusal(requests[number]))
+        for number, [request] in ((number, batch.part([number]).requests) for number in refused):
+            self.answer(number, _refusal(request))
 
     def take(self, most: int) -> range:
         """Numbers of requests to send now, one after the other; no more than `most`, and perhaps less."""
@@ -73,7 +72,8 @@ class Call:
         if tries > MOST_TRIES or self.done.cancelled():
             self.answer(number, HttpResponse(0, error=reason))
         else:
-            self.pending.append(range(number, number + 1))
+            before = self.pending.pop() if self.pending and self.pending[-1].stop == number else range(number, number)
+            self.pending.append(range(before.start, number + 1))
 
     def give_up(self, reason: str) -> None:
         """Nothing that is still unsent will be."""
