@@ -2,8 +2,8 @@
 
 A real journey in one process on SQLite: people and phones are made, a notification to everybody is armed, then fired at
 nghttpd, which answers as APNs does; then the same for fewer at FCM and at a Web Push service. `seconds` and `cpu_us`
-count until the last message is answered, a little more than until its last byte is written; `recorded_cpu_us` until each
-outcome is in the database. CPU is that of the whole process, threads and database included.
+count until the last message is answered, a little more than until its last byte is written; `recorded_cpu_us` until
+each outcome is in the database. CPU is that of the whole process, threads and database included.
 """
 
 import asyncio
