@@ -31,6 +31,10 @@ class Door(Protocol):
         """`POST /v1/lint`."""
         ...
 
+    async def preview(self, template: str, body: Json) -> Json:
+        """`POST /v1/templates/{template}/preview`."""
+        ...
+
     async def fire(self, notification_id: str) -> Json:
         """`POST /v1/notifications/{id}/fire`."""
         ...

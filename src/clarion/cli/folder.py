@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
-from clarion.api import batches, linting, messages
+from clarion.api import batches, linting, messages, previewing
 from clarion.api.answers.alerts import AlertAnswer, AlertList
 from clarion.api.answers.base import Answer
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
@@ -16,7 +16,7 @@ from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.batches import Batches
 from clarion.api.decoding import Reader
 from clarion.api.plain import event
-from clarion.api.schemas import EventBatch, EventBody, KeyPost, LintBody, NotificationBody
+from clarion.api.schemas import EventBatch, EventBody, KeyPost, LintBody, NotificationBody, PreviewBody
 from clarion.bootstrap import Platform
 from clarion.cli import settings
 from clarion.cli.problem import Problem
@@ -30,6 +30,7 @@ from clarion.model import Json, Project
 _read_notification = Reader[NotificationBody](NotificationBody).read
 _read_events = Batches(EventBody, EventBatch).read
 _read_lint = Reader[LintBody](LintBody).read
+_read_preview = Reader[PreviewBody](PreviewBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
 
@@ -78,8 +79,18 @@ class Folder:
 
     async def lint(self, body: Json) -> Json:
         wanted, project, catalog = _read_lint(msgspec.json.encode(body)), self._project, self._platform.catalog
-        categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
-        return _json(linting.lint(wanted, project.settings, categories, templates, project_facts(project)))
+        categories, partials = await catalog.categories(project.key), await catalog.partials(project.key)
+        templates = await catalog.templates_for(project.key, [messages.message(wanted)])
+        return _json(linting.lint(wanted, project.settings, categories, templates, project_facts(project), partials))
+
+    async def preview(self, template: str, body: Json) -> Json:
+        wanted = _read_preview(msgspec.json.encode(body))
+        platform = self._platform
+        return _json(
+            await previewing.preview(
+                platform.store, platform.catalog, self._project, template, wanted, platform.clock.now()
+            )
+        )
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))

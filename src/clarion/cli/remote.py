@@ -78,6 +78,9 @@ class Remote:
     async def lint(self, body: Json) -> Json:
         return await self._ask("POST", "/v1/lint", body)
 
+    async def preview(self, template: str, body: Json) -> Json:
+        return await self._ask("POST", f"/v1/templates/{quote(template, safe='')}/preview", body)
+
     async def fire(self, notification_id: str) -> Json:
         return await self._ask("POST", f"/v1/notifications/{quote(notification_id, safe='')}/fire")
 

@@ -7,8 +7,10 @@ import msgspec
 from minijinja import TemplateError
 
 from clarion.errors import FieldError
+from clarion.journey.filters import Filters
 from clarion.journey.glance import Glance, glance
 from clarion.journey.rules import Ruling
+from clarion.journey.taming import Refused, tamed
 from clarion.journey.words import (
     ANYTHING,
     detail_of,
@@ -69,7 +71,8 @@ class Conditions:
         self._notification = notification
         self._message = notification.message
         self._since = since(notification, around.events)
-        self._env = environment()
+        self._filters = Filters()
+        self._env = environment(self._filters)
         self._context: Json = {"data": self._message.data, "project": around.project, "now": time_told(around.now)}
         if notification.event is not None and notification.event in around.events:
             self._context["event"] = event_facts(around.events[notification.event])
@@ -80,7 +83,7 @@ class Conditions:
         self._glance: Glance | None = None
         try:
             self._personal, self._where_personal = self._compiled(), self._where_compiled()
-        except TemplateError as error:  # stored by another version: what does not compile holds for nobody
+        except (TemplateError, Refused) as error:  # stored by another version: what does not compile holds for nobody
             self._broken = _untold(error)
         self._known: dict[object, Ruling] = {}  # what the condition said, by what it looks at
         self._wanted: dict[str, Any] | None = None
@@ -89,7 +92,7 @@ class Conditions:
         """Whether the condition looks at the person."""
         if self._message.condition is None:
             return False
-        source = _as_template(self._message.condition)
+        source = tamed(_as_template(self._message.condition)).source
         self._env.add_template(_CONDITION, source)
         names = self._env.undeclared_variables_in_str(source)
         # What it does not look at is not handed over for each person.
@@ -105,8 +108,9 @@ class Conditions:
                 self._where[name] = None, value
                 continue
             field = f"unless_event.where.{name}"
-            self._env.add_template(field, value)
-            names |= self._env.undeclared_variables_in_str(value)
+            source = tamed(value).source
+            self._env.add_template(field, source)
+            names |= self._env.undeclared_variables_in_str(source)
             self._where[name] = field, None
         return "user" in names
 
@@ -117,7 +121,7 @@ class Conditions:
         try:
             if self._message.unless_event is not None and self._has_happened(recipient, happened):
                 return _happened(self._message.unless_event.name)
-        except TemplateError as error:
+        except Exception as error:  # noqa: BLE001 - a text may call whatever Python's values have
             return _untold(error)
         return self._passes if self._message.condition is None else self._condition(recipient)
 
@@ -135,9 +139,10 @@ class Conditions:
 
     def _worked_out(self, recipient: Recipient) -> Ruling:
         context = {**self._of_condition, "user": user_facts(recipient)} if self._personal else self._of_condition
+        self._filters.begin()
         try:
             return self._passes if self._env.render_template(_CONDITION, **context) else _FALSE
-        except TemplateError as error:
+        except Exception as error:  # noqa: BLE001 - the same
             return _untold(error)
 
     def _has_happened(self, recipient: Recipient, happened: HappenedTo) -> bool:
@@ -155,6 +160,7 @@ class Conditions:
     def _values(self, recipient: Recipient) -> dict[str, Any]:
         if self._wanted is None or self._where_personal:
             seen = {**self._context, "user": user_facts(recipient)} if self._where_personal else self._context
+            self._filters.begin()
             self._wanted = {
                 name: value if field is None else _Text(self._env.render_template(field, **seen))
                 for name, (field, value) in self._where.items()
@@ -199,8 +205,9 @@ def _happened(name: str) -> Ruling:
     return Ruling(Reason.IRRELEVANT, f"{name} has happened since")
 
 
-def _untold(error: TemplateError) -> Ruling:
-    return Ruling(Reason.IRRELEVANT, f"not to be told: {detail_of(error)}")
+def _untold(error: Exception) -> Ruling:
+    because = detail_of(error) if isinstance(error, TemplateError) else str(error)
+    return Ruling(Reason.IRRELEVANT, f"not to be told: {because}")
 
 
 # --- at the door -----------------------------------------------------------------------------------------------------
@@ -208,12 +215,11 @@ def _untold(error: TemplateError) -> Ruling:
 
 def check(message: Message, context: Mapping[str, Any]) -> list[FieldError]:
     """What is certainly wrong, whoever the person is. `context`: trial data, see `words.problems`."""
-    env = environment()
     open_names = {name for name, value in context.items() if value is ANYTHING}
     found = []
     if message.condition is not None:
         wrong = _not_an_expression(message.condition, context) or problem(
-            env, _CONDITION, _as_template(message.condition), context, open_names
+            _CONDITION, _as_template(message.condition), context, open_names
         )
         found += [FieldError(_CONDITION, wrong)] if wrong else []
     for name, value in _where(message).items():
@@ -221,7 +227,7 @@ def check(message: Message, context: Mapping[str, Any]) -> list[FieldError]:
         if isinstance(value, dict | list):
             found.append(FieldError(field, "must be a text, a number, true, false or null"))
         elif isinstance(value, str) and has_marks(value):
-            wrong = problem(env, field, value, context, open_names)
+            wrong = problem(field, value, context, open_names)
             found += [FieldError(field, wrong)] if wrong else []
     return found
 
@@ -229,7 +235,12 @@ def check(message: Message, context: Mapping[str, Any]) -> list[FieldError]:
 def _not_an_expression(condition: str, context: Mapping[str, Any]) -> str | None:
     """By itself, not only between our own brackets."""
     try:
-        environment().eval_expr(condition, **context)
+        bare = tamed("{{ " + condition + " }}").source[3:-3]
+        environment().eval_expr(bare, **context)
     except TemplateError as error:
         return detail_of(error) if error.kind == "SyntaxError" else None
+    except Refused as refused:
+        return str(refused)
+    except Exception:  # noqa: BLE001 - it is an expression, and that is asked here
+        return None
     return None

@@ -81,6 +81,8 @@ class Happened(msgspec.Struct, frozen=True, gc=False):
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
+    `decided`: (notification, user) of `FactsQuery.once` that are decided already.
+
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
     (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
 
@@ -89,6 +91,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
+    decided: frozenset[tuple[Key, Key]] = frozenset()
     begun: frozenset[tuple[Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
     taken: dict[Key, list[Taken]] = {}
@@ -116,6 +119,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     users: Sequence[Key] | None = None
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
+    once: Sequence[Key] = ()  # notifications that nobody may be decided for twice: who was merged may be in two jobs
+    held: bool = False  # it is a hold that is decided again: only what is decided for good counts
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
     caps: CapsQuery | None = None  # None: no cap can match
     preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it

@@ -18,6 +18,11 @@ AND NOT EXISTS (
     SELECT 1 FROM {table} AS kept WHERE kept.project = :project AND kept.person = :known AND {same}
 )
 """
+_SENT = """
+DELETE FROM decision WHERE +project = :project AND person = :known AND reason <> 'send' AND notification IN (
+    SELECT d.notification FROM decision d WHERE +d.project = :project AND d.person = :anonymous AND d.reason = 'send'
+)
+"""
 _LEAVE = "DELETE FROM {table} WHERE project = :project AND person = :anonymous AND {told}"
 _TOLD = "notification IN (SELECT d.notification FROM decision d WHERE d.project = :project AND d.person = :anonymous)"
 _MOVED = (  # decisions last: the others are found through them
@@ -45,6 +50,7 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
     events = (event.c.project == project) & (event.c.person == anonymous)
     conn.execute(update(event).where(events).values(person=known))
     keys = {"project": project, "anonymous": anonymous, "known": known}
+    conn.execute(text(_SENT), keys)  # what was sent to either was sent
     for name, told, columns in _MOVED:
         same = " AND ".join(f"kept.{column} = {name}.{column}" for column in columns)
         conn.execute(text(_MOVE.format(table=name, told=told, same=same)), keys)

@@ -2,7 +2,7 @@
 
 from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
 from clarion.journey.rules.category import category, misfit
-from clarion.journey.rules.consent import Consent
+from clarion.journey.rules.consent import Consent, locked
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
@@ -30,6 +30,7 @@ __all__ = [
     "expiry",
     "groups",
     "holdout",
+    "locked",
     "misfit",
     "needs_preferences",
     "needs_zones",

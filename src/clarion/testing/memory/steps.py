@@ -8,7 +8,18 @@ from typing import Any
 
 import msgspec
 
-from clarion.model import DeliveryState, Device, DeviceState, Key, Millis, Permission, Reason, User
+from clarion.model import (
+    DeliveryState,
+    Device,
+    DeviceState,
+    Key,
+    Millis,
+    Permission,
+    Reason,
+    User,
+    Verdict,
+    verdict_of,
+)
 from clarion.ports import Address, Asked, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.slots import caps_facts, forget_slots
@@ -71,6 +82,12 @@ class MemorySteps:
                 if user in keys and content in query.content
             },
             events=self._events(project, keys, query),
+            decided=frozenset(
+                pair
+                for pair, row in self._tables.decisions.items()
+                if pair[0] in query.once and pair[1] in keys
+                if not (query.held and verdict_of(row.decision.reason) is Verdict.HOLD)
+            ),
             **self._before(keys, query),
             **caps_facts(self._tables, project, keys, query.caps),
         )

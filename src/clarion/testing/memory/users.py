@@ -5,7 +5,18 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.errors import Conflict
-from clarion.model import Channel, Consent, Json, Key, Millis, PersonPreference, PreferenceChange, User, UserChange
+from clarion.model import (
+    Channel,
+    Consent,
+    Json,
+    Key,
+    Millis,
+    PersonPreference,
+    PreferenceChange,
+    Reason,
+    User,
+    UserChange,
+)
 from clarion.ports import ANY_CATEGORY, last_said, told_news
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
@@ -91,6 +102,13 @@ class MemoryUsers:
         known = self._tables.successors
         return {key: known[project, key] for key in keys if (project, key) in known}
 
+    async def merged_since(self, project: Key, span: tuple[Key, Key], since: Millis) -> dict[Key, Key]:
+        return {
+            former: successor
+            for owner, former, successor, at in self._tables.departed
+            if owner == project and span[0] <= former <= span[1] and successor is not None and at >= since
+        }
+
     def _create(self, project: Key, user_id: str, now: Millis, *, anonymous: bool = False) -> User:
         user = User(
             key=next(self._tables.keys),
@@ -114,12 +132,14 @@ class MemoryUsers:
                 tables.events[key] = project, replace(event, user=new.key, user_id=new.user_id)
 
     def _move_trail(self, old: Key, new: Key) -> None:
-        """A decision that `new` has of the same notification stays: one candidate, one decision."""
+        """One candidate, one decision: that of `new`, unless `old` was sent the notification."""
         tables, replace = self._tables, msgspec.structs.replace
         for row in [row for row in tables.decisions.values() if row.decision.user == old]:
             del tables.decisions[row.decision.notification, old]
             moved = DecisionRow(replace(row.decision, user=new), row.revision)
-            tables.decisions.setdefault((row.decision.notification, new), moved)
+            kept = tables.decisions.setdefault((row.decision.notification, new), moved)
+            if moved.decision.reason is Reason.SEND and kept.decision.reason is not Reason.SEND:
+                tables.decisions[row.decision.notification, new] = moved
         for delivery in _deliveries_of(tables, old):
             delivery.delivery = replace(delivery.delivery, user=new)
         for identity, receipt in tables.receipts.items():
