@@ -45,6 +45,7 @@ from clarion.ports import (
     Stoppage,
     StopReason,
     Store,
+    uuid_of,
 )
 from clarion.testing.clock import START
 
@@ -148,7 +149,7 @@ def armed_work(notification: Notification, *users: Key) -> ArmedWork:
     count = len(users)
     return ArmedWork(
         kind=DeviceKind.APNS, notification=notification.key, armed_at=NOW, category="general", urgency="normal",
-        collapse_key=None, headers=None, users=list(users), devices=list(users), ids=[b"i" * 16] * count,
+        collapse_key=None, headers=None, users=list(users), devices=list(users), ids=[uuid_of(b"i" * 16)] * count,
         addresses=["ab" * 32] * count, details=["{}"], bodies=[b"{}"] * count, lane="production/app",
     )  # fmt: skip
 

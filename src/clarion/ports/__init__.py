@@ -91,6 +91,7 @@ from clarion.ports.work import (
     queue_of,
     size_of,
     sole,
+    uuid_of,
 )
 
 __all__ = [
@@ -186,4 +187,5 @@ __all__ = [
     "size_of",
     "sole",
     "told_news",
+    "uuid_of",
 ]
