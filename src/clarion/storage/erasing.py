@@ -13,6 +13,7 @@ from clarion.storage.schema import (
     delivery,
     device,
     event,
+    loss,
     merged,
     notification,
     person,
@@ -36,7 +37,7 @@ def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -
     for table in (receipt, delivery):
         mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
         conn.execute(delete(table).where(mine))
-    for table in (decision, sent_content, sent_log, device, consent, event, person_preference):
+    for table in (decision, sent_content, sent_log, device, consent, event, person_preference, loss):
         conn.execute(delete(table).where(by_other_index(table.c.project) == project, table.c.person == key))
     aliases = or_(merged.c.person == key, merged.c.former == key)
     conn.execute(delete(merged).where(merged.c.project == project, aliases))
