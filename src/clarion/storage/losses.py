@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_
 
 from clarion.model import DAY_MS, Channel, DeliveryState, DeviceKind, DeviceState, Key, Millis
 from clarion.ports import MOST_NAMES, REACHED, Dimension, Loss, LossAlert, LossCount, LossKind, Touch
-from clarion.storage.database import Columns, Database, Dialect, by_other_index, upsert
+from clarion.storage.database import Columns, Database, Dialect, by_other_index, columns_of, upsert
 from clarion.storage.database import Row as Values
 from clarion.storage.schema import decision, delivery, loss, loss_alert, loss_count, notification
 
@@ -51,6 +51,12 @@ FROM (
     FROM people GROUP BY name ORDER BY reached DESC, name LIMIT {MOST_NAMES}
 ) AS counted
 """  # noqa: S608 - our own words
+_DECIDED = columns_of(delivery, "project", "notification", "person")
+_THEIRS = f"""
+FROM batch JOIN delivery d
+ON d.project = batch.project AND d.notification = batch.notification AND d.person = batch.person
+WHERE d.state >= {REACHED.value}
+"""
 # Before the verdict is written: a device that was retired already is not lost again.
 _RETIRE = f"""
 INSERT INTO loss (project, at, person, kind, category, channel, device)
@@ -80,7 +86,8 @@ class SqlLosses:
         """See `ports.Losses`; a thousand people a query."""
         people, found = sorted(set(users)), list[Touch]()
         for start in range(0, len(people), _PEOPLE_AT_ONCE):
-            found += await self._db.read(_touches, project, people[start : start + _PEOPLE_AT_ONCE], since)
+            some = people[start : start + _PEOPLE_AT_ONCE]
+            found += await self._db.read(_touches, self._db.dialect, project, some, since)
         return found
 
     async def reached(self, project: Key, day: Millis) -> list[LossCount]:
@@ -140,25 +147,24 @@ def _losses(conn: Connection, *conditions: ColumnElement[bool]) -> list[Loss]:
     ]
 
 
-def _touches(conn: Connection, project: Key, people: Sequence[Key], since: Millis) -> list[Touch]:
-    """By the index of decisions: where and when something was decided for each of them."""
-    same = (
-        (delivery.c.project == decision.c.project)
-        & (delivery.c.notification == decision.c.notification)
-        & (delivery.c.person == decision.c.person)
-    )
-    about = (notification.c.key == decision.c.notification) & (notification.c.project == decision.c.project)
-    at = func.coalesce(notification.c.fired_at, decision.c.at).label("sent")
-    names = (decision.c.notification, decision.c.person, delivery.c.device, delivery.c.kind, at)
-    query = (
-        select(*names)
-        .join(notification, about)
-        .join(delivery, same)
-        .where(by_other_index(decision.c.project) == project, decision.c.person.in_(people))
-        .where(or_(decision.c.at >= since, notification.c.fired_at >= since), at >= since)
-        .where(delivery.c.state >= REACHED.value)
-    )
-    return [Touch(key, who, device, DeviceKind(kind), sent) for key, who, device, kind, sent in conn.execute(query)]
+def _touches(conn: Connection, dialect: Dialect, project: Key, people: Sequence[Key], since: Millis) -> list[Touch]:
+    """What was decided for each of them by the index of decisions, then its deliveries by their whole key.
+
+    Not as one join: of a day that is new to PostgreSQL's statistics, all deliveries would be joined with all decisions.
+    """
+    fires = select(notification.c.key, notification.c.fired_at)
+    fires = fires.where(notification.c.project == project, notification.c.fired_at >= since)
+    fired: dict[Key, Millis] = {row.key: row.fired_at for row in conn.execute(fires)}
+    mine = (by_other_index(decision.c.project) == project) & decision.c.person.in_(people)
+    decided = select(decision.c.notification, decision.c.person, decision.c.at)
+    decided = decided.where(mine, or_(decision.c.at >= since, decision.c.notification.in_(list(fired))))
+    sent = {(key, who): max(at, fired.get(key, at)) for key, who, at in conn.execute(decided)}
+    names = ("d.notification", "d.person", "d.device", "d.kind")
+    batch = [(project, *about) for about in sorted(sent)]
+    return [
+        Touch(key, who, device, DeviceKind(kind), sent[key, who])
+        for key, who, device, kind in dialect.joined(conn, names, _THEIRS, _DECIDED, batch)
+    ]
 
 
 def _reached(conn: Connection, dialect: Dialect, project: Key, day: Millis) -> list[LossCount]:

@@ -31,7 +31,7 @@ class MemoryLosses:
             decided = self._tables.decisions.get((told.notification, told.user))
             if about is None or decided is None or about.project != project or row.state < REACHED:
                 continue
-            at = about.fired_at if about.fired_at is not None else decided.decision.at
+            at = max(decided.decision.at, about.fired_at or 0)
             if told.user in users and at >= since:
                 found.append(Touch(told.notification, told.user, told.device, told.kind, at))
         return found
