@@ -86,6 +86,7 @@ async def test_who_says_no_thrice_is_lost_once_and_each_message_has_its_part(wor
         world.clock.advance(HOUR_MS)
         await says_no(world, "ada", "offers")
     assert await lost(world) == {"offers": (1, 1)}
+    assert await told(world, "ada") == ["Lost for offers by push within a day of 2 messages"]
     assert await lost(world, Dimension.CAMPAIGN) == {first.id: (1, 1), second.id: (1, 1)}
     world.clock.advance(DAY_MS)
     await says_no(world, "ada", "offers")

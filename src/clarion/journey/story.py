@@ -169,10 +169,13 @@ def _receipts(receipts: Iterable[ReceiptRecord], notification_ids: dict[int, str
 
 
 def _losses(losses: Iterable[Tied], notification_ids: dict[int, str]) -> Iterator[Chapter]:
+    told_before = set()
     for loss, touches in losses:
         told = list(dict.fromkeys(touch.notification for touch in touches))
-        if not told:
+        about = (loss.kind, loss.category, loss.device, *told[-1:])
+        if not told or about in told_before:  # who says no three times is lost once
             continue
+        told_before.add(about)
         messages = "a message" if len(told) == 1 else f"{len(told)} messages"
         yield Chapter(
             loss.at,
