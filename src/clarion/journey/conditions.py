@@ -7,6 +7,7 @@ import msgspec
 from minijinja import TemplateError
 
 from clarion.errors import FieldError
+from clarion.journey.glance import Glance, glance
 from clarion.journey.rules import Ruling
 from clarion.journey.words import (
     ANYTHING,
@@ -23,6 +24,7 @@ from clarion.ports import Happened, Recipient
 
 _CONDITION = "condition"
 _FALSE = Ruling(Reason.IRRELEVANT, "the condition is false")
+_MOST_KNOWN = 4096
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 HappenedTo = Mapping[tuple[Key, str], Sequence[Happened]]
@@ -75,11 +77,12 @@ class Conditions:
         self._where: dict[str, tuple[str | None, Any]] = {}  # by property: the template of its value, or its value
         self._broken: Ruling | None = None
         self._of_condition: Json = {}
+        self._glance: Glance | None = None
         try:
             self._personal, self._where_personal = self._compiled(), self._where_compiled()
         except TemplateError as error:  # stored by another version: what does not compile holds for nobody
             self._broken = _untold(error)
-        self._held: bool | None = None
+        self._known: dict[object, Ruling] = {}  # what the condition said, by what it looks at
         self._wanted: dict[str, Any] | None = None
 
     def _compiled(self) -> bool:
@@ -91,6 +94,7 @@ class Conditions:
         names = self._env.undeclared_variables_in_str(source)
         # What it does not look at is not handed over for each person.
         self._of_condition = {name: self._context[name] for name in names if name in self._context}
+        self._glance = glance(self._env.undeclared_variables_in_str(source, nested=True))
         return "user" in names
 
     def _where_compiled(self) -> bool:
@@ -113,19 +117,28 @@ class Conditions:
         try:
             if self._message.unless_event is not None and self._has_happened(recipient, happened):
                 return _happened(self._message.unless_event.name)
-            return self._passes if self._holds(recipient) else _FALSE
         except TemplateError as error:
             return _untold(error)
+        return self._passes if self._message.condition is None else self._condition(recipient)
 
-    def _holds(self, recipient: Recipient) -> bool:
-        if self._message.condition is None:
-            return True
-        if self._held is None or self._personal:
-            context = self._of_condition
-            if self._personal:
-                context = {**context, "user": user_facts(recipient)}
-            self._held = bool(self._env.render_template(_CONDITION, **context))
-        return self._held
+    def _condition(self, recipient: Recipient) -> Ruling:
+        """Many people are alike in what it looks at: it is worked out once for all of them."""
+        if self._glance is None and self._personal:
+            return self._worked_out(recipient)
+        seen = None if self._glance is None else self._glance(recipient.attributes)
+        ruling = self._known.get(seen)
+        if ruling is None:
+            ruling = self._worked_out(recipient)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[seen] = ruling
+        return ruling
+
+    def _worked_out(self, recipient: Recipient) -> Ruling:
+        context = {**self._of_condition, "user": user_facts(recipient)} if self._personal else self._of_condition
+        try:
+            return self._passes if self._env.render_template(_CONDITION, **context) else _FALSE
+        except TemplateError as error:
+            return _untold(error)
 
     def _has_happened(self, recipient: Recipient, happened: HappenedTo) -> bool:
         unless = self._message.unless_event
