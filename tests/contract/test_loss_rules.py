@@ -3,7 +3,7 @@
 from math import comb
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from clarion.intelligence.proportions import proportion, ratio_low
@@ -15,19 +15,21 @@ from clarion.ports import Dimension, Loss, LossCount, LossKind, Touch
 HOUR_MS = DAY_MS // 24
 CATEGORIES = ("news", "offers")
 KINDS = (DeviceKind.WEBPUSH, DeviceKind.EMAIL)
-hours = some.integers(0, 72).map(lambda hour: hour * HOUR_MS)
+hours = some.integers(0, 12).map(lambda number: number * 4 * HOUR_MS)
 labels_of = some.dictionaries(
-    some.integers(1, 6),
+    some.integers(1, 4),
     some.tuples(some.sampled_from((0, DAY_MS)), some.sampled_from(CATEGORIES), some.sampled_from((None, "t1", "t2"))),
+    min_size=2,
 )
 touches_of = some.lists(
-    some.builds(Touch, some.integers(1, 6), some.integers(1, 3), some.integers(1, 3), some.sampled_from(KINDS), hours)
+    some.builds(Touch, some.integers(1, 4), some.integers(1, 2), some.integers(1, 2), some.sampled_from(KINDS), hours),
+    min_size=6,
 )
 losses_of = some.lists(
     some.one_of(
         some.builds(
             Loss,
-            user=some.integers(1, 3),
+            user=some.integers(1, 2),
             at=hours,
             kind=some.just(LossKind.OPT_OUT),
             channel=some.sampled_from((Channel.PUSH, Channel.EMAIL)),
@@ -35,11 +37,11 @@ losses_of = some.lists(
         ),
         some.builds(
             Loss,
-            user=some.integers(1, 3),
+            user=some.integers(1, 2),
             at=hours,
             kind=some.sampled_from((LossKind.PERMISSION, LossKind.SUBSCRIPTION)),
             channel=some.sampled_from((Channel.PUSH, Channel.EMAIL)),
-            device=some.none() | some.integers(1, 3),
+            device=some.none() | some.integers(1, 2),
         ),
     )
 )
@@ -78,6 +80,7 @@ def plainly(  # noqa: C901 - one look at each condition
     return found
 
 
+@settings(max_examples=400)
 @given(losses_of, touches_of, labels_of)
 def test_losses_are_tied_and_counted_as_the_guide_says(said: list, reached: list, about: dict) -> None:
     labels = {key: label(key, told) for key, told in about.items()}
