@@ -56,6 +56,7 @@ DOUBTS_SECONDS = 600.0
 DOUBTS_AT_ONCE = 5_000
 DOUBT_MS = 7 * 86_400_000
 SLOTS_SECONDS = 3_600.0
+LOSSES_SECONDS = 300.0
 SLOTS_AT_ONCE = 2_000
 SLOT_MS = 1_000 * MAX_CAP_SECONDS
 EVENTS_SECONDS = 3_600.0
@@ -170,6 +171,7 @@ class Platform:
                 "doubts": (DOUBTS_SECONDS, self._end_doubts),
                 "slots": (SLOTS_SECONDS, self._forget_slots),
                 "events": (EVENTS_SECONDS, self._forget_events),
+                "losses": (LOSSES_SECONDS, self.pipeline.losses.sweep),
             }
         )
 

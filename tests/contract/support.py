@@ -33,10 +33,12 @@ from clarion.ports import (
     ArmedWork,
     DeliverWork,
     DeliveryRecord,
+    Dimension,
     Effects,
     FactsQuery,
     Job,
     Lease,
+    LossAlert,
     NewWork,
     Page,
     PairsWork,
@@ -70,6 +72,12 @@ def stoppage(project: Key, lane: str = "production/com.example.shop", **changed:
     told = {"kind": DeviceKind.APNS, "reason": StopReason.BAD_CREDENTIALS, "detail": "403 InvalidProviderToken"}
     told |= {"credential": "team", "since": NOW, "again_at": NOW + 60_000, "failures": 1}
     return Stoppage(project=project, lane=lane, **told | changed)
+
+
+def loss_alert(project: Key, name: str = "offers", **changed: Any) -> LossAlert:
+    told = {"dimension": Dimension.CATEGORY, "since": NOW, "reached": 1_000, "lost": 24}
+    told |= {"usual_reached": 10_000, "usual_lost": 80, "ratio_low": 1.7}
+    return LossAlert(project=project, name=name, **told | changed)
 
 
 def api_key(project: Key, id: str = "key", **fields: Any) -> ApiKey:

@@ -15,6 +15,7 @@ from clarion.cli.problem import Problem, show
 from clarion.cli.settings import load
 from clarion.cli.simulate import simulate_app
 from clarion.errors import ClarionError
+from clarion.ports import Dimension as By
 
 T = TypeVar("T")
 
@@ -370,12 +371,32 @@ def reseal_credentials(data: Folder = None, as_json: AsJson = False) -> None:
 def alerts(
     as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
 ) -> None:
-    """List the push services that nothing is sent to for now: they refuse our keys, or do not answer."""
+    """List what needs a look: push services that refuse our keys or do not answer, messages that lose people."""
     answer = _ask(Where(server, key, data, project), lambda door: door.alerts())
     if as_json:
         table.print_json(answer)
     else:
         table.print_alerts(answer)
+
+
+@app.command()
+def losses(
+    by: Annotated[
+        By, typer.Option(help="What to tell messages apart by; a campaign is an automation, else a notification.")
+    ] = By.CATEGORY,
+    days: Annotated[int, typer.Option(help="The last so many days, today included.", min=1, max=365, metavar="N")] = 7,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Show whom we lose: people who said no within 24 hours of a message, beside those who tapped."""
+    answer = _ask(Where(server, key, data, project), lambda door: door.losses(by.value, days))
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_losses(answer)
 
 
 def _ask(where: Where, question: Callable[[Door], Awaitable[T]]) -> T:

@@ -26,6 +26,7 @@ from clarion.journey.delivering import Delivering
 from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
+from clarion.journey.loss_watch import LossWatch
 from clarion.journey.records import records
 from clarion.journey.story import Chapter, tell
 from clarion.journey.words import project_facts, time_told
@@ -104,6 +105,7 @@ class Pipeline:
         self._anonymous = anonymous
         self._receipts_url = receipts_url
         self._own_origin = own_origin
+        self.losses = LossWatch(store, clock)
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
         self._accepting = Accepting(store, catalog, clock, self._new_id)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from clarion.ports.facts import Steps
+from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.stoppages import Stoppages
@@ -36,6 +37,8 @@ class Store(Protocol):
     def idempotency(self) -> Idempotency: ...
     @property
     def stoppages(self) -> Stoppages: ...
+    @property
+    def losses(self) -> Losses: ...
     @property
     def push(self) -> PushStore: ...
     async def open(self) -> None:

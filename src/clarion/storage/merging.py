@@ -44,6 +44,7 @@ _MOVED = (  # decisions last: the others are found through them
     ("decision", "true", ("notification",)),
     ("sent_content", "true", ("hash",)),
     ("sent_log", "true", ("notification",)),
+    ("loss", "true", ("at", "kind", "category", "channel", "device")),
 )
 
 PREFERENCES = ("quiet_start", "quiet_end", "quiet_days", "marketing_paused_until")

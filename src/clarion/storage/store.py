@@ -6,6 +6,7 @@ from clarion.storage.definitions import SqlDefinitions
 from clarion.storage.devices import SqlDevices
 from clarion.storage.events import SqlEvents
 from clarion.storage.idempotency import SqlIdempotency, touch
+from clarion.storage.losses import SqlLosses
 from clarion.storage.people import SqlUsers
 from clarion.storage.preferences import SqlPreferences
 from clarion.storage.projects import SqlProjects
@@ -34,6 +35,7 @@ class SqlStore:
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)
+        self.losses = SqlLosses(database)
 
     async def ping(self) -> None:
         """Write a row.

@@ -10,6 +10,7 @@ needs.
 
 from clarion.storage.schema.columns import metadata
 from clarion.storage.schema.jobs import idempotency, stoppage, work, work_body
+from clarion.storage.schema.losses import loss, loss_alert, loss_count
 from clarion.storage.schema.people import consent, departed, device, merged, person, person_preference
 from clarion.storage.schema.projects import api_key, credential, definition, project
 from clarion.storage.schema.push import push_broadcast, push_channel, push_device, push_message, push_node
@@ -40,6 +41,9 @@ __all__ = [
     "event_known",
     "gate_record",
     "idempotency",
+    "loss",
+    "loss_alert",
+    "loss_count",
     "merged",
     "metadata",
     "notification",

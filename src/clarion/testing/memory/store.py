@@ -8,6 +8,7 @@ from clarion.testing.memory.devices import MemoryDevices
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.events import MemoryEvents
 from clarion.testing.memory.idempotency import MemoryIdempotency
+from clarion.testing.memory.losses import MemoryLosses
 from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
 from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.steps import MemorySteps
@@ -40,6 +41,7 @@ class MemoryStore:
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)
         self.stoppages = MemoryStoppages(tables)
+        self.losses = MemoryLosses(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""

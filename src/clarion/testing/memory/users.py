@@ -18,7 +18,7 @@ from clarion.model import (
     Verdict,
     verdict_of,
 )
-from clarion.ports import ANY_CATEGORY, last_said, told_news
+from clarion.ports import ANY_CATEGORY, last_said, opt_outs, told_news
 from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
@@ -82,6 +82,7 @@ class MemoryUsers:
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
         drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
+        drop(tables.losses, lambda row, _: row[1].user == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
 
@@ -164,6 +165,9 @@ class MemoryUsers:
             if user == old:
                 del tables.slots[old, notification]
                 tables.slots.setdefault((new, notification), replace(slot, user=new))
+        for project, each in [row for row in tables.losses if row[1].user == old]:
+            del tables.losses[project, each]
+            tables.losses[project, replace(each, user=new)] = None
 
     def _move_consents(self, old: Key, new: Key, refused: set[tuple[str, Channel]], now: Millis) -> None:
         ledger = self._tables.consents
@@ -196,7 +200,9 @@ class MemoryConsents:
         self._tables = tables
 
     async def append(self, project: Key, lines: Sequence[Consent]) -> None:
-        self._tables.consents += [line for line in lines if self._tables.user(project, line.user)]
+        said = [line for line in lines if self._tables.user(project, line.user)]
+        self._tables.consents += said
+        self._tables.losses |= dict.fromkeys((project, each) for each in opt_outs(said))
 
     async def take_over(self, project: Key, lines: Sequence[Consent]) -> list[bool]:
         known = [line for line in lines if self._tables.user(project, line.user)]
