@@ -55,6 +55,7 @@ from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
+from clarion.ports.tallies import HOUR_MS, Decided, Delivered, Tallies, Tally
 from clarion.ports.transport import (
     BatchRequest,
     ClientIdentity,
@@ -94,6 +95,7 @@ from clarion.ports.work import (
 __all__ = [
     "ANY_CATEGORY",
     "DELIVERIES",
+    "HOUR_MS",
     "LATE_MS",
     "Accepted",
     "Address",
@@ -111,10 +113,12 @@ __all__ = [
     "ClientIdentity",
     "Clock",
     "Consents",
+    "Decided",
     "Deciding",
     "DecisionRecord",
     "Definitions",
     "DeliverWork",
+    "Delivered",
     "DeliveryRecord",
     "Devices",
     "Effects",
@@ -165,6 +169,8 @@ __all__ = [
     "Stoppages",
     "Store",
     "Taken",
+    "Tallies",
+    "Tally",
     "Target",
     "TooLarge",
     "Trail",

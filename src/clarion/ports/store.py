@@ -6,6 +6,7 @@ from clarion.ports.facts import Steps
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.stoppages import Stoppages
+from clarion.ports.tallies import Tallies
 from clarion.ports.work import Work
 
 
@@ -38,6 +39,8 @@ class Store(Protocol):
     def stoppages(self) -> Stoppages: ...
     @property
     def push(self) -> PushStore: ...
+    @property
+    def tallies(self) -> Tallies: ...
     async def open(self) -> None:
         """Connect and migrate; on SQLite also void the leases of the process before us."""
         ...

@@ -12,6 +12,7 @@ from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
 from clarion.storage.steps import SqlSteps
 from clarion.storage.stoppages import SqlStoppages
+from clarion.storage.tallies import SqlTallies
 from clarion.storage.trail import SqlTrail
 from clarion.storage.work import SqlWork
 
@@ -34,6 +35,7 @@ class SqlStore:
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)
+        self.tallies = SqlTallies(database)
 
     async def ping(self) -> None:
         """Write a row.

@@ -13,6 +13,7 @@ from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
+from clarion.testing.memory.tallies import MemoryTallies
 from clarion.testing.memory.trail import MemoryTrail
 from clarion.testing.memory.users import MemoryConsents, MemoryPreferences, MemoryUsers
 from clarion.testing.memory.work import MemoryWork
@@ -40,6 +41,7 @@ class MemoryStore:
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)
         self.stoppages = MemoryStoppages(tables)
+        self.tallies = MemoryTallies(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""
