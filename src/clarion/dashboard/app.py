@@ -117,7 +117,7 @@ class DashboardApp:
             begun = await sign_in(services, request, fields.get("key", ""))
         except ClarionError as error:
             return self._sign_in_page(request, onward=onward, error=error)
-        return away(onward, *begun)
+        return away(onward, begun)
 
     def _sign_in_page(self, request: Request, *, onward: str, error: ClarionError | None = None) -> Answer:
         salt, kept = new_salt(self._services, request)
@@ -145,4 +145,4 @@ def _trouble(visit: Visit | None, error: ClarionError) -> Answer:
     headers = () if error.retry_after is None else (("retry-after", str(error.retry_after)),)
     if visit is None:
         return PAGES.show("outside", status=error.status, headers=headers, **told)
-    return page(visit, "problem", status=error.status, **told)
+    return page(visit, "problem", status=error.status, headers=headers, **told)

@@ -66,9 +66,10 @@ async def submit(visit: Visit) -> Answer:
 
 async def _send(visit: Visit, written: Written) -> Answer:
     await visit.services.backlog(visit.project.key)
+    id = written.id
     try:
         made = await visit.services.pipeline.notify(
-            visit.project, written.message, written.audience, id=written.id, sent_by=visit.key.id
+            visit.project, written.message, written.audience, id=id, sent_by=visit.key.id
         )
     except InvalidRequest as error:
         return await _page(visit, written, Looked(error.errors, []), status=400)
@@ -147,7 +148,10 @@ def _trial(visit: Visit, run: DryRun) -> dict[str, Any]:
         "sent": sent,
         "share": words.percent(sent, total),
         "bars": bars_of(run.counts.items()),
-        "samples": [{"reason": reason, "people": people} for reason, people in samples.items()],
+        "samples": [
+            {"reason": reason, "people": samples[reason]}
+            for reason in sorted(samples, key=lambda reason: -run.counts[reason])
+        ],
     }
 
 

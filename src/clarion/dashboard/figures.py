@@ -1,6 +1,6 @@
 """Plots as numbers: what templates draw as SVG, in the units of its view box. Pure geometry, no colours."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 1000.0, 240.0
@@ -73,5 +73,5 @@ def bars(rows: Sequence[tuple[str, str, int, str]]) -> list[Bar]:
 def ceiling(value: int) -> int:
     """The least round number that is not less and that four ticks divide into whole numbers."""
     unit = 10 ** (len(str(max(value, 1))) - 1)
-    rounded = (round(step * size) for size in (unit, 10 * unit) for step in _STEPS)
+    rounded: Iterator[int] = (round(step * size) for size in (unit, 10 * unit) for step in _STEPS)
     return next(top for top in rounded if top >= value and top % _TICKS == 0)

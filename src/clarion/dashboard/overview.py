@@ -159,9 +159,9 @@ def _tile(title: str, figure: str, about: str, line: str) -> dict[str, Any]:
 
 
 def _ticks(buckets: Sequence[Bucket]) -> list[str]:
-    """At most seven titles, evenly, the last one among them."""
-    step = -(-len(buckets) // 7)
-    return [bucket.title for at, bucket in enumerate(buckets) if (len(buckets) - 1 - at) % step == 0]
+    """A title for each bucket: at most eight of them, evenly, empty for the others."""
+    step = -(-len(buckets) // 8)
+    return [bucket.title if at % step == step // 2 else "" for at, bucket in enumerate(buckets)]
 
 
 def _columns(buckets: Sequence[Bucket]) -> list[dict[str, Any]]:

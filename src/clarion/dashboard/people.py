@@ -12,7 +12,7 @@ from clarion.ports import ANY_CATEGORY
 from clarion.web.http import Answer
 
 _LEDGER = 50
-_CHAPTERS = 100
+_CHAPTERS = 60
 
 
 async def show(visit: Visit) -> Answer:
@@ -43,6 +43,7 @@ async def _person(visit: Visit, user: User) -> dict[str, Any]:
         "preferences": await services.pipeline.preferences(project, user),
         "devices": [_device(one, zone) for one in devices],
         "ledger": [_line(one, zone) for one in reversed(ledger[-_LEDGER:])],
+        "is_long": len(story) > _CHAPTERS,
         "story": [_chapter(one, zone) for one in reversed(story[-_CHAPTERS:])],
     }
 

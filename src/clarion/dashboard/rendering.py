@@ -17,11 +17,14 @@ PAGES = Pages(
 ASSETS = assets(_HERE / "assets")
 
 
-def page(visit: Visit, name: str, *, status: int = 200, **values: Any) -> Answer:
+def page(
+    visit: Visit, name: str, *, status: int = 200, headers: tuple[tuple[str, str], ...] = (), **values: Any
+) -> Answer:
     """A whole page for somebody who is signed in."""
     return PAGES.show(
         name,
         status=status,
+        headers=headers,
         navigation=navigation.shown(visit.request.path, visit.key.scopes),
         project=visit.project,
         key=visit.key,

@@ -50,8 +50,8 @@ async def visit_of(services: Services, recent: Recent, request: Request) -> Visi
     return Visit(services, recent, request, *found, session)
 
 
-async def sign_in(services: Services, request: Request, text: str) -> tuple[tuple[str, str], ...]:
-    """The headers that begin a session, for who holds the text of a server key.
+async def sign_in(services: Services, request: Request, text: str) -> tuple[str, str]:
+    """The header that begins a session, for who holds the text of a server key.
 
     Raises:
         RateLimited: this address tried too often.
@@ -69,8 +69,7 @@ async def sign_in(services: Services, request: Request, text: str) -> tuple[tupl
         raise Unauthenticated("This key lacks the scope read, so it cannot see the project.")
     ends = services.clock.now() + HOURS * _HOUR_S * 1000
     session = Session(project.key, key.key, ends, services.chance.token(SALT_SIZE))
-    kept = _cookie(services, request, SESSION_COOKIE, services.sessions.make(session), HOURS * _HOUR_S)
-    return kept, _cookie(services, request, SALT_COOKIE, "", 0)
+    return _cookie(services, request, SESSION_COOKIE, services.sessions.make(session), HOURS * _HOUR_S)
 
 
 def sign_out(services: Services, request: Request) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from clarion.model import DeliveryState, DeviceKind, Millis, Reason, Verdict, ve
 
 REASONS: Final = MappingProxyType(
     {
-        Reason.SEND: "Sent",
+        Reason.SEND: "Send",
         Reason.QUIET_HOURS: "Waits for the end of quiet hours",
         Reason.BEST_TIME: "Waits for a better time",
         Reason.CAP_WAIT: "Waits for room under a cap",
@@ -127,4 +127,9 @@ def moment(at: Millis | None, zone: ZoneInfo) -> dict[str, str] | None:
         return None
     told = datetime.fromtimestamp(at / 1000, UTC)
     local = told.astimezone(zone)
-    return {"iso": told.isoformat(timespec="milliseconds"), "text": f"{local.day} {local:%b, %H:%M:%S}"}
+    day = f"{local.day} {local:%b}"
+    return {
+        "iso": told.isoformat(timespec="milliseconds"),
+        "text": f"{day}, {local:%H:%M:%S}",
+        "minute": f"{day}, {local:%H:%M}",
+    }
