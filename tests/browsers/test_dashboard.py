@@ -25,9 +25,10 @@ document.getElementById("compose").dispatchEvent(new Event("input"));
 _RULES = "[...document.querySelectorAll('#findings code')].map((one) => one.textContent)"
 # What a screen reader cannot name.
 _NAMELESS = """
-const named = (one) => one.labels?.length || one.ariaLabel || one.getAttribute("aria-labelledby") || one.textContent.trim();
-const every = document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a, [role=region], section");
-return [...every].filter((one) => !named(one)).map((one) => one.outerHTML.slice(0, 90));
+const labelled = (one) => one.labels?.length || one.ariaLabel || one.getAttribute("aria-labelledby");
+const named = (one) => labelled(one) || (one.matches("a, button") && one.textContent.trim());
+const every = "input:not([type=hidden]), select, textarea, button, a, nav, [role=region], section";
+return [...document.querySelectorAll(every)].filter((one) => !named(one)).map((one) => one.outerHTML.slice(0, 90));
 """
 # WCAG 2 contrast of the text that has the least of it with its ground.
 _CONTRAST = """
@@ -46,7 +47,8 @@ const ground = (one) => {
   return getComputedStyle(one ?? document.body).backgroundColor;
 };
 const every = "p, h1, h2, b, dt, dd span, td, th, code, label, .pill, .gate, time, summary, .legend li, nav a";
-const texts = [...document.querySelectorAll(every)].filter((one) => one.innerText?.trim() && !one.closest(".screen, .unseen"));
+const isRead = (one) => one.innerText?.trim() && !one.closest(".screen, .unseen");
+const texts = [...document.querySelectorAll(every)].filter(isRead);
 return texts.map((one) => {
   const [high, low] = [light(getComputedStyle(one).color), light(ground(one))].sort((a, b) => b - a);
   return [(high + 0.05) / (low + 0.05), one.outerHTML.slice(0, 90)];
@@ -94,7 +96,7 @@ async def composes_what_is_not_honest_and_is_told(desk: Desk) -> None:
     await firefox.run(_TYPE, {"title": "LAST CHANCE!!! 50 % off", "body": "Have a look."})
     rules = await firefox.wait_for(f"({_RULES}).length && {_RULES}")
     assert {"urgency", "marks", "claim_percent"} <= set(rules)
-    shown = "return [document.getElementById('preview-title').textContent, document.getElementById('title-count').textContent]"
+    shown = "return ['preview-title', 'title-count'].map((id) => document.getElementById(id).textContent)"
     assert await firefox.run(shown) == ["LAST CHANCE!!! 50 % off", "23 / 65"]
     await firefox.run(_TYPE, {"title": "Lamps are 50 % off", "body": "50 % off all lamps in our shop."})
     await firefox.wait_for(f"!({_RULES}).length")
@@ -105,8 +107,8 @@ async def tries_it_out_and_sends_it(desk: Desk) -> None:
     await firefox.click("[name=action][value=try]")
     told = await firefox.wait_for("document.querySelector('#trial .share')?.innerText")
     assert told.split() == ["2", "66.7", "%", "would", "get", "it"]
-    rows = "return [...document.querySelectorAll('#trial .bars tbody tr')].map((row) => [row.querySelector('code').textContent, row.cells[1].textContent])"
-    assert await firefox.run(rows) == [["send", "2"], ["no_device", "1"]]
+    cells = "[...document.querySelectorAll('#trial .bars :is(code, td)')]"
+    assert await firefox.run(f"return {cells}.map((one) => one.textContent)") == ["send", "2", "no_device", "1"]
     assert world.browser.sent == []
 
     await firefox.click("[name=action][value=send]")
@@ -133,9 +135,8 @@ async def every_page_is_readable(desk: Desk) -> None:
             await firefox.goto(url + path)
             contrast, where = await firefox.run(_CONTRAST)
             assert contrast >= 4.5, f"WCAG 2.2, 1.4.3: {path} {where}"
-            assert await firefox.run("return document.documentElement.scrollWidth <= innerWidth"), (
-                f"{path} scrolls sideways"
-            )
+            fits = "return document.documentElement.scrollWidth <= innerWidth"
+            assert await firefox.run(fits), f"{path} scrolls sideways"
             assert await firefox.run(_NAMELESS) == [], path
             ground = await firefox.run("return getComputedStyle(document.body).backgroundColor")
             assert (ground == "rgb(11, 12, 16)") is dark

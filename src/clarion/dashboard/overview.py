@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from clarion.dashboard import figures, words
 from clarion.dashboard.listing import rows_of
+from clarion.dashboard.recent import MOST
 from clarion.dashboard.rendering import page
 from clarion.dashboard.session import Visit
 from clarion.model import DeliveryState, Millis, Reason, Verdict, verdict_of
@@ -77,6 +78,7 @@ async def show(visit: Visit) -> Answer:
         unsent=bars_of((code, count) for code, count in reasons.items() if code != Reason.SEND),
         decided=reasons.total(),
         whole=tally.whole,
+        most=MOST,
         alerts=[_alert(one, zone) for one in await store.stoppages.of_project(key)],
         latest=await rows_of(visit, latest.items),
     )

@@ -7,7 +7,7 @@ from clarion.model import DAY_MS, Key, Millis
 from clarion.ports import Tally
 
 DAYS = 30
-MOST = 100_000
+MOST = 50_000
 """Rows of each kind that a reading costs at most. A project with more in a month sees the newest of them."""
 MEMORY_MS = 10_000
 _MOST_PROJECTS = 1_000
