@@ -1,17 +1,21 @@
 """Signing in to the dashboard: what a browser holds, what ends it, and that no other site or project gets in."""
 
 import base64
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
 
+from clarion.bootstrap import Platform, check_roles, http_app
+from clarion.config import Settings
 from clarion.dashboard.app import ROUTES
 from clarion.dashboard.session import HOURS, SESSION_COOKIE, where_to
 from clarion.journey.founding import add_key
 from clarion.model import Notification
 from clarion.ports import Store
 from clarion.testing import ManualClock, MemoryStore, SeededChance
+from contract.api_world import Api
 from contract.support_dashboard import Person, with_dashboard
 from story.world import World
 
@@ -262,3 +266,17 @@ async def test_nothing_of_another_project_is_seen_or_touched(two: tuple[Desk, Wo
     await desk.person.submit("/compose", title="Hello all", action="try", to="everyone")
     assert "1 person" in desk.person.words
     assert "secret-person" not in desk.person.text
+
+
+# --- the role --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_pages_are_where_the_role_is_and_nothing_else_with_them(tmp_path: Path) -> None:
+    async with Platform(Settings(data=tmp_path)).opened() as platform:
+        with_role = Api(http_app(platform, check_roles(["dashboard"])))
+        assert (await with_role.get("/dashboard/sign-in")).status == 200
+        assert (await with_role.get("/healthz")).status == 200
+        assert (await with_role.get("/v1/project")).status == 404
+        without = Api(http_app(platform, check_roles(["api", "worker"])))
+        assert (await without.get("/dashboard/sign-in")).status == 404
+        assert "dashboard" in check_roles([])
