@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from html import unescape
 from urllib.parse import urlencode
 
@@ -50,6 +51,12 @@ class Person:
         self._client = client
         self.cookies: dict[str, str] = {}
         self.page: Reply
+
+    def elsewhere(self, client: str) -> "Person":
+        """Somebody else, at another address, before the same server."""
+        other = copy(self)
+        other._client, other.cookies = client, {}
+        return other
 
     @property
     def text(self) -> str:

@@ -84,6 +84,11 @@ async def test_pressing_send_twice_sends_once_and_another_text_is_another_notifi
     await person.submit("/compose", action="send", **second)
     assert await stored(world) == 2
     assert await sent(world) == ["First", "First", "Second", "Second"]
+    # The same again on a page of its own is meant.
+    await person.get("/compose")
+    for action in ("try", "send"):
+        await person.submit("/compose", action=action, **second)
+    assert await stored(world) == 3
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def test_who_tries_often_waits_and_others_do_not(desk: Desk) -> None:
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) > 0
     assert not await desk.is_in()
-    elsewhere = Person(with_dashboard(desk.world), client="192.0.2.9")
+    elsewhere = desk.person.elsewhere("192.0.2.9")
     assert (await elsewhere.sign_in(desk.world.founded.server_key)).status == 200
     desk.world.clock.advance(1_000 * int(answer.headers["retry-after"]))
     await desk.person.sign_in(desk.world.founded.server_key)

@@ -59,12 +59,12 @@ async def submit(visit: Visit) -> Answer:
     if looked.problems:
         return await _page(visit, written, looked, status=400)
     wants_send = fields.get("action") == "send"
-    if wants_send and written.tried == written.digest and not looked.blocked:
-        return await _send(visit, written)
+    if wants_send and written.tried == written.digest:
+        return await _send(visit, written, looked)
     return await _try(visit, written, looked, wants_send=wants_send)
 
 
-async def _send(visit: Visit, written: Written) -> Answer:
+async def _send(visit: Visit, written: Written, looked: Looked) -> Answer:
     await visit.services.backlog(visit.project.key)
     id = written.id
     try:
@@ -72,7 +72,7 @@ async def _send(visit: Visit, written: Written) -> Answer:
             visit.project, written.message, written.audience, id=id, sent_by=visit.key.id
         )
     except InvalidRequest as error:
-        return await _page(visit, written, Looked(error.errors, []), status=400)
+        return await _page(visit, written, Looked(error.errors, looked.findings), status=400)
     return away(f"{PREFIX}/notifications/{made.id}")
 
 
