@@ -6,7 +6,7 @@ from pathlib import Path
 from clarion.intelligence.honesty import RULES
 from clarion.intelligence.honesty.lexicons import URGENCY
 from clarion.intelligence.honesty.subject import Rule
-from clarion.intelligence.honesty.widths import PLATFORMS
+from clarion.intelligence.screens import SCREENS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "honesty.md"
 HEAD = """# Rules of title honesty
@@ -44,7 +44,7 @@ def row(rule: Rule) -> str:
 def page() -> str:
     """The whole page."""
     rules = "\n".join(row(rule) for rule in RULES.values())
-    widths = "\n".join(f"| {each.name} | {each.title} | {each.body} |" for each in PLATFORMS)
+    widths = "\n".join(f"| {each.name} | {each.title.all} | {each.body.all} |" for each in SCREENS if each.roomiest)
     languages = ", ".join(f"`{language}`" for language in URGENCY)
     known = (
         f"\n## Languages\n\nWords that hurry or bait, dates and times are known in {languages}.\n"

@@ -31,6 +31,7 @@ from clarion.crypto.turns import Encrypt
 from clarion.crypto.unsubscribe import UnsubscribeTokens
 from clarion.errors import ConfigurationError
 from clarion.gateway import Gateway, Limits
+from clarion.journey import trigger
 from clarion.journey.catalog import Catalog
 from clarion.journey.pipeline import WAKE, Pipeline
 from clarion.model import MAX_CAP_SECONDS, DeviceKind, Millis
@@ -58,6 +59,7 @@ DOUBT_MS = 7 * 86_400_000
 SLOTS_SECONDS = 3_600.0
 SLOTS_AT_ONCE = 2_000
 SLOT_MS = 1_000 * MAX_CAP_SECONDS
+EVENTS_SECONDS = 3_600.0
 CERTIFICATE_SECONDS = 5.0
 OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
@@ -170,6 +172,7 @@ class Platform:
                 "push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now())),
                 "doubts": (DOUBTS_SECONDS, self._end_doubts),
                 "slots": (SLOTS_SECONDS, self._forget_slots),
+                "events": (EVENTS_SECONDS, self._forget_events),
             }
         )
 
@@ -185,6 +188,12 @@ class Platform:
         before, after = self.clock.now() - SLOT_MS, 0
         while (last := await self.store.steps.forget_slots(before, after, SLOTS_AT_ONCE)) is not None:
             after = last
+
+    async def _forget_events(self) -> None:
+        """What happened longer ago than the project keeps it."""
+        for project in await self.store.projects.all():
+            if (oldest := trigger.oldest_kept(project.settings, self.clock.now())) is not None:
+                await self.store.events.forget(project.key, oldest)
 
 
 def _providers(

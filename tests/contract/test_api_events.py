@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
-from clarion.model import ReceiptKind
+from clarion.api.fields import told
+from clarion.model import DAY_MS, ReceiptKind
+from clarion.testing import ManualClock
 from contract.api_world import Api, ApiWorld
 
 BAD = [
@@ -182,3 +184,18 @@ async def test_only_post_is_taken(api: ApiWorld) -> None:
         assert (refused.status, refused.headers["allow"]) == (405, "POST")
     assert (await api.server.call("OPTIONS", "/v1/events")).headers["allow"] == "OPTIONS, POST"
     assert (await api.server.post("/v1/events?dry=1", {"user_id": "u1", "name": "x"})).status == 400
+
+
+async def test_events_older_than_the_project_keeps_are_refused_one_by_one(api: ApiWorld, clock: ManualClock) -> None:
+    assert (await api.server.put("/v1/project", {"event_days": 0})).json["errors"][0]["field"] == "event_days"
+    assert (await api.server.put("/v1/project", {"event_days": 30})).json["event_days"] == 30
+    old, young = (told(clock.now() - days * DAY_MS) for days in (31, 29))
+    events = [{"user_id": "u1", "name": "seen", "occurred_at": at} for at in (old, young)]
+    taken = await api.server.post("/v1/events", {"events": events})
+    assert taken.json["accepted"] == 1
+    assert [(error["field"], "30 days" in error["message"]) for error in taken.json["errors"]] == [
+        ("events[0].occurred_at", True)
+    ]
+    await api.server.put("/v1/project", {"name": "The same"})
+    assert (await api.server.put("/v1/project", {"event_days": None})).json["event_days"] is None
+    assert (await api.server.post("/v1/events", events[0])).status == 202

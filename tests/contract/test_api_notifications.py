@@ -24,7 +24,7 @@ WRONG = [
     ({"to": {"users": ["u1"]}, "category": "nope"}, "category", "no category nope"),
     ({"to": {"users": ["u1"]}, "template": "nope"}, "template", "no template nope"),
     ({"to": {"users": ["u1"]}, "title": None}, "title", "is needed"),
-    ({"to": {"users": ["u1"]}, "title": "{{ nope( }}"}, "title", "syntax"),
+    ({"to": {"users": ["u1"]}, "title": "{{ (nope }}"}, "title", "syntax"),
     ({"to": {"users": ["u1"]}, "body": "{{ data.missing }}"}, "body", "undefined"),
     ({"to": {"users": ["u1"]}, "ttl": -1}, "ttl", ">= 0"),
     ({"to": {"users": ["u1"]}, "ttl": 2_592_001}, "ttl", "<= 2592000"),

@@ -2,9 +2,12 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from clarion.journey.conditions import NOTHING_AROUND, Conditions
 from clarion.model import Audience, Message, Notification, UnlessEvent, UserChange
-from clarion.ports import BadCredentials, FactsQuery, RetryAfter, Store
+from clarion.ports import BadCredentials, FactsQuery, Recipient, RetryAfter, Store
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from contract.support import event, new_project, new_users
 from story.world import World
@@ -176,3 +179,33 @@ async def test_a_dry_run_looks_at_conditions_too(world: World) -> None:
     message = Message(title="Hi", condition="user.plan == 'free'")
     trial = await world.pipeline.dry_run(world.project, message, Audience(everyone=True))
     assert trial.counts == {"send": 1, "irrelevant": 1}
+
+
+_VALUES = st.sampled_from([None, True, False, 0, 1, 1.0, "1", "", "gold", ["gold"], {"gold": 1}])
+_CONDITIONS = st.sampled_from(
+    [
+        "user.plan == 'gold'",
+        "user.plan == 1",
+        "user.plan is true",
+        "user.plan is defined and user.plan",
+        "user.plan and user.city == 'gold'",
+        "user.plan.gold == 1",
+        "user['plan'] == user.city",
+        "'gold' in user|list and user.plan",
+        "user.plan == 'gold' or user.locale == 'de'",
+        "user.plan == 1 and user.user_id != 'p0'",
+    ]
+)
+
+
+@given(_CONDITIONS, st.lists(st.dictionaries(st.sampled_from(["plan", "city"]), _VALUES), min_size=2, max_size=8))
+def test_who_is_asked_before_changes_nothing(condition: str, crowd: list[dict[str, object]]) -> None:
+    message = Message(category="general", title="Hello", body="You", condition=condition)
+    notification = Notification(key=1, id="n", project=1, message=message, to=Audience(everyone=True), created_at=0)
+    people = [
+        Recipient(key, f"p{key}", "de" if key % 3 else None, None, msgspec.json.encode(attributes), [], {})
+        for key, attributes in enumerate(crowd)
+    ]
+    together = Conditions(notification, NOTHING_AROUND)
+    for one in people:
+        assert together.ruling(one, {}) == Conditions(notification, NOTHING_AROUND).ruling(one, {})

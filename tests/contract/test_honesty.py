@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarion.intelligence.honesty import RULES, Said, Subject, lint
-from clarion.intelligence.honesty.widths import PLATFORMS, beyond, width
+from clarion.intelligence.screens import SCREENS
+from clarion.intelligence.widths import beyond, width
 from clarion.journey import honesty
 from clarion.model import Category, CategoryClass, Content, Message, ProjectSettings, Template
 
@@ -149,7 +150,7 @@ def test_wide_characters_take_two_columns_and_joined_ones_none() -> None:
 def test_a_finding_says_where_it_is_cut_and_what_would_be_right() -> None:
     [one] = lint(Subject(Said.plain("x" * 45), Said.plain("")), RULES)
     assert "45 columns" in one.message
-    assert [each.name in one.message for each in PLATFORMS] == [each.title < 45 for each in PLATFORMS]
+    assert [each.name in one.message for each in SCREENS] == [each.roomiest and each.title.all < 45 for each in SCREENS]
     assert one.instead.startswith("at most 40 columns")
 
 

@@ -34,6 +34,10 @@ _TEMPLATE = {
         "de": {"title": "Unterwegs", "body": "Bestellung {{ data.order_id }} geht heute raus."},
     },
 }
+_PARTIAL = {
+    "default_locale": "en",
+    "locales": {"en": "Your {{ project.name }} team", "de": "Dein {{ project.name }}-Team"},
+}
 _AUTOMATION = {
     "on": {"event": "order_shipped"},
     "notification": {"category": "general", "title": "Order {{ event.properties.order_id }} is on its way"},
@@ -66,6 +70,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_category": _CATEGORY,
     "create_template": {"name": "shipped", **_TEMPLATE},
     "replace_template": _TEMPLATE,
+    "create_partial": {"name": "footer", **_PARTIAL},
+    "replace_partial": _PARTIAL,
+    "preview_template": {"user_id": "u1", "data": {"order_id": "A-17"}, "locale": "de-AT", "platforms": ["iphone"]},
+    "roll_template_back": {"version": 1},
     "create_automation": {"name": "order shipped", **_AUTOMATION},
     "replace_automation": _AUTOMATION,
     "lint": {"title": "Last chance: 50% off!!!", "body": "Shoes and boots.", "locale": "en"},

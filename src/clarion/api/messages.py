@@ -1,6 +1,6 @@
 """Notifications and definitions as callers tell of them become the model's nouns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,8 +13,11 @@ from clarion.api.schemas import (
     Body,
     CapBody,
     CategoryPut,
+    ContentBody,
     MessageBody,
     NotificationBody,
+    PartialPut,
+    PlatformsBody,
     RollingBody,
     TemplatePut,
 )
@@ -26,10 +29,13 @@ from clarion.model import (
     Cap,
     Category,
     Content,
+    DeviceKind,
     EventSelector,
     Holdout,
     Message,
     Millis,
+    Partial,
+    PlatformContent,
     Rolling,
     Struct,
     Template,
@@ -95,8 +101,23 @@ def category(body: CategoryPut, name: str) -> Category:
 
 
 def template(body: TemplatePut, name: str) -> Template:
-    """Words by locale."""
-    return _given(body, Template, name=name, locales={key: _given(one, Content) for key, one in body.locales.items()})
+    """Words by locale. Its version is the store's to say."""
+    return _given(body, Template, name=name, version=1, locales=contents(body.locales))
+
+
+def contents(bodies: Mapping[str, ContentBody]) -> dict[str, Content]:
+    """What a template says, by locale."""
+    return {locale: _given(body, Content, platforms=_platforms(body.platforms)) for locale, body in bodies.items()}
+
+
+def _platforms(body: PlatformsBody | None) -> dict[DeviceKind, PlatformContent]:
+    told = {name: getattr(body, name) for name in body.__struct_fields__} if body is not None else {}
+    return {DeviceKind(name): _given(there, PlatformContent) for name, there in told.items() if there is not None}
+
+
+def partial(body: PartialPut, name: str) -> Partial:
+    """A piece of text."""
+    return _given(body, Partial, name=name)
 
 
 def automation(body: AutomationPut, name: str) -> Automation:

@@ -40,7 +40,8 @@ from clarion.api.schemas import (
 from clarion.api.services import Services
 from clarion.crypto.receipts import ReceiptExpired, ReceiptForged
 from clarion.errors import InvalidRequest
-from clarion.model import Event, Millis, Receipt
+from clarion.journey import trigger
+from clarion.model import Event, Millis, Project, Receipt
 
 BATCH_LIMIT = 8 * MIB
 
@@ -167,13 +168,11 @@ def _server_events(services: Services) -> Handle:
     now = services.clock.now
     bodies = Batches(EventBody, EventBatch)
 
-    def make(body: EventBody) -> Event:
-        return _event(body, body.user_id, now())
-
     async def handle(scope: Scope, caller: Caller | None, body: bytes) -> Answer:
         assert caller is not None
-        events, errors = bodies.read(body, make)
-        events = _repeatable(events, caller, header(scope, IDEMPOTENCY_KEY), now())
+        at = now()
+        events, errors = bodies.read(body, lambda item: event(item, item.user_id, caller.project, at))
+        events = _repeatable(events, caller, header(scope, IDEMPOTENCY_KEY), at)
         return batches.answer(await services.pipeline.ingest(caller.project, events) if events else (), errors)
 
     return handle
@@ -186,7 +185,7 @@ def _sdk_events(services: Services, identity: Identity) -> Handle:
         assert caller is not None
         person = await Visitor(identity, caller.project, scope).named()
         now = services.clock.now()
-        events, errors = bodies.read(body, lambda item: _event(item, person.user_id, now))
+        events, errors = bodies.read(body, lambda item: event(item, person.user_id, caller.project, now))
         events = _repeatable(events, caller, header(scope, IDEMPOTENCY_KEY), now)
         new = await services.pipeline.ingest(caller.project, events) if events else ()
         return batches.answer(new, errors)
@@ -194,12 +193,19 @@ def _sdk_events(services: Services, identity: Identity) -> Handle:
     return handle
 
 
-def _event(body: SdkEventBody, user_id: str, now: int) -> Event:
+def event(body: SdkEventBody, user_id: str, project: Project, now: Millis) -> Event:
+    """What a body says of somebody. Raises InvalidRequest when it is older than what the project keeps."""
+    occurred_at = now if body.occurred_at is None else millis(body.occurred_at, "occurred_at")
+    oldest = trigger.oldest_kept(project.settings, now)
+    if oldest is not None and occurred_at < oldest:
+        raise InvalidRequest.field(
+            "occurred_at", f"lies before what the project keeps: the last {project.settings.event_days} days"
+        )
     return Event(
         user_id=user_id,
         name=body.name,
         properties=body.properties or {},
-        occurred_at=now if body.occurred_at is None else millis(body.occurred_at, "occurred_at"),
+        occurred_at=occurred_at,
         id=body.id,
     )
 

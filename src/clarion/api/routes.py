@@ -25,6 +25,7 @@ from clarion.api.server.linting import LINTING
 from clarion.api.server.people import PEOPLE
 from clarion.api.server.push import PUSH
 from clarion.api.server.sending import SENDING
+from clarion.api.server.templates import TEMPLATING
 from clarion.api.services import Services
 from clarion.api.system import SYSTEM
 from clarion.api.unsubscribe import UNSUBSCRIBING
@@ -32,7 +33,7 @@ from clarion.api.unsubscribe import UNSUBSCRIBING
 _TABLE = {
     "People": PEOPLE,
     "Sending": SENDING,
-    "Definitions": DEFINITIONS,
+    "Definitions": (*DEFINITIONS, *TEMPLATING),
     "Title honesty": LINTING,
     "Project and keys": ADMINISTRATION,
     "Credentials": CREDENTIALS,

@@ -28,10 +28,14 @@ app = typer.Typer(
 )
 project_app = typer.Typer(help="Make projects.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_args_is_help=True)
+template_app = typer.Typer(help="Look at the templates of a project.", no_args_is_help=True)
+events_app = typer.Typer(help="Bring in what happened elsewhere.", no_args_is_help=True)
 credentials_app = typer.Typer(help="Look after the credentials of all projects.", no_args_is_help=True)
 app.add_typer(project_app, name="project")
 app.add_typer(keys_app, name="keys")
+app.add_typer(events_app, name="events")
 app.add_typer(credentials_app, name="credentials")
+app.add_typer(template_app, name="template")
 app.add_typer(agent.app, name="agent")
 app.add_typer(simulate_app, name="simulate")
 
@@ -207,6 +211,36 @@ def lint(
         raise typer.Exit(1)
 
 
+@template_app.command("preview")
+def preview_template(
+    name: Annotated[str, typer.Argument(help="The template.")],
+    user: Annotated[str | None, typer.Option(help="For whom, by your own id.", metavar="ID")] = None,
+    values: Annotated[
+        str | None, typer.Option("--values", help="What a notification's data would be, as JSON.", metavar="JSON")
+    ] = None,
+    locale: Annotated[str | None, typer.Option(help="In place of the user's.", metavar="TAG")] = None,
+    platform: Annotated[
+        list[str] | None,
+        typer.Option(help="iphone, android, chrome or firefox; may be repeated; all unless given.", metavar="NAME"),
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="An older one.", metavar="N", min=1)] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Show a template as screens would show it to a person, cut where they cut it."""
+    from clarion.cli import boxes  # noqa: PLC0415 - schemas, which other commands do not need
+
+    wanted = boxes.asked(user=user, values=values, locale=locale, platforms=platform, version=version)
+    answer = _ask(Where(server, key, data, project), lambda door: door.preview(name, wanted))
+    if as_json:
+        table.print_json(answer)
+    else:
+        boxes.print_preview(answer)
+
+
 @app.command()
 def fire(
     notification: Annotated[str, typer.Argument(help="The id of a notification that was armed.", metavar="ID")],
@@ -289,6 +323,33 @@ def revoke_key(
     """Revoke a key at once, and for good."""
     _ask(Where(server, key, data, project), lambda door: door.revoke_key(id))
     typer.echo(f"Revoked {id}.")
+
+
+@events_app.command("import")
+def import_events(
+    file: Annotated[Path, typer.Argument(help="CSV with a heading, TSV, or a JSON object in each line.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Which of its columns is one of ours, as in user_id=customer.", metavar="OURS=THEIRS"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of events that have none.", metavar="NAME")] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Bring in a file of events; again, it changes nothing. Exit code 1 if lines were left out."""
+    from clarion.cli import importing  # noqa: PLC0415 - a reader that other commands do not need
+
+    shape = importing.Shape(importing.columns(column or []), name)
+    told = _ask(Where(server, key, data, project), lambda door: importing.run(file, shape, door.events))
+    if as_json:
+        table.print_json(told)
+    else:
+        table.print_imported(told.accepted, told.duplicates, [(bad.line, bad.message) for bad in told.errors])
+    if told.errors:
+        raise typer.Exit(1)
 
 
 @credentials_app.command("reseal")

@@ -23,8 +23,16 @@ class Door(Protocol):
         """`POST /v1/notifications`."""
         ...
 
+    async def events(self, body: Json) -> Json:
+        """`POST /v1/events`; waits when it is told to."""
+        ...
+
     async def lint(self, body: Json) -> Json:
         """`POST /v1/lint`."""
+        ...
+
+    async def preview(self, template: str, body: Json) -> Json:
+        """`POST /v1/templates/{template}/preview`."""
         ...
 
     async def fire(self, notification_id: str) -> Json:

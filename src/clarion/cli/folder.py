@@ -7,14 +7,16 @@ from typing import Any, Self
 
 import msgspec
 
-from clarion.api import linting, messages
+from clarion.api import batches, linting, messages, previewing
 from clarion.api.answers.alerts import AlertAnswer, AlertList
 from clarion.api.answers.base import Answer
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.sending import Created, NotificationSummary
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
+from clarion.api.batches import Batches
 from clarion.api.decoding import Reader
-from clarion.api.schemas import KeyPost, LintBody, NotificationBody
+from clarion.api.plain import event
+from clarion.api.schemas import EventBatch, EventBody, KeyPost, LintBody, NotificationBody, PreviewBody
 from clarion.bootstrap import Platform
 from clarion.cli import settings
 from clarion.cli.problem import Problem
@@ -26,7 +28,9 @@ from clarion.journey.words import project_facts
 from clarion.model import Json, Project
 
 _read_notification = Reader[NotificationBody](NotificationBody).read
+_read_events = Batches(EventBody, EventBatch).read
 _read_lint = Reader[LintBody](LintBody).read
+_read_preview = Reader[PreviewBody](PreviewBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
 
@@ -64,10 +68,29 @@ class Folder:
         )
         return _json(Created(id=notification.id))
 
+    async def events(self, body: Json) -> Json:
+        now = self._platform.clock.now()
+        events, errors = _read_events(
+            msgspec.json.encode(body), lambda item: event(item, item.user_id, self._project, now)
+        )
+        new = await self._platform.pipeline.ingest(self._project, events) if events else []
+        answer: Json = msgspec.json.decode(batches.answer(new, errors).body)
+        return answer
+
     async def lint(self, body: Json) -> Json:
         wanted, project, catalog = _read_lint(msgspec.json.encode(body)), self._project, self._platform.catalog
-        categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
-        return _json(linting.lint(wanted, project.settings, categories, templates, project_facts(project)))
+        categories, partials = await catalog.categories(project.key), await catalog.partials(project.key)
+        templates = await catalog.templates_for(project.key, [messages.message(wanted)])
+        return _json(linting.lint(wanted, project.settings, categories, templates, project_facts(project), partials))
+
+    async def preview(self, template: str, body: Json) -> Json:
+        wanted = _read_preview(msgspec.json.encode(body))
+        platform = self._platform
+        return _json(
+            await previewing.preview(
+                platform.store, platform.catalog, self._project, template, wanted, platform.clock.now()
+            )
+        )
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))

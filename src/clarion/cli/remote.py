@@ -1,5 +1,6 @@
 """Through a server's HTTP API."""
 
+import asyncio
 import os
 import ssl
 from types import TracebackType
@@ -15,6 +16,18 @@ from clarion.errors import FieldError
 from clarion.model import Json
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
+
+
+_BUSY = (429, 503)
+_PATIENCE = 60  # times that a server may say: later
+
+
+class Busy(Problem):
+    """It would have been taken later; in seconds."""
+
+    def __init__(self, refusal: Problem, retry_after: int) -> None:
+        super().__init__(refusal.title, refusal.detail, refusal.errors)
+        self.retry_after = retry_after
 
 
 class _Field(msgspec.Struct):
@@ -54,8 +67,19 @@ class Remote:
     async def notify(self, body: Json) -> Json:
         return await self._ask("POST", "/v1/notifications", body)
 
+    async def events(self, body: Json) -> Json:
+        for _ in range(_PATIENCE):
+            try:
+                return await self._ask("POST", "/v1/events", body)
+            except Busy as busy:
+                await asyncio.sleep(busy.retry_after)
+        return await self._ask("POST", "/v1/events", body)
+
     async def lint(self, body: Json) -> Json:
         return await self._ask("POST", "/v1/lint", body)
+
+    async def preview(self, template: str, body: Json) -> Json:
+        return await self._ask("POST", f"/v1/templates/{quote(template, safe='')}/preview", body)
 
     async def fire(self, notification_id: str) -> Json:
         return await self._ask("POST", f"/v1/notifications/{quote(notification_id, safe='')}/fire")
@@ -85,11 +109,13 @@ class Remote:
         try:
             async with self._session.request(method, self._server + path, json=body) as response:
                 content = await response.read()
+                busy = response.headers.get("Retry-After", "") if response.status in _BUSY else ""
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
             raise Problem(f"No answer from {self._server}", _why(error)) from None
         if response.ok:
             return self._decoded(content)
-        raise _refusal(response.status, content, f"{method} {self._server}{path}")
+        refusal = _refusal(response.status, content, f"{method} {self._server}{path}")
+        raise Busy(refusal, int(busy)) if busy.isdecimal() else refusal
 
     def _decoded(self, content: bytes) -> Json:
         try:

@@ -15,6 +15,7 @@ from clarion.model import Json
 
 _VERDICTS = {"pass": ("✓", "green"), "send": ("✓", "green"), "hold": ("◷", "yellow"), "drop": ("✗", "red")}
 _PIPE_WIDTH = 200
+_MOST_LINES = 20
 _BAD = ("failed", "expired")
 # Of a chapter's details, what its sentence does not say already and a person wants to know.
 _SHOWN = ("model", "source", "properties", "attempts")
@@ -23,6 +24,16 @@ _SHOWN = ("model", "source", "properties", "attempts")
 def print_json(answer: Any) -> None:
     """Plain JSON on the output channel, whatever the terminal."""
     print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())  # noqa: T201 - that is the output
+
+
+def print_imported(accepted: int, duplicates: int, errors: list[tuple[int, str]]) -> None:
+    """What became of a file, and the first lines that were left out."""
+    known = f", {duplicates:,} known already" if duplicates else ""
+    _print(Text.assemble(("✓ ", "green"), f"{accepted:,} events{known}"))
+    for line, message in errors[:_MOST_LINES]:
+        _print(Text.assemble(("✗ ", "red"), (f"line {line}", "bold"), (": ", "dim"), message))
+    if errors:
+        _print(Text(f"{len(errors):,} {'lines were' if len(errors) > 1 else 'line was'} left out.", "red"))
 
 
 def print_new_project(answer: Json) -> None:

@@ -96,11 +96,11 @@ async def _look(visit: Visit, written: Written) -> Looked:
     problems = written.problems()
     catalog, project = visit.services.catalog, visit.project
     categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
-    facts, message = project_facts(project), written.message
-    problems += check_message(message, categories, templates, facts)
+    partials, facts, message = await catalog.partials(project.key), project_facts(project), written.message
+    problems += check_message(message, categories, templates, facts, partials)
     if problems:
         return Looked(problems, [])
-    draft = honesty.of_message(message, categories, templates, facts)
+    draft = honesty.of_message(message, categories, templates, facts, partials=partials)
     return Looked([], await asyncio.to_thread(honesty.findings, draft, project.settings))
 
 

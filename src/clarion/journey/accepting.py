@@ -70,11 +70,11 @@ class Accepting:
 
     async def _check(self, project: Project, message: Message, *, arm: bool = False) -> None:
         categories = await self._catalog.categories(project.key)
-        templates = await self._catalog.templates(project.key)
-        facts = project_facts(project)
-        problems = check_message(message, categories, templates, facts, armed=arm)
+        templates = await self._catalog.templates_for(project.key, [message])
+        partials, facts = await self._catalog.partials(project.key), project_facts(project)
+        problems = check_message(message, categories, templates, facts, partials, armed=arm)
         if not problems and project.settings.lint:
-            draft = honesty.of_message(message, categories, templates, facts)
+            draft = honesty.of_message(message, categories, templates, facts, partials=partials)
             problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)

@@ -1,5 +1,6 @@
 """What a project is and has defined, remembered for a few seconds so that the way does not ask for each message."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -7,7 +8,9 @@ import msgspec
 from clarion.crypto.keys import key_hash, looks_like_key
 from clarion.crypto.sealing import Sealer
 from clarion.errors import NotFound
-from clarion.model import ApiKey, Automation, Category, DeviceKind, Key, Millis, Project, Template
+from clarion.journey import versions
+from clarion.journey.words import version_key
+from clarion.model import ApiKey, Automation, Category, DeviceKind, Key, Message, Millis, Partial, Project, Template
 from clarion.ports import Bus, Clock, Store
 
 TOPIC = "catalog"
@@ -87,6 +90,29 @@ class Catalog:
     async def templates(self, project: Key) -> dict[str, Template]:
         """By name."""
         return await self._defined(project, "templates", Template)
+
+    async def templates_for(self, project: Key, messages: Iterable[Message]) -> dict[str, Template]:
+        """By name, and beside them the versions that these messages name, where they exist: see `words.template_of`."""
+        templates = await self.templates(project)
+        wanted = {(one.template, one.template_version) for one in messages if one.template_version is not None}
+        pinned = dict[str, Template]()
+        for name, version in wanted:
+            found = await self._version(project, name, version) if name is not None and version is not None else None
+            if found is not None:
+                pinned[version_key(found.name, found.version)] = found
+        return {**templates, **pinned} if pinned else templates
+
+    async def _version(self, project: Key, name: str, version: int) -> Template | None:
+        what = ("version", project, name, version)
+        known: Template | None = self._fresh(what)
+        if known is not None:
+            return known
+        changes = self._changes
+        return self._keep(what, await versions.read(self._store.definitions, project, name, version), changes)
+
+    async def partials(self, project: Key) -> dict[str, Partial]:
+        """By name."""
+        return await self._defined(project, "partials", Partial)
 
     async def automations(self, project: Key) -> dict[str, Automation]:
         """By name."""

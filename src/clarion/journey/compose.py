@@ -6,9 +6,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from clarion.journey.candidate import Decided, dropped
+from clarion.journey.candidate import Decided, dropped, noted
+from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.payloads import DRAFTS, Draft, Written
-from clarion.journey.words import TextError, Texts, Words, content, event_facts, user_facts
+from clarion.journey.words import (
+    Setting,
+    TextError,
+    Texts,
+    Words,
+    chosen,
+    event_facts,
+    template_of,
+    user_facts,
+)
 from clarion.model import (
     DAY_MS,
     Category,
@@ -19,6 +29,7 @@ from clarion.model import (
     Message,
     Millis,
     Notification,
+    Partial,
     Reason,
     Template,
     delivery_id,
@@ -35,7 +46,7 @@ _ID, _RECEIPT = "id", "receipt"
 
 
 class Scene(NamedTuple):
-    """What all messages of a batch share."""
+    """What all messages of a batch share. `zone`: of people who have none."""
 
     project: Key
     project_facts: Json
@@ -45,6 +56,8 @@ class Scene(NamedTuple):
     receipts_for: ReceiptsFor
     receipts_url: str
     now_text: str
+    partials: Mapping[str, Partial] = NO_PARTIALS
+    zone: str = "UTC"
 
 
 class _Blanks:
@@ -124,7 +137,7 @@ class Composer:
             except _TooLarge as error:
                 final.append(dropped(one, "compose", Reason.TOO_LARGE, str(error)))
             else:
-                final.append(one)
+                final.append(self._told(one))
                 ready += messages
         return final, ready
 
@@ -142,10 +155,17 @@ class Composer:
                         final.append(dropped(one, "compose", *wrong))
                         break
                 else:
-                    final.append(one)
+                    final.append(self._told(one))
             else:
                 final.append(one)
         return final
+
+    def _told(self, one: Decided) -> Decided:
+        """The same, with the version of the template that it was composed from."""
+        template = template_of(one.notification.message, self._scene.templates)
+        if template is None:
+            return one
+        return noted(one, "compose", f"{template.name}, version {template.version}")
 
     def _wrong(self, decided: Decided, target: Target) -> tuple[Reason, str] | None:
         """Why this device's message cannot be composed."""
@@ -194,9 +214,10 @@ class Composer:
 
     def _letter(self, notification: Notification, locale: str | None, kind: DeviceKind) -> _Letter:
         message, scene = notification.message, self._scene
-        words = content(message, self._template(message), locale)
+        message, words, text_locale = chosen(message, self._template(message), locale, kind)
         told = (message, words, scene.project_facts, scene.receipts_url)
-        texts, blanks = Texts(message, words), _Blanks(_encode(told))
+        setting = Setting(locale, text_locale, scene.partials, scene.zone)
+        texts, blanks = Texts(message, words, setting), _Blanks(_encode(told))
         draft = self._draft(message, kind, texts.with_blanks(blanks.place), blanks)
         encoded = _encode(draft.payload)
         form = _Form(blanks.split(encoded))
@@ -226,9 +247,10 @@ class Composer:
     def _template(self, message: Message) -> Template | None:
         if message.template is None:
             return None
-        template = self._scene.templates.get(message.template)
+        template = template_of(message, self._scene.templates)
         if template is None:
-            raise TextError("template", f"there is no template {message.template}")
+            version = f" in version {message.template_version}" if message.template_version is not None else ""
+            raise TextError("template", f"there is no template {message.template}{version}")
         return template
 
     def _context(self, notification: Notification, texts: Texts) -> dict[str, Any]:

@@ -7,7 +7,10 @@ import msgspec
 from minijinja import TemplateError
 
 from clarion.errors import FieldError
+from clarion.journey.filters import Filters
+from clarion.journey.glance import Glance, glance
 from clarion.journey.rules import Ruling
+from clarion.journey.taming import Refused, tamed
 from clarion.journey.words import (
     ANYTHING,
     detail_of,
@@ -23,6 +26,7 @@ from clarion.ports import Happened, Recipient
 
 _CONDITION = "condition"
 _FALSE = Ruling(Reason.IRRELEVANT, "the condition is false")
+_MOST_KNOWN = 4096
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 HappenedTo = Mapping[tuple[Key, str], Sequence[Happened]]
@@ -67,7 +71,8 @@ class Conditions:
         self._notification = notification
         self._message = notification.message
         self._since = since(notification, around.events)
-        self._env = environment()
+        self._filters = Filters()
+        self._env = environment(self._filters)
         self._context: Json = {"data": self._message.data, "project": around.project, "now": time_told(around.now)}
         if notification.event is not None and notification.event in around.events:
             self._context["event"] = event_facts(around.events[notification.event])
@@ -75,22 +80,24 @@ class Conditions:
         self._where: dict[str, tuple[str | None, Any]] = {}  # by property: the template of its value, or its value
         self._broken: Ruling | None = None
         self._of_condition: Json = {}
+        self._glance: Glance | None = None
         try:
             self._personal, self._where_personal = self._compiled(), self._where_compiled()
-        except TemplateError as error:  # stored by another version: what does not compile holds for nobody
+        except (TemplateError, Refused) as error:  # stored by another version: what does not compile holds for nobody
             self._broken = _untold(error)
-        self._held: bool | None = None
+        self._known: dict[object, Ruling] = {}  # what the condition said, by what it looks at
         self._wanted: dict[str, Any] | None = None
 
     def _compiled(self) -> bool:
         """Whether the condition looks at the person."""
         if self._message.condition is None:
             return False
-        source = _as_template(self._message.condition)
+        source = tamed(_as_template(self._message.condition)).source
         self._env.add_template(_CONDITION, source)
         names = self._env.undeclared_variables_in_str(source)
         # What it does not look at is not handed over for each person.
         self._of_condition = {name: self._context[name] for name in names if name in self._context}
+        self._glance = glance(self._env.undeclared_variables_in_str(source, nested=True))
         return "user" in names
 
     def _where_compiled(self) -> bool:
@@ -101,8 +108,9 @@ class Conditions:
                 self._where[name] = None, value
                 continue
             field = f"unless_event.where.{name}"
-            self._env.add_template(field, value)
-            names |= self._env.undeclared_variables_in_str(value)
+            source = tamed(value).source
+            self._env.add_template(field, source)
+            names |= self._env.undeclared_variables_in_str(source)
             self._where[name] = field, None
         return "user" in names
 
@@ -113,19 +121,29 @@ class Conditions:
         try:
             if self._message.unless_event is not None and self._has_happened(recipient, happened):
                 return _happened(self._message.unless_event.name)
-            return self._passes if self._holds(recipient) else _FALSE
-        except TemplateError as error:
+        except Exception as error:  # noqa: BLE001 - a text may call whatever Python's values have
             return _untold(error)
+        return self._passes if self._message.condition is None else self._condition(recipient)
 
-    def _holds(self, recipient: Recipient) -> bool:
-        if self._message.condition is None:
-            return True
-        if self._held is None or self._personal:
-            context = self._of_condition
-            if self._personal:
-                context = {**context, "user": user_facts(recipient)}
-            self._held = bool(self._env.render_template(_CONDITION, **context))
-        return self._held
+    def _condition(self, recipient: Recipient) -> Ruling:
+        """Many people are alike in what it looks at: it is worked out once for all of them."""
+        if self._glance is None and self._personal:
+            return self._worked_out(recipient)
+        seen = None if self._glance is None else self._glance(recipient.attributes)
+        ruling = self._known.get(seen)
+        if ruling is None:
+            ruling = self._worked_out(recipient)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[seen] = ruling
+        return ruling
+
+    def _worked_out(self, recipient: Recipient) -> Ruling:
+        context = {**self._of_condition, "user": user_facts(recipient)} if self._personal else self._of_condition
+        self._filters.begin()
+        try:
+            return self._passes if self._env.render_template(_CONDITION, **context) else _FALSE
+        except Exception as error:  # noqa: BLE001 - the same
+            return _untold(error)
 
     def _has_happened(self, recipient: Recipient, happened: HappenedTo) -> bool:
         unless = self._message.unless_event
@@ -142,6 +160,7 @@ class Conditions:
     def _values(self, recipient: Recipient) -> dict[str, Any]:
         if self._wanted is None or self._where_personal:
             seen = {**self._context, "user": user_facts(recipient)} if self._where_personal else self._context
+            self._filters.begin()
             self._wanted = {
                 name: value if field is None else _Text(self._env.render_template(field, **seen))
                 for name, (field, value) in self._where.items()
@@ -186,8 +205,9 @@ def _happened(name: str) -> Ruling:
     return Ruling(Reason.IRRELEVANT, f"{name} has happened since")
 
 
-def _untold(error: TemplateError) -> Ruling:
-    return Ruling(Reason.IRRELEVANT, f"not to be told: {detail_of(error)}")
+def _untold(error: Exception) -> Ruling:
+    because = detail_of(error) if isinstance(error, TemplateError) else str(error)
+    return Ruling(Reason.IRRELEVANT, f"not to be told: {because}")
 
 
 # --- at the door -----------------------------------------------------------------------------------------------------
@@ -195,12 +215,11 @@ def _untold(error: TemplateError) -> Ruling:
 
 def check(message: Message, context: Mapping[str, Any]) -> list[FieldError]:
     """What is certainly wrong, whoever the person is. `context`: trial data, see `words.problems`."""
-    env = environment()
     open_names = {name for name, value in context.items() if value is ANYTHING}
     found = []
     if message.condition is not None:
         wrong = _not_an_expression(message.condition, context) or problem(
-            env, _CONDITION, _as_template(message.condition), context, open_names
+            _CONDITION, _as_template(message.condition), context, open_names
         )
         found += [FieldError(_CONDITION, wrong)] if wrong else []
     for name, value in _where(message).items():
@@ -208,7 +227,7 @@ def check(message: Message, context: Mapping[str, Any]) -> list[FieldError]:
         if isinstance(value, dict | list):
             found.append(FieldError(field, "must be a text, a number, true, false or null"))
         elif isinstance(value, str) and has_marks(value):
-            wrong = problem(env, field, value, context, open_names)
+            wrong = problem(field, value, context, open_names)
             found += [FieldError(field, wrong)] if wrong else []
     return found
 
@@ -216,7 +235,12 @@ def check(message: Message, context: Mapping[str, Any]) -> list[FieldError]:
 def _not_an_expression(condition: str, context: Mapping[str, Any]) -> str | None:
     """By itself, not only between our own brackets."""
     try:
-        environment().eval_expr(condition, **context)
+        bare = tamed("{{ " + condition + " }}").source[3:-3]
+        environment().eval_expr(bare, **context)
     except TemplateError as error:
         return detail_of(error) if error.kind == "SyntaxError" else None
+    except Refused as refused:
+        return str(refused)
+    except Exception:  # noqa: BLE001 - it is an expression, and that is asked here
+        return None
     return None

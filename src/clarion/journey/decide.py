@@ -1,6 +1,6 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -226,12 +226,8 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
     allowed: list[Target] = []
     quiet_from = None
     if personal is not None:
-        reachable = law.reachable
-        targets = [target for target in recipient.targets if target.kind in reachable]
-        if only is not None:
-            targets = [target for target in targets if target.key in only]
-        allowed = rules.permitted(targets)
-        passed = _asked(passed, personal, recipient, targets, allowed, seen)
+        devices, allowed = rules.within_reach(recipient.targets, law.reachable, only)
+        passed = _asked(passed, personal, recipient, devices, len(allowed), seen)
         if personal.spares is not None and passed.reason is Reason.SEND:
             passed = _spared(passed, personal.spares, recipient, facts)
         if passed.reason is Reason.SEND:
@@ -248,16 +244,16 @@ def _asked(
     passed: _Passed,
     personal: _Personal,
     recipient: Recipient,
-    targets: Sequence[Target],
-    allowed: Sequence[Target],
+    devices: int,
+    allowed: int,
     seen: _Seen,
 ) -> _Passed:
     """Whether the person and a device of theirs want it, and did not have it."""
     consent, duplicate = personal.consent(recipient), personal.duplicate(recipient.key, seen.content)
-    said = consent, len(targets), len(allowed), duplicate  # of the devices, the gates see the numbers only
+    said = consent, devices, allowed, duplicate
     found = passed.then.get(said)
     if found is None:
-        reach = rules.device(targets), rules.permission(targets, allowed)
+        reach = rules.device(devices), rules.permission(allowed, devices)
         found = passed.on(said, _ASKED, (consent, *reach, duplicate))
     return found
 

@@ -1,13 +1,26 @@
 """Drafts: what is certainly wrong with a message, a template or an automation, said before it is stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from clarion.errors import FieldError
 from clarion.journey import conditions, payloads, words
+from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.rules import misfit
-from clarion.model import AUTOMATION_SENDER, ApiKey, Automation, Category, CategoryClass, Json, Message, Template
+from clarion.model import (
+    AUTOMATION_SENDER,
+    ApiKey,
+    Automation,
+    Category,
+    CategoryClass,
+    Content,
+    DeviceKind,
+    Json,
+    Message,
+    Partial,
+    Template,
+)
 
 
 def check_message(
@@ -15,6 +28,7 @@ def check_message(
     categories: Mapping[str, Category],
     templates: Mapping[str, Template],
     project_facts: Json,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
     *,
     with_event: bool = False,
     armed: bool = False,
@@ -23,29 +37,78 @@ def check_message(
     found = payloads.problems(message)
     if message.category not in categories:
         found.append(FieldError("category", f"there is no category {message.category}"))
-    template = templates.get(message.template) if message.template is not None else None
-    if message.template is not None and template is None:
-        found.append(FieldError("template", f"there is no template {message.template}"))
+    template = words.template_of(message, templates)
+    found += _no_template(message, template, templates)
     if message.template is None and not (message.title or "").strip():
         found.append(FieldError("title", "is needed unless a template is given"))
     context = _trial(message.data, project_facts, with_event=with_event)
     if template is None:
-        contents = [("", words.content(message, None, None))]
+        contents = [("", words.chosen(message, None, None))]
     else:
-        contents = [("", words.content(message, template, locale)) for locale in template.locales]
+        contents = [("", one) for _, one in _every(message, template)]
     if armed and conditions.is_conditional(message):
         name = "condition" if message.condition is not None else "unless_event"
         found.append(FieldError("arm", f"cannot be true beside {name}: what is armed is decided before it is fired"))
-    return found + conditions.check(message, context) + words.problems(message, contents, context)
+    return found + conditions.check(message, context) + words.problems(contents, context, partials)
 
 
-def check_template(template: Template, project_facts: Json) -> list[FieldError]:
+def _no_template(message: Message, template: Template | None, templates: Mapping[str, Template]) -> list[FieldError]:
+    if message.template is None:
+        return [FieldError("template_version", "needs a template")] if message.template_version is not None else []
+    if template is not None:
+        return []
+    if message.template in templates:
+        known = templates[message.template].version
+        return [
+            FieldError(
+                "template_version",
+                f"{message.template} has no version {message.template_version}: {known} is the newest",
+            )
+        ]
+    return [FieldError("template", f"there is no template {message.template}")]
+
+
+def _every(message: Message, template: Template) -> Iterator[tuple[str, words.Chosen]]:
+    """Every way that it may be said, with the field of a template where it stands."""
+    for locale, content in template.locales.items():
+        yield f"locales.{locale}.", words.chosen(message, template, locale)
+        for kind in content.platforms:
+            yield f"locales.{locale}.platforms.{kind}.", words.chosen(message, template, locale, kind)
+
+
+def check_partial(partial: Partial, partials: Mapping[str, Partial], project_facts: Json) -> list[FieldError]:
+    """Texts that are not minijinja, include what does not exist, or include themselves; and who would by this one."""
+    if partial.default_locale not in partial.locales:
+        return [FieldError("default_locale", f"must be one of {', '.join(partial.locales) or 'the locales'}")]
+    together = {**partials, partial.name: partial}
+    texts = {
+        f"locales.{locale}": words.Chosen(
+            Message(), Content(title="", body=f'{{% include "{partial.name}" %}}'), locale
+        )
+        for locale in partial.locales
+    }
+    context = {**_trial({}, project_facts, with_event=True), "data": words.ANYTHING}
+    found = words.problems(texts.items(), context, together)
+    return [FieldError(each.field.removesuffix("body"), each.message) for each in found]
+
+
+def check_template(
+    template: Template, project_facts: Json, partials: Mapping[str, Partial] = NO_PARTIALS
+) -> list[FieldError]:
     """Texts that are not minijinja or use what does not exist; what data will bring is not known yet."""
     if template.default_locale not in template.locales:
         return [FieldError("default_locale", f"must be one of {', '.join(template.locales) or 'the locales'}")]
     context = {**_trial({}, project_facts, with_event=True), "data": words.ANYTHING}
-    contents = [(f"locales.{locale}.", content) for locale, content in template.locales.items()]
-    return words.problems(Message(), contents, context)
+    found = words.problems(_every(Message(), template), context, partials)
+    return [each for each in found if _is_said(each.field, template)]
+
+
+def _is_said(field: str, template: Template) -> bool:
+    """Whether the text stands there; on one kind of device, what it does not say itself is wrong elsewhere already."""
+    _, locale, *place = field.split(".")
+    if place[0] != "platforms":
+        return True
+    return getattr(template.locales[locale].platforms[DeviceKind(place[1])], place[2]) is not None
 
 
 def check_automation(
@@ -53,10 +116,11 @@ def check_automation(
     categories: Mapping[str, Category],
     templates: Mapping[str, Template],
     project_facts: Json,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
 ) -> list[FieldError]:
     """The fields of its notification, under their full names."""
     message = automation.notification
-    problems = check_message(message, categories, templates, project_facts, with_event=True)
+    problems = check_message(message, categories, templates, project_facts, partials, with_event=True)
     worn = categories.get(message.category)
     if worn is not None and (wrong := misfit(message, worn, AUTOMATION_SENDER + automation.name)) is not None:
         problems.append(FieldError(*wrong))

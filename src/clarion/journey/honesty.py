@@ -6,15 +6,18 @@ for somebody without one.
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
-from minijinja import Environment, TemplateError
+from minijinja import TemplateError
 
 from clarion.errors import FieldError
 from clarion.intelligence.honesty import BLANK, RULES, Facts, Finding, Said, Subject, lint, without_tags
 from clarion.journey import words
-from clarion.model import Category, CategoryClass, Content, Json, Message, ProjectSettings, Template
+from clarion.journey.filters import Anything, Filters
+from clarion.journey.partials import NO_PARTIALS, expanded
+from clarion.journey.taming import Refused, tamed
+from clarion.model import Category, CategoryClass, Content, Json, Message, Partial, ProjectSettings, Template
 
 OFF, WARN, BLOCK = "off", "warn", "block"
 LEVELS = (OFF, WARN, BLOCK)
@@ -22,9 +25,12 @@ LEVELS = (OFF, WARN, BLOCK)
 _NOBODY = {"user_id": "1", "locale": None, "timezone": None}
 _ALWAYS_THERE = frozenset({"user_id", "locale", "timezone"})
 _MAY_BE_NONE = ("locale", "timezone")
+_BOTH = ("title", "body")
 _MOST_NAMES = 20
 _LONGEST = 2_000
 """Characters of a text that are looked at; no screen shows more."""
+_Render: TypeAlias = Callable[[str, Json, Any], str]
+"""A text, what it sees, and the person."""
 _NONE = re.compile(r"\bnone\b", re.IGNORECASE)
 
 
@@ -61,6 +67,7 @@ class Draft(NamedTuple):
     locale: str | None = None
     may_hurry: bool = False
     is_message: bool = True
+    partials: Mapping[str, Partial] = NO_PARTIALS
 
 
 def of_message(
@@ -69,17 +76,23 @@ def of_message(
     templates: Mapping[str, Template],
     project_facts: Json,
     locale: str | None = None,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
 ) -> Draft:
     """A message that was checked: its category and its template exist."""
     category = categories.get(message.category)
     may_hurry = category is not None and category.class_ is CategoryClass.MANDATORY
-    template = templates.get(message.template) if message.template is not None else None
-    return Draft(message, template, project_facts, message.data, locale, may_hurry)
+    template = words.template_of(message, templates)
+    return Draft(message, template, project_facts, message.data, locale, may_hurry, partials=partials)
 
 
-def of_template(template: Template, project_facts: Json, data: Json | None = None) -> Draft:
+def of_template(
+    template: Template,
+    project_facts: Json,
+    data: Json | None = None,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
+) -> Draft:
     """A template on its own. `data`: an example of what it will be rendered with."""
-    return Draft(Message(), template, project_facts, data, is_message=False)
+    return Draft(Message(), template, project_facts, data, is_message=False, partials=partials)
 
 
 def findings(draft: Draft, settings: ProjectSettings) -> list[Finding]:
@@ -106,34 +119,35 @@ def _sentence(finding: Finding) -> str:
 
 def _findings(draft: Draft, rules: Collection[str], blocking: Collection[str]) -> Iterator[Finding]:
     trial = _Trial(draft, rules)
-    for locale, content in _contents(draft):
+    for place, locale, content, fields in _contents(draft):
         for found in lint(trial.subject(locale, content), rules, blocking):
-            yield found if draft.is_message else found._replace(field=f"locales.{locale}.{found.field}")
+            if found.field not in fields:
+                continue
+            yield found if draft.is_message else found._replace(field=f"{place}{found.field}")
 
 
-def _contents(draft: Draft) -> Iterable[tuple[str | None, Content]]:
+def _contents(draft: Draft) -> Iterable[tuple[str, str | None, Content, Collection[str]]]:
+    """The place of each in a template, its language, what it says, and which of its fields are said there first."""
     if draft.template is None:
-        return [(draft.locale, words.content(draft.message, None, None))]
+        return [("", draft.locale, words.chosen(draft.message, None, None).content, _BOTH)]
     said = draft.message
-    every = [
-        (
-            locale,
-            Content(
-                title=text.title if said.title is None else said.title,
-                body=text.body if said.body is None else said.body,
-            ),
-        )
-        for locale, text in draft.template.locales.items()
-    ]
     if said.title is not None and said.body is not None:  # the same words in every language
-        return [(draft.locale, every[0][1])]
+        return [("", draft.locale, words.chosen(said, draft.template, None).content, _BOTH)]
+    every: list[tuple[str, str | None, Content, Collection[str]]] = []
+    for locale, text in draft.template.locales.items():
+        usual = words.chosen(said, draft.template, locale).content
+        every.append((f"locales.{locale}.", locale, usual, _BOTH))
+        for kind in text.platforms:
+            there = words.chosen(said, draft.template, locale, kind).content
+            fields = [field for field in _BOTH if getattr(there, field) != getattr(usual, field)]
+            every.append((f"locales.{locale}.platforms.{kind}.", locale, there, fields))
     return every
 
 
 # --- trying a text out -----------------------------------------------------------------------------------------------
 
 
-_UNKNOWN = words.Anything(BLANK)
+_UNKNOWN = Anything(BLANK)
 _STAND_INS: tuple[Any, ...] = (_UNKNOWN, 1, BLANK, [BLANK])
 
 
@@ -167,46 +181,53 @@ class _Trial:
         self._draft = draft
         self._context = {"data": data, "project": draft.project_facts, "event": _UNKNOWN, "now": BLANK}
         self._facts = Facts(draft.data or {})
-        self._env = words.environment()
+        self._filters = Filters()
+        self._env = words.environment(self._filters)
         self._looks_for_missing = "personalisation" in rules
         self._looks_for_least = "title_empty" in rules
 
     def subject(self, locale: str | None, content: Content) -> Subject:
         """The message in one language."""
         draft = self._draft
-        title, body = self._said(content.title), self._said(content.body)
+        title, body = self._said(content.title, locale), self._said(content.body, locale)
         return Subject(title, body, locale, self._facts, draft.may_hurry)
 
-    def _said(self, source: str) -> Said:
+    def _render(self, source: str, context: Json, user: Any) -> str:
+        self._filters.begin()
+        return self._env.render_str(source, **context, user=user)
+
+    def _said(self, source: str, locale: str | None) -> Said:
         if not words.has_marks(source):
             return Said.plain(source[:_LONGEST])
-        env, context, literal = self._env, self._context, without_tags(source)
+        env, render, context, literal = self._env, self._render, self._context, without_tags(source)
         try:
+            source = expanded(source, self._draft.partials, locale)
+            literal, source = without_tags(source), tamed(source).source
             names = env.undeclared_variables_in_str(source, nested=True)
-        except TemplateError:  # said by the checks of a draft; here it is a text like any other
+        except (TemplateError, Refused):  # said by the checks of a draft; here it is a text like any other
             return Said.plain(literal[:_LONGEST])
         everybody = (_Person(None, stand_in) for stand_in in _STAND_INS)
         shown = next(
-            (text for each in everybody if (text := _rendered(env, source, context, each)) is not None), literal
+            (text for each in everybody if (text := _rendered(render, source, context, each)) is not None), literal
         )
         is_personal = any(name.partition(".")[0] == "user" for name in names)
         return Said(
             literal[:_LONGEST],
             shown[:_LONGEST],
-            _rendered(env, source, context, _NOBODY) if self._looks_for_least else None,
-            tuple(_missing(env, source, context)) if is_personal and self._looks_for_missing else (),
+            _rendered(render, source, context, _NOBODY) if self._looks_for_least else None,
+            tuple(_missing(render, source, context)) if is_personal and self._looks_for_missing else (),
             frozenset(names),
         )
 
 
-def _rendered(env: Environment, source: str, context: Json, user: Any) -> str | None:
+def _rendered(render: _Render, source: str, context: Json, user: Any) -> str | None:
     try:
-        return env.render_str(source, **context, user=user)
+        return render(source, context, user)
     except Exception:  # noqa: BLE001 - whatever a stand-in cannot do says nothing about the text
         return None
 
 
-def _missing(env: Environment, source: str, context: Json) -> Iterator[str]:
+def _missing(render: _Render, source: str, context: Json) -> Iterator[str]:
     """What the text asks of a user without a default: it is rendered for somebody who lacks it, again and again."""
     found = dict[str, None]()
     for stand_in in _STAND_INS:
@@ -214,7 +235,7 @@ def _missing(env: Environment, source: str, context: Json) -> Iterator[str]:
         while len(known) < _MOST_NAMES:
             person = _Person(known, stand_in)
             try:
-                env.render_str(source, **context, user=person)
+                render(source, context, person)
             except Exception as error:  # noqa: BLE001 - the same
                 if person.refused is None or "undefined" not in str(error):
                     break
@@ -223,15 +244,15 @@ def _missing(env: Environment, source: str, context: Json) -> Iterator[str]:
             else:
                 break
     yield from found
-    yield from (f"user.{name}" for name in _MAY_BE_NONE if _says_none(env, source, context, name))
+    yield from (f"user.{name}" for name in _MAY_BE_NONE if _says_none(render, source, context, name))
 
 
-def _says_none(env: Environment, source: str, context: Json, name: str) -> bool:
+def _says_none(render: _Render, source: str, context: Json, name: str) -> bool:
     """Whether somebody without a language or time zone reads the word None in its place."""
 
     def read(value: str | None) -> str | None:
         known = {"user_id": "1", "locale": BLANK, "timezone": BLANK, name: value}
-        return _rendered(env, source, context, known)
+        return _rendered(render, source, context, known)
 
     with_it, without = read(BLANK), read(None)
     return with_it is not None and without is not None and _counted(without) > _counted(with_it)

@@ -237,7 +237,7 @@ class Pipeline:
         """What would become of it now, with nothing sent or written."""
         notification = await self._accepting.imagine(project, message, to, send_at=send_at, sent_by=sent_by)
         now = notification.created_at
-        scene = await self._scene(project, [], now)
+        scene = await self._scene(project, [notification], now)
         law = self._law(project, scene, now)
         return await dry_run(self._store, notification, law, scene)
 
@@ -355,11 +355,13 @@ class Pipeline:
             project=project.key,
             project_facts=project_facts(project),
             categories=await self._catalog.categories(project.key),
-            templates=await self._catalog.templates(project.key),
+            templates=await self._catalog.templates_for(project.key, (one.message for one in notifications)),
             events={event.key: event for event in events if event.key is not None},
             receipts_for=self._receipts.for_notification,
             receipts_url=self._receipts_url,
             now_text=time_told(now),
+            partials=await self._catalog.partials(project.key),
+            zone=project.settings.default_timezone,
         )
 
     async def _only(self, notifications: Mapping[Key, Notification]) -> dict[Key, frozenset[Key]]:

@@ -3,7 +3,12 @@
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
-from clarion.model import Audience, Automation, Event, Key, Millis, Notification
+from clarion.model import DAY_MS, Audience, Automation, Event, Key, Millis, Notification, ProjectSettings
+
+
+def oldest_kept(settings: ProjectSettings, now: Millis) -> Millis | None:
+    """What happened before is not kept, nor taken; None: everything is."""
+    return None if settings.event_days is None else now - settings.event_days * DAY_MS
 
 
 def watched(automations: Iterable[Automation]) -> frozenset[str]:

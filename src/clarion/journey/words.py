@@ -9,15 +9,34 @@ import msgspec
 from minijinja import Environment, TemplateError
 
 from clarion.errors import FieldError
-from clarion.model import Action, Content, Event, Json, Message, Millis, Project, Template
+from clarion.journey.filters import Anything, Filters, bounded_range
+from clarion.journey.locales import best, spoken
+from clarion.journey.partials import NO_PARTIALS, expanded
+from clarion.journey.taming import REMOVED_GLOBALS, Refused, Tamed, tamed
+from clarion.model import (
+    Action,
+    Content,
+    DeviceKind,
+    Event,
+    Json,
+    Message,
+    Millis,
+    Partial,
+    PlatformContent,
+    Project,
+    Template,
+)
 from clarion.ports import Recipient
 
 FUEL = 20_000
+LONGEST = 10_000
+"""Characters that a text may render to; no payload takes more."""
 _MARKS = ("{{", "{%", "{#")
 _LINK_FIELDS = {"url", "icon", "image", "badge"}
 _LINK = re.compile(r"(https?://\S+)?", re.IGNORECASE)
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _NO_LINK = "must render to an http:// or https:// URL, or to nothing"
+_AS_EVERYWHERE = PlatformContent()
 
 
 class Words(NamedTuple):
@@ -41,79 +60,140 @@ class TextError(Exception):
         self.detail = detail
 
 
-def content(message: Message, template: Template | None, locale: str | None) -> Content:
-    """The texts of a message in the best language: exact, then ever more general, then the template's default.
+class Chosen(NamedTuple):
+    """The texts of a message for one language and kind of device, still to be rendered.
 
-    What the message says itself goes before what its template says.
+    `message`: with the pictures and the sound of that device; `locale`: of the words, None where nobody said.
     """
-    found = _localised(template, locale) if template is not None else None
-    return Content(
-        title=message.title if message.title is not None else (found.title if found else ""),
-        body=message.body if message.body is not None else (found.body if found else ""),
-        url=message.url if message.url is not None else (found.url if found else None),
+
+    message: Message
+    content: Content
+    locale: str | None
+
+
+def version_key(name: str, version: int | None) -> str:
+    """Under what a template is kept beside others: the newest by its name, a version that somebody named by both."""
+    return name if version is None else f"{name}@{version}"
+
+
+def template_of(message: Message, templates: Mapping[str, Template]) -> Template | None:
+    """The template that a message names, in the version that it names."""
+    return None if message.template is None else templates.get(version_key(message.template, message.template_version))
+
+
+def chosen(message: Message, template: Template | None, locale: str | None, kind: DeviceKind | None = None) -> Chosen:
+    """The texts in the best language: exact, then ever more general, then the template's default.
+
+    What the message says itself goes before what its template says of the kind of device, and that before the rest.
+    """
+    found = best(template.locales, locale, template.default_locale) if template is not None else None
+    if found is None:
+        return Chosen(message, Content(title=message.title or "", body=message.body or "", url=message.url), None)
+    said, there = found[1], _AS_EVERYWHERE
+    if kind is not None and kind in said.platforms:
+        there = said.platforms[kind]
+        told = {name: getattr(there, name) for name in ("icon", "image", "badge", "sound")}
+        more = {name: value for name, value in told.items() if value is not None and getattr(message, name) is None}
+        message = msgspec.structs.replace(message, **more) if more else message
+    content = Content(
+        title=_first(message.title, there.title, said.title) or "",
+        body=_first(message.body, there.body, said.body) or "",
+        url=_first(message.url, there.url, said.url),
     )
+    return Chosen(message, content, found[0])
 
 
-def _localised(template: Template, locale: str | None) -> Content | None:
-    by_name = {_tag(name): text for name, text in template.locales.items()}
-    wanted = _tag(locale or "")
-    while wanted and wanted not in by_name:
-        # RFC 4647 section 3.4: the last subtag goes, and with it a single letter or digit that led to it.
-        wanted = re.sub(r"(-\w)?-?[^-]*$", "", wanted)
-    return by_name.get(wanted) or by_name.get(_tag(template.default_locale)) or next(iter(by_name.values()), None)
+def _first(*texts: str | None) -> str | None:
+    return next((text for text in texts if text is not None), None)
 
 
-def _tag(locale: str) -> str:
-    return locale.lower().replace("_", "-")
+class Setting(NamedTuple):
+    """With what at hand a text is compiled.
+
+    `locale`: the person's; `text_locale`: of the words; `zone`: of who has none.
+    """
+
+    locale: str | None = None
+    text_locale: str | None = None
+    partials: Mapping[str, Partial] = NO_PARTIALS
+    zone: str = "UTC"
 
 
-def environment() -> Environment:
-    """Strict about missing values, without HTML escapes, with a bound on work."""
+def environment(filters: Filters | None = None) -> Environment:
+    """Strict about missing values, without HTML escapes, with a bound on work. Texts must be tamed."""
     env = Environment()
     env.undefined_behavior = "strict"
     env.auto_escape_callback = lambda _name: False
     env.fuel = FUEL
+    for name in REMOVED_GLOBALS:
+        env.remove_global(name)
+    env.add_global("range", bounded_range)
+    (filters or Filters()).add_to(env)
     return env
+
+
+def prepared(source: str, partials: Mapping[str, Partial], locale: str | None) -> Tamed:
+    """A text as it is compiled. Raises Refused."""
+    return tamed(expanded(source, partials, locale))
 
 
 class Texts:
     """One message in one language, compiled once and rendered for many.
 
-    `personal` tells whether any text looks at the user; if not, rendering once serves everybody. `names`: what the
-    texts look at, of all that they may see.
+    `personal` tells whether any text looks at the user, or at their clock; if not, rendering once serves everybody.
+    `names`: what the texts look at, of all that they may see.
     """
 
-    def __init__(self, message: Message, content: Content) -> None:
+    def __init__(self, message: Message, content: Content, setting: Setting | None = None) -> None:
         """Raises TextError when a text is not minijinja."""
-        self._env = environment()
+        self._setting = setting = setting or Setting()
+        self._filters = Filters(spoken(setting.locale, setting.text_locale), setting.text_locale)
+        self._env: Environment | None = None
         self._actions = message.actions
         self._sources = dict(_sources(content, message))
         self._dynamic: dict[str, bool] = {}  # and whether it is a link
-        names: set[str] = set()
+        self.personal = False
+        self.names: frozenset[str] = frozenset()
         for field, source in self._sources.items():
-            if not has_marks(source):
-                continue
-            self._dynamic[field] = _is_link(field)
-            try:
-                self._env.add_template(field, source)
-                names |= self._env.undeclared_variables_in_str(source)
-            except TemplateError as error:
-                raise _text_error(field, error) from None
-        self.personal = "user" in names
-        self.names = frozenset(names)
+            if has_marks(source):
+                self._add(field, source)
+        self.personal = self.personal or "user" in self.names
+
+    def _add(self, field: str, source: str) -> None:
+        if self._env is None:
+            self._env = environment(self._filters)
+        self._dynamic[field] = _is_link(field)
+        try:
+            text = prepared(source, self._setting.partials, self._setting.text_locale or self._setting.locale)
+            self._env.add_template(field, text.source)
+            self.names |= self._env.undeclared_variables_in_str(text.source)
+        except Refused as error:
+            raise TextError(field, str(error)) from None
+        except TemplateError as error:
+            raise _text_error(field, error) from None
+        self.personal = self.personal or text.is_zoned
 
     def render(self, context: Mapping[str, Any]) -> dict[str, str]:
         """The texts that hold minijinja, by field.
 
         Raises:
-            TextError: a value is missing, the fuel runs out, or a link renders to something else.
+            TextError: a value is missing, the fuel runs out, it becomes too long, or a link renders to something else.
         """
-        rendered = {}
+        rendered: dict[str, str] = {}
+        env = self._env
+        if env is None:
+            return rendered
+        zone = (context["user"].get("timezone") if "user" in context else None) or self._setting.zone
         for field, is_link in self._dynamic.items():
+            self._filters.begin(zone)
             try:
-                text = rendered[field] = self._env.render_template(field, **context)
+                text = rendered[field] = env.render_template(field, **context)
             except TemplateError as error:
                 raise _text_error(field, error) from None
+            except Exception as error:  # noqa: BLE001 - a text may call whatever Python's values have
+                raise TextError(field, f"cannot be rendered: {error}") from None
+            if len(text) > LONGEST:
+                raise TextError(field, f"renders to more than {LONGEST:,} characters")
             if is_link and _LINK.fullmatch(text) is None:  # a person's data may have brought anything
                 raise TextError(field, _NO_LINK)
         return rendered
@@ -169,8 +249,9 @@ def _text_error(field: str, error: TemplateError) -> TextError:
 
 
 def detail_of(error: TemplateError) -> str:
-    """What is wrong, without the place: our templates are one line."""
-    return error.message.rsplit(" (in ", 1)[0]
+    """What is wrong; of a text of several lines, in which."""
+    line = f" (line {error.line})" if error.line is not None and error.line > 1 else ""
+    return error.message.rsplit(" (in ", 1)[0] + line
 
 
 def has_marks(text: str) -> bool:
@@ -207,59 +288,50 @@ def event_facts(event: Event) -> Json:
 # --- checking before anything is stored -------------------------------------------------------------------------------
 
 
-class Anything:
-    """Stands for a value that is not known yet: has every field, can be called, and reads as `shown`."""
-
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
-
-    def __getattr__(self, name: str) -> "Anything":
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __getitem__(self, _key: object) -> "Anything":
-        return self
-
-    def __call__(self, *_values: object, **_named: object) -> "Anything":
-        return self
-
-    def __iter__(self) -> Iterator["Anything"]:
-        yield self  # or Python would ask for one item after the other, without an end
-
-    def __str__(self) -> str:
-        return self._shown
-
-
 ANYTHING = Anything("…")
 CERTAIN = frozenset({"UndefinedError", "UnknownFilter", "UnknownTest", "UnknownFunction", "SyntaxError", "OutOfFuel"})
 """Kinds of errors that no person's data mends."""
 
 
-def problems(message: Message, contents: Iterable[tuple[str, Content]], context: Mapping[str, Any]) -> list[FieldError]:
-    """What is certainly wrong with the texts whoever gets them. `contents`: pairs of field prefix and content.
+def problems(
+    contents: Iterable[tuple[str, Chosen]], context: Mapping[str, Any], partials: Mapping[str, Partial]
+) -> list[FieldError]:
+    """What is certainly wrong with the texts whoever gets them. `contents`: pairs of field prefix and texts.
 
     The context is trial data: what is known (`data`, `project`) is real, the rest is `ANYTHING`; an error that such
     stand-ins may themselves have caused is no problem.
     """
-    env = environment()
     open_names = {name for name, value in context.items() if value is ANYTHING}
-    found = [
-        FieldError(f"{prefix}{field}", wrong)
-        for prefix, text in contents
-        for field, source in _sources(text, message)
-        if has_marks(source) and (wrong := problem(env, field, source, context, open_names)) is not None
-    ]
+    found = []
+    for prefix, (message, text, locale) in contents:
+        for field, source in _sources(text, message):
+            if not has_marks(source):
+                continue
+            try:
+                wrong = problem(field, expanded(source, partials, locale), context, open_names, locale)
+            except Refused as refused:
+                wrong = str(refused)
+            if wrong is not None:
+                found.append(FieldError(f"{prefix}{field}", wrong))
     return list(dict.fromkeys(found))
 
 
-def problem(env: Environment, field: str, source: str, context: Mapping[str, Any], open_names: set[str]) -> str | None:
+def problem(
+    field: str, source: str, context: Mapping[str, Any], open_names: set[str], locale: str | None = None
+) -> str | None:
     """What is certainly wrong with one text; `open_names` are those of the context whose values are stand-ins."""
-    all_is_known = False
+    env, all_is_known = environment(Filters(locale)), False
     try:
+        source = tamed(source).source
         all_is_known = open_names.isdisjoint(env.undeclared_variables_in_str(source))
         text = env.render_str(source, **context)
+    except Refused as refused:
+        return str(refused)
     except TemplateError as error:
         return _text_error(field, error).detail if all_is_known or error.kind in CERTAIN else None
+    except Exception as error:  # noqa: BLE001 - a text may call whatever Python's values have
+        return f"cannot be rendered: {error}" if all_is_known else None
+    if all_is_known and len(text) > LONGEST:
+        return f"renders to more than {LONGEST:,} characters"
     is_bad = _is_link(field) and _LINK.fullmatch(text) is None
     return _NO_LINK if all_is_known and is_bad else None

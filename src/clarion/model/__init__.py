@@ -4,7 +4,7 @@ Times are integer milliseconds since the epoch in UTC (`Millis`). Keys (`Key`) a
 public ids are text and live at the edge.
 """
 
-from clarion.model.definitions import Automation, Category, Content, EventSelector, Template
+from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
@@ -77,8 +77,10 @@ __all__ = [
     "Millis",
     "Notification",
     "Outcome",
+    "Partial",
     "Permission",
     "PersonPreference",
+    "PlatformContent",
     "PreferenceChange",
     "Project",
     "ProjectSettings",

@@ -45,6 +45,7 @@ class Message(Struct, frozen=True, kw_only=True):
     title: str | None = None
     body: str | None = None
     template: str | None = None
+    template_version: int | None = None  # None: the newest when it is composed
     data: Json = {}
     url: str | None = None
     icon: str | None = None

@@ -55,6 +55,7 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
     quiet_hours: QuietHours | None = None
     quiet_hours_spread_s: int = 900  # what was held comes back over so many seconds
     missing_zone: Literal["default", "hold_quiet"] = "default"
+    event_days: int | None = None  # how long events are kept; None: for ever
     holdout_percent: float = 0.0  # of the people, who get nothing but mandatory messages
 
 

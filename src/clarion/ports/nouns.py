@@ -224,6 +224,10 @@ class Events(Protocol):
         """Newest first."""
         ...
 
+    async def forget(self, project: Key, before: Millis) -> int:
+        """Delete what happened before, and give its ids free; in parts, each in a transaction of its own. How many."""
+        ...
+
 
 class DecisionRecord(msgspec.Struct, frozen=True):
     """A decision with public ids, as the API shows it."""

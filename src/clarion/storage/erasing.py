@@ -7,6 +7,7 @@ from clarion.model import Key, Message, Millis
 from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
 from clarion.storage.requests import Request, decode_request, encode_request
+from clarion.storage.retention import forget_ids
 from clarion.storage.schema import (
     consent,
     decision,
@@ -36,6 +37,7 @@ def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -
     for table in (receipt, delivery):
         mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
         conn.execute(delete(table).where(mine))
+    forget_ids(conn, project, (by_other_index(event.c.project) == project) & (event.c.person == key))
     for table in (decision, sent_content, sent_log, device, consent, event, person_preference):
         conn.execute(delete(table).where(by_other_index(table.c.project) == project, table.c.person == key))
     aliases = or_(merged.c.person == key, merged.c.former == key)

@@ -11,11 +11,14 @@ from clarion.model import Event, Key, Millis
 from clarion.ports import EventsWork, NewWork
 from clarion.storage.coalesce import Coalescer
 from clarion.storage.database import Database, Dialect, Row, columns_of, from_json
+from clarion.storage.event_parts import PartsMade
 from clarion.storage.people import resolve
-from clarion.storage.schema import event
+from clarion.storage.retention import Retention
+from clarion.storage.schema import event, event_known
 from clarion.storage.work import add_work
 
 _EVENT = columns_of(event)
+_KNOWN = columns_of(event_known)
 _SHOWN = ("e.key", "e.person", "p.id", "e.name", "CAST(e.properties AS TEXT)", "e.occurred_at", "e.id")
 _FROM = "FROM event e JOIN person p ON p.key = e.person WHERE e.project = ?"
 _JOB_SIZE = 1_000
@@ -32,6 +35,8 @@ class SqlEvents:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._together = Coalescer(self._write)
+        self._retention = Retention(database)
+        self._parts = PartsMade()
 
     async def add(self, project: Key, events: Sequence[Event], watched: frozenset[str], now: Millis) -> list[bool]:
         """See `ports.Events`; callers that share a commit share its `EventsWork` too."""
@@ -43,9 +48,12 @@ class SqlEvents:
     async def of_user(self, project: Key, user: Key, limit: int) -> list[Event]:
         return await self._db.read(_of_user, self._db.dialect, project, user, limit)
 
+    async def forget(self, project: Key, before: Millis) -> int:
+        return await self._retention.forget(project, before)
+
     async def _write(self, project: Hashable, events: Sequence[_New]) -> list[bool]:
         assert isinstance(project, int)
-        return await self._db.write(_add, self._db.dialect, project, events)
+        return await self._db.write(_add, self._db.dialect, self._parts, project, events)
 
 
 def _new(event: Event, watched: frozenset[str], now: Millis) -> _New:
@@ -53,27 +61,40 @@ def _new(event: Event, watched: frozenset[str], now: Millis) -> _New:
     return (event.user_id, event.name, properties, event.occurred_at, event.id, event.name in watched, now)
 
 
-def _add(conn: Connection, dialect: Dialect, project: Key, events: Sequence[_New]) -> list[bool]:
+def _add(conn: Connection, dialect: Dialect, parts: PartsMade, project: Key, events: Sequence[_New]) -> list[bool]:
     new = _unknown(conn, dialect, project, [id for _, _, _, _, id, _, _ in events])
     added = list(compress(events, new))
     if not added:
         return new
     now = added[0][-1]
-    people = resolve(conn, dialect, project, [each[0] for each in added], now)
     keys = dialect.keys(conn, "event", len(added))
+    parts.hold(conn, keys[0], keys[-1])
+    people = resolve(conn, dialect, project, [each[0] for each in added], now)
     rows = [
         (key, project, people[user_id], name, properties, occurred_at, id)
         for key, (user_id, name, properties, occurred_at, id, _, _) in zip(keys, added, strict=True)
     ]
-    stored = set(keys)
-    if dialect.insert(conn, "event", _EVENT, rows) < len(rows):  # another process was first with one of the ids
-        stored = _stored(conn, dialect, project, keys)
-        of_added = iter(keys)
-        new = [is_new and next(of_added) in stored for is_new in new]
-    watched = [key for key, each in zip(keys, added, strict=True) if each[5] and key in stored]
+    lost = _claim(conn, dialect, rows)
+    if lost:  # another process was first with some of the ids
+        ours = [row[0] not in lost for row in rows]
+        rows, added, keys = list(compress(rows, ours)), list(compress(added, ours)), list(compress(keys, ours))
+        of_added = iter(ours)
+        new = [is_new and next(of_added) for is_new in new]
+    dialect.insert(conn, "event", _EVENT, rows)
+    watched = [key for key, each in zip(keys, added, strict=True) if each[5]]
     jobs = [EventsWork(watched[start : start + _JOB_SIZE]) for start in range(0, len(watched), _JOB_SIZE)]
     add_work(conn, dialect, [NewWork(project, job, now) for job in jobs])
     return new
+
+
+def _claim(conn: Connection, dialect: Dialect, rows: Sequence[Row]) -> set[Key]:
+    """Take the ids of these events; the keys of those whose id is somebody else's."""
+    named = [(row[1], row[-1], row[0]) for row in rows if row[-1] is not None]
+    if not named or dialect.insert(conn, "event_known", _KNOWN, named) == len(named):
+        return set()
+    rest = f"FROM event_known WHERE project = ? AND id {dialect.within('text')}"
+    ids = dialect.listed([id for _, id, _ in named])
+    return {key for _, _, key in named} - {key for (key,) in dialect.rows(conn, ("event",), rest, named[0][0], ids)}
 
 
 def _unknown(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str | None]) -> list[bool]:
@@ -81,18 +102,13 @@ def _unknown(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str
     given = [id for id in ids if id is not None]
     if not given:
         return [True] * len(ids)
-    rest = f"FROM event WHERE project = ? AND id {dialect.within('text')}"
+    rest = f"FROM event_known WHERE project = ? AND id {dialect.within('text')}"
     seen: set[str | None] = {id for (id,) in dialect.rows(conn, ("id",), rest, project, dialect.listed(given))}
     new = []
     for id in ids:
         new.append(id is None or id not in seen)
         seen.add(id)
     return new
-
-
-def _stored(conn: Connection, dialect: Dialect, project: Key, keys: Sequence[Key]) -> set[Key]:
-    rest = f"FROM event WHERE project = ? AND key {dialect.within('bigint')}"
-    return {key for (key,) in dialect.rows(conn, ("key",), rest, project, dialect.listed(keys))}
 
 
 def _load(conn: Connection, dialect: Dialect, project: Key, keys: Sequence[Key]) -> list[Event]:

@@ -60,6 +60,7 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
     zones: dict[Key, str] | None = {} if query.zones or any(each.quiet_hours for each in preferences.values()) else None
     targets = _targets(conn, people, zones)
     consents = _consents(conn, people, query.categories)
+    nothing: dict[tuple[str, str], bool] = {}
     # Sorted here: for an order of its own the engine would look at each row twice.
     known = sorted(people.rows(conn, _PERSON, "person", "key"))
     recipients = [
@@ -70,7 +71,7 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
             timezone,
             attributes,
             targets.get(key) or [],
-            consents.get(key) or {},
+            consents.get(key, nothing),
             preferences.get(key),
             None if zones is None else timezone or zones.get(key),
         )
@@ -101,8 +102,8 @@ def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) ->
         rows = people.rows(conn, (*columns, "timezone", "registered_at"), "device", "person", more)
         _note_zones(rows, zones)
     several = set()
-    for row in rows:
-        person, target = row[0], Target(row[1], _KINDS[row[2]], _PERMISSIONS[row[3]], row[4], row[5])
+    for person, key, kind, permission, locale, lane, *_ in rows:
+        target = Target(key, _KINDS[kind], _PERMISSIONS[permission], locale, lane)
         if person in found:
             found[person].append(target)
             several.add(person)
@@ -136,15 +137,22 @@ def _preferences(conn: Connection, people: _People) -> dict[Key, PersonPreferenc
 
 
 def _consents(conn: Connection, people: _People, categories: Sequence[str]) -> dict[Key, dict[tuple[str, str], bool]]:
-    """The last word of each; lines come in the order they were written."""
+    """The last word of each; lines come in the order they were written. Who said the same share a dictionary."""
     found: dict[Key, dict[tuple[str, str], bool]] = {}
     if categories:
         named, about = people.dialect.within("text"), people.dialect.listed(categories)
         columns = ("person", "category", "channel", "granted")
+        alone: dict[Row, dict[tuple[str, str], bool]] = {}
         for person, category, channel, granted in people.rows(
             conn, columns, "consent", "person", f"AND category {named} ORDER BY person, key", about
         ):
-            found.setdefault(person, {})[category, channel] = bool(granted)
+            line = category, channel, granted
+            if person in found:
+                found[person] = {**found[person], (category, channel): bool(granted)}
+            elif line in alone:
+                found[person] = alone[line]
+            else:
+                found[person] = alone[line] = {(category, channel): bool(granted)}
     return found
 
 

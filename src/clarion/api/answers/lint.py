@@ -44,6 +44,7 @@ class TemplateAnswer(Answer, frozen=True, kw_only=True):
     name: str
     default_locale: str
     locales: dict[str, Content]
+    version: Annotated[int, Meta(description="Counts from 1.")]
     warnings: list[FindingAnswer]
 
     @classmethod
@@ -53,5 +54,6 @@ class TemplateAnswer(Answer, frozen=True, kw_only=True):
             name=template.name,
             default_locale=template.default_locale,
             locales=template.locales,
+            version=template.version,
             warnings=[FindingAnswer.of(finding) for finding in warnings],
         )

@@ -8,7 +8,7 @@ from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
 from clarion.journey import honesty
 from clarion.journey.permission import Preference
-from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Project, QuietHours, Template
+from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Partial, Project, QuietHours, Template
 
 
 class ProjectAnswer(Answer, frozen=True, kw_only=True):
@@ -28,6 +28,7 @@ class ProjectAnswer(Answer, frozen=True, kw_only=True):
     quiet_hours: QuietHours | None
     quiet_hours_spread_s: int
     missing_zone: Annotated[str, Meta(extra_json_schema={"enum": ["default", "hold_quiet"]})]
+    event_days: int | None
     holdout_percent: float
     vapid_public_key: str
     created_at: Told
@@ -124,6 +125,12 @@ class TemplateList(Listing, frozen=True, kw_only=True):
     """Templates by name."""
 
     items: list[Template]
+
+
+class PartialList(Listing, frozen=True, kw_only=True):
+    """Partials by name."""
+
+    items: list[Partial]
 
 
 class AutomationList(Listing, frozen=True, kw_only=True):

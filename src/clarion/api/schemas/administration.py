@@ -79,6 +79,11 @@ class ProjectPut(Body, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    event_days: (
+        Annotated[int, Meta(ge=1, le=36_500, description="How long events are kept; null: for ever.")]
+        | UnsetType
+        | None
+    ) = UNSET
     holdout_percent: (
         Annotated[
             float, Meta(ge=0, le=50, description="Of the people, who get nothing but mandatory messages; 0: nobody.")

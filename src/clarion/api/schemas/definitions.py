@@ -4,10 +4,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from clarion.api.fields import EventName, Link, Locale, Name, Title, Word, Words
+from clarion.api.fields import EventName, Link, Locale, Name, TimeZone, Title, UserId, Word, Words
 from clarion.api.schemas.base import Body, QuietHoursBody
 from clarion.api.schemas.messages import MessageBody
-from clarion.model import CategoryClass, Channel
+from clarion.intelligence.screens import PLATFORMS
+from clarion.model import CategoryClass, Channel, Json
 
 
 class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -50,12 +51,33 @@ class CategoryPost(CategoryPut, frozen=True, kw_only=True, rename={"class_": "cl
     name: Name
 
 
+class PlatformContentBody(Body, frozen=True, kw_only=True):
+    """What is said otherwise on one kind of device; each is minijinja, but the sound."""
+
+    title: Title | None = None
+    body: Words | None = None
+    url: Link | None = None
+    icon: Link | None = None
+    image: Link | None = None
+    badge: Link | None = None
+    sound: Word | None = None
+
+
+class PlatformsBody(Body, frozen=True, kw_only=True):
+    """By kind of device."""
+
+    apns: PlatformContentBody | None = None
+    fcm: PlatformContentBody | None = None
+    webpush: PlatformContentBody | None = None
+
+
 class ContentBody(Body, frozen=True, kw_only=True):
     """Words in one language; each is minijinja."""
 
     title: Title
     body: Words | None = None
     url: Link | None = None
+    platforms: Annotated[PlatformsBody, Meta(description="What differs there.")] | None = None
 
 
 class TemplatePut(Body, frozen=True, kw_only=True):
@@ -64,11 +86,50 @@ class TemplatePut(Body, frozen=True, kw_only=True):
     name: Name | None = None
     default_locale: Locale | None = None
     locales: Annotated[dict[Locale, ContentBody], Meta(min_length=1, max_length=200)]
+    version: Annotated[Any, Meta(description="As it was read; not looked at.")] = None
     warnings: Annotated[Any, Meta(description="As it was read; not looked at.")] = None
 
 
 class TemplatePost(TemplatePut, frozen=True, kw_only=True):
     """Words by locale; who has none of them gets `default_locale`."""
+
+    name: Name
+
+
+class RollbackBody(Body, frozen=True, kw_only=True):
+    """Back to an older version, which becomes the newest one again under a new number."""
+
+    version: Annotated[int, Meta(ge=1)]
+
+
+class PreviewBody(Body, frozen=True, kw_only=True):
+    """For whom and with what a template is rendered, and on which screens it is shown."""
+
+    user_id: UserId | None = None
+    data: Json | None = None
+    event: Annotated[Json, Meta(description="Properties of an event that started it.")] | None = None
+    locale: Annotated[Locale, Meta(description="In place of the user's.")] | None = None
+    timezone: Annotated[TimeZone, Meta(description="In place of the user's.")] | None = None
+    platforms: (
+        Annotated[
+            list[Annotated[str, Meta(extra_json_schema={"enum": list(PLATFORMS)})]],
+            Meta(min_length=1, max_length=len(PLATFORMS), description="All unless given.", examples=[["iphone"]]),
+        ]
+        | None
+    ) = None
+    version: Annotated[int, Meta(ge=1)] | None = None
+
+
+class PartialPut(Body, frozen=True, kw_only=True):
+    """A piece of text that others include, by locale; replaced as a whole."""
+
+    name: Name | None = None
+    default_locale: Locale | None = None
+    locales: Annotated[dict[Locale, Words], Meta(min_length=1, max_length=200)]
+
+
+class PartialPost(PartialPut, frozen=True, kw_only=True):
+    """A piece of text that others include: `{% include "NAME" %}`."""
 
     name: Name
 

@@ -45,6 +45,9 @@ class MessageBody(Body, frozen=True, kw_only=True):
     title: Title | None = None
     body: Words | None = None
     template: Name | None = None
+    template_version: (
+        Annotated[int, Meta(ge=1, description="Null: the newest when it is composed.", examples=[3])] | None
+    ) = None
     data: Json | None = None
     url: Link | None = None
     icon: Link | None = None

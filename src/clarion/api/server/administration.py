@@ -43,6 +43,7 @@ async def put_project(services: FromServices, caller: FromCaller, data: JSONBody
         await _check_caps(services, caller.project, told["caps"])
     settings = {name: value for name, value in told.items() if name in ProjectSettings.__struct_fields__}
     settings["quiet_hours"] = _quiet_hours(data, project.settings)
+    settings["event_days"] = project.settings.event_days if data.event_days is msgspec.UNSET else data.event_days
     project = msgspec.structs.replace(
         project,
         name=told.get("name", project.name),

@@ -5,7 +5,7 @@ import asyncio
 from litestar import post
 from litestar.params import JSONBody
 
-from clarion.api import linting
+from clarion.api import linting, messages
 from clarion.api.answers.lint import LintAnswer
 from clarion.api.door import server
 from clarion.api.framework import FromCaller, FromServices
@@ -22,8 +22,9 @@ async def lint(services: FromServices, caller: FromCaller, data: JSONBody[LintBo
         data,
         project.settings,
         await services.catalog.categories(project.key),
-        await services.catalog.templates(project.key),
+        await services.catalog.templates_for(project.key, [messages.message(data)]),
         project_facts(project),
+        await services.catalog.partials(project.key),
     )
 
 

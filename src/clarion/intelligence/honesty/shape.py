@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from clarion.intelligence.honesty.subject import BLANK, Found, Subject
-from clarion.intelligence.honesty.widths import PLATFORMS, beyond, emoji, is_blank, width
+from clarion.intelligence.screens import SCREENS
+from clarion.intelligence.widths import beyond, emoji, is_blank, width
 
 MOST_EMOJI = 2
 MOST_CALLS = 2
@@ -35,8 +36,8 @@ def length(subject: Subject) -> Iterator[Found]:
     for field, said in subject.texts():
         text = said.shown.strip()
         size = width(text)
-        limits = {each.name: each.title if field == "title" else each.body for each in PLATFORMS}
-        cut = {name: limit for name, limit in limits.items() if size > limit}
+        rooms = {each.name: each.title if field == "title" else each.body for each in SCREENS if each.roomiest}
+        cut = {name: room.all for name, room in rooms.items() if size > room.all}
         if cut:
             shortest = min(cut.values())
             where = ", ".join(f"{name} (shows {limit})" for name, limit in cut.items())

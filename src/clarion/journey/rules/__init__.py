@@ -7,7 +7,7 @@ from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
-from clarion.journey.rules.reach import device, permission, permitted
+from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
 
@@ -34,10 +34,10 @@ __all__ = [
     "needs_preferences",
     "needs_zones",
     "permission",
-    "permitted",
     "place",
     "record",
     "schedule",
     "slot",
     "turn",
+    "within_reach",
 ]

@@ -73,12 +73,15 @@ def caps_query(
 
 
 class _Rule(NamedTuple):
-    """A cap, made ready for a batch. `start` None: it depends on the person's zone."""
+    """A cap, made ready for a batch. `start` None: it depends on the person's zone, by which `starts` has it."""
 
     cap: Cap
-    start: Millis | None
-    scoped: bool
     limit: int
+    start: Millis | None
+    starts: dict[str | None, Millis]
+    category: str | None
+    class_: str | None
+    channel: str | None
 
 
 class CapGate:
@@ -94,7 +97,6 @@ class CapGate:
         "_order",
         "_passed",
         "_settings",
-        "_spans",
     )
 
     def __init__(
@@ -110,14 +112,16 @@ class CapGate:
         self._caps = [
             _Rule(
                 cap,
-                now - cap.per.seconds * 1000 + 1 if isinstance(cap.per, Rolling) else None,
-                (cap.class_, cap.category, cap.channel) != (None, None, None),
                 cap.limit,
+                now - cap.per.seconds * 1000 + 1 if isinstance(cap.per, Rolling) else None,
+                {},
+                cap.category,
+                cap.class_,
+                cap.channel,
             )
             for cap in applying(settings, category)
         ]
         self._order = _order(notification.message.priority, notification.expires_at, notification.key or _NOBODY)
-        self._spans: dict[tuple[object, str | None], Span] = {}
         self._passed: dict[int, Ruling] = {}  # by how many places are taken under each cap
         mandatory = category.class_ is CategoryClass.MANDATORY
         free = Ruling(None, "; ".join(_Look(rule.cap, 0, 0, None).words() for rule in self._caps))
@@ -129,18 +133,22 @@ class CapGate:
             return self._free
         if waiting:
             return self._narrowly(recipient, taken, waiting)
-        own, key = self._key, 0
+        own, key, zone = self._key, 0, recipient.zone or recipient.timezone
+        # As `_used` does it, without a list and a call: this is asked for each person.
         for rule in self._caps:
-            cap, start, scoped, limit = rule
+            _, limit, start, starts, category, class_, channel = rule
             if start is None:
-                start = self._span(cap, recipient).start
-            if scoped:
-                used = len(self._used(rule, recipient, taken))
-            else:  # the same by hand: this is asked for each person
-                used = 0
-                for place in taken:
-                    if place.at >= start and place.notification != own:
-                        used += 1
+                start = starts.get(zone) or self._start(rule, recipient)
+            used = 0
+            for place in taken:
+                if (
+                    place.at >= start
+                    and place.notification != own
+                    and (category is None or place.category == category)
+                    and (class_ is None or place.class_ == class_)
+                    and (channel is None or place.channel == channel)
+                ):
+                    used += 1
             if used >= limit:
                 return self._narrowly(recipient, taken, waiting)
             key = key * _MORE_THAN_A_LIMIT + used
@@ -171,11 +179,7 @@ class CapGate:
 
     def _used(self, rule: _Rule, recipient: Recipient, taken: Sequence[Taken]) -> list[Millis]:
         """When the places were taken that count."""
-        start, own = rule.start, self._key
-        if start is None:
-            start = self._span(rule.cap, recipient).start
-        if not rule.scoped:
-            return [place.at for place in taken if place.at >= start and place.notification != own]
+        start, own = self._start(rule, recipient), self._key
         return [
             place.at
             for place in taken
@@ -183,6 +187,13 @@ class CapGate:
             and place.notification != own
             and _counts(rule.cap, place.category, place.class_, place.channel)
         ]
+
+    def _start(self, rule: _Rule, recipient: Recipient) -> Millis:
+        """The first moment of the window."""
+        if rule.start is not None:
+            return rule.start
+        start = rule.starts[recipient.zone or recipient.timezone] = self._span(rule.cap, recipient).start
+        return start
 
     def _look(self, rule: _Rule, recipient: Recipient, taken: Sequence[Taken], waiting: Sequence[Waiting]) -> _Look:
         cap, used = rule.cap, self._used(rule, recipient, taken)
@@ -199,13 +210,8 @@ class CapGate:
 
     def _span(self, cap: Cap, recipient: Recipient) -> Span:
         """The person's day or week."""
-        about = (cap.per, recipient.zone or recipient.timezone)
-        span = self._spans.get(about)
-        if span is None:
-            zone = zone_there(recipient, self._settings)
-            span = calendar_day(self._now, zone) if cap.per == "day" else calendar_week(self._now, zone)
-            self._spans[about] = span
-        return span
+        zone = zone_there(recipient, self._settings)
+        return calendar_day(self._now, zone) if cap.per == "day" else calendar_week(self._now, zone)
 
     def _ahead(self, cap: Cap, waiting: Sequence[Waiting]) -> list[Waiting]:
         """Those who wait for a place under the same cap and come before us."""

@@ -15,14 +15,19 @@ event = Table(
     column("occurred_at", BigInteger),
     column("id", Text, null=True),
     Index("event_person", "person", "occurred_at"),
-    Index(
-        "event_id",
-        "project",
-        "id",
-        unique=True,
-        **where("id IS NOT NULL"),
-    ),
     sqlite_autoincrement=True,
+    postgresql_partition_by="RANGE (key)",  # parts are made and dropped by `events`
+)
+
+# The ids that callers gave, each once: apart, because PostgreSQL keeps nothing unique across the parts of a table.
+event_known = Table(
+    "event_known",
+    metadata,
+    column("project", BigInteger),
+    column("id", Text),
+    column("event", BigInteger),
+    PrimaryKeyConstraint("project", "id"),
+    sqlite_with_rowid=False,
 )
 
 notification = Table(

@@ -47,6 +47,17 @@ class MemoryEvents:
         mine = [event for owner, event in self._tables.events.values() if (owner, event.user) == (project, user)]
         return sorted(mine, key=lambda event: (event.occurred_at, event.key), reverse=True)[:limit]
 
+    async def forget(self, project: Key, before: Millis) -> int:
+        old = [
+            key
+            for key, (owner, event) in self._tables.events.items()
+            if owner == project and event.occurred_at < before
+        ]
+        for key in old:
+            _, event = self._tables.events.pop(key)
+            self._tables.event_ids.pop((project, event.id or ""), None)
+        return len(old)
+
 
 def _key(event: Event) -> Key:
     assert event.key is not None
