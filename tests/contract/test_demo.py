@@ -64,7 +64,7 @@ async def test_every_definition_of_the_demo_passes_the_checks_of_the_api(shop: S
     categories, templates = await catalog.categories(key), await catalog.templates(key)
     automations = (await catalog.automations(key)).values()
     assert {"orders", "security", "offers"} <= set(categories)
-    problems = [draft.check_category(category, templates) for category in categories.values()]
+    problems = [draft.check_category(category, templates, {}) for category in categories.values()]
     problems += [draft.check_template(template, {}) for template in templates.values()]
     problems += [draft.check_automation(automation, categories, templates, {}) for automation in automations]
     assert problems == [[]] * (len(categories) + len(templates) + len(automations))

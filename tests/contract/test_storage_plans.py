@@ -154,6 +154,11 @@ async def _fired(store: SqliteStore, world: World) -> None:
     await store.trail.add_receipts([receipt(project, early)], NOW)
     await store.steps.facts(project.key, FactsQuery(users=[person.key], again=[armed.key]))
     await store.steps.facts(project.key, FactsQuery(span=(1, 9), again=[armed.key]))
+    for held in (False, True):
+        await store.steps.facts(project.key, FactsQuery(users=[person.key], once=[armed.key], held=held))
+        await store.steps.facts(project.key, FactsQuery(span=(1, 9), once=[armed.key], held=held))
+    await store.users.merged_since(project.key, (1, 9), NOW)
+    await store.steps.commit(Effects(revised=[decision(armed, 10**9)]))
     sent = Sent(armed.key, DeviceKind.APNS, [person.key] * 20, list(range(20)), None, NOW)
     await store.steps.commit(Effects(sent=[sent], decisions=[decision(armed, person.key)]))
 

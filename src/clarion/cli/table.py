@@ -191,6 +191,8 @@ def _more(detail: Json) -> Iterator[Text]:
         facts.append(f"until {_local(until):%Y-%m-%d %H:%M:%S}")
     if notification := detail.get("notification_id"):
         facts.append(f"notification {notification}")
+    if digest := detail.get("digest_id"):
+        facts.append(f"in digest {digest}")
     if facts:
         yield Text(" · ".join(facts), "dim")
 

@@ -42,6 +42,21 @@ def addressed(job: DeliverWork, addresses: Mapping[Key, Address]) -> list[Outgoi
     return [Outgoing(ready, address) for ready, address in found if address is not None and address.user == ready.user]
 
 
+def lost(
+    job: DeliverWork, batch: Sequence[Outgoing], notifications: Mapping[Key, Notification]
+) -> list[tuple[Key, Key]]:
+    """Whose device changed before its message was prepared, and after the fire: nobody else decides them anew."""
+    kept = {(each.ready.notification, each.ready.device) for each in batch}
+    changed = {
+        (ready.notification, ready.user)
+        for ready in job.messages
+        if (ready.notification, ready.device) not in kept
+        and (about := notifications.get(ready.notification)) is not None
+        and about.fired_at is not None
+    }
+    return sorted(changed, key=lambda pair: pair[1])
+
+
 def armed(
     job: DeliverWork,
     batch: Sequence[Outgoing],

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
 from clarion.journey import arming, deliver
 from clarion.journey.catalog import Catalog
 from clarion.journey.changes import Fired, FiredOnes
@@ -67,7 +69,10 @@ class Firing:
         secrets = await self._catalog.secrets(project, job.kind)
         bodies = await self._providers[job.kind].prepare(batch, secrets)
         now = self._clock.now()
-        await self._commit(lease, arming.armed(job, batch, bodies, notifications, project.key, now))
+        effects = arming.armed(job, batch, bodies, notifications, project.key, now)
+        if again := arming.decided_anew(project.key, arming.lost(job, batch, notifications), now):
+            effects = msgspec.structs.replace(effects, work=[*effects.work, *again])
+        await self._commit(lease, effects)
 
     async def step(self, lease: Lease, job: ArmedWork) -> None:
         """Send a prepared batch, if it was fired; what came of it is written behind the sending."""

@@ -14,6 +14,7 @@ from clarion.model import (
     Json,
     Millis,
     Permission,
+    Reason,
     verdict_of,
 )
 from clarion.ports import ANY_CATEGORY, DecisionRecord, DeliveryRecord, ReceiptRecord
@@ -112,15 +113,23 @@ def _decisions(decisions: Iterable[DecisionRecord]) -> Iterator[Chapter]:
         yield Chapter(
             decision.at,
             "decide",
-            "Decided to send" if verdict == "send" else f"Decided to {verdict}: {decision.reason}",
+            _decided(decision),
             {
                 "notification_id": decision.notification_id,
                 "decision": verdict,
                 "reason": decision.reason,
                 "until": decision.until,
                 "gates": msgspec.json.decode(decision.gates),
+                **({} if decision.digest_id is None else {"digest_id": decision.digest_id}),
             },
         )
+
+
+def _decided(decision: DecisionRecord) -> str:
+    if decision.reason is Reason.IN_DIGEST:
+        return "Decided to send in a digest"
+    verdict = verdict_of(decision.reason)
+    return "Decided to send" if verdict == "send" else f"Decided to {verdict}: {decision.reason}"
 
 
 def _deliveries(deliveries: Iterable[DeliveryRecord]) -> Iterator[Chapter]:

@@ -6,6 +6,7 @@ public ids are text and live at the edge.
 
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
+from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
 from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
@@ -18,6 +19,7 @@ from clarion.model.words import (
     DEFAULT_TTL_SECONDS,
     HOLD_REASONS,
     MAX_CAP_SECONDS,
+    MAX_DIGEST_SECONDS,
     MAX_TTL_SECONDS,
     STATE_OF_RECEIPT,
     CategoryClass,
@@ -46,6 +48,7 @@ __all__ = [
     "DEFAULT_TTL_SECONDS",
     "HOLD_REASONS",
     "MAX_CAP_SECONDS",
+    "MAX_DIGEST_SECONDS",
     "MAX_TTL_SECONDS",
     "STATE_OF_RECEIPT",
     "WEEKDAYS",
@@ -67,8 +70,10 @@ __all__ = [
     "DeviceKind",
     "DeviceState",
     "DeviceVerdict",
+    "Digest",
     "Event",
     "EventSelector",
+    "FixedWindow",
     "Holdout",
     "Json",
     "Key",
@@ -90,6 +95,8 @@ __all__ = [
     "ReceiptKind",
     "Registration",
     "Rolling",
+    "ScheduledWindow",
+    "SlidingWindow",
     "Struct",
     "Template",
     "UnlessEvent",
@@ -97,6 +104,7 @@ __all__ = [
     "User",
     "UserChange",
     "Verdict",
+    "Window",
     "delivery_id",
     "verdict_of",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -31,10 +31,14 @@ class SpanWork(msgspec.Struct, frozen=True, tag="span"):
 
 
 class PairsWork(msgspec.Struct, frozen=True, tag="pairs"):
-    """Candidates one by one: (notification, user), unique, sorted by user."""
+    """Candidates one by one: (notification, user), unique, sorted by user.
+
+    `collected`: they wait for a digest. Who is not collected any more was decided with others.
+    """
 
     pairs: list[tuple[Key, Key]]
     held: bool = False  # decided before as a hold: the record is revised, not written anew
+    collected: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -233,6 +237,23 @@ class Slot(msgspec.Struct, frozen=True, gc=False):
     armed: bool = False
 
 
+class Collected(NamedTuple):
+    """A notification that waits for a digest of one person since `at`; `group`: the hash of what it waits with."""
+
+    user: Key
+    notification: Key
+    group: int
+    at: Millis
+
+
+class Released(NamedTuple):
+    """A notification that does not wait for a digest any more; `digest`: the one that it is in."""
+
+    user: Key
+    notification: Key
+    digest: Key | None
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
@@ -240,7 +261,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
     are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
     `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
-    or expired, gives its place back.
+    or expired, gives its place back. `collected` waits for a digest, `released` does not any more; who is collected
+    already stays since then.
     """
 
     notifications: Sequence[Notification] = ()
@@ -252,6 +274,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     device_verdicts: Sequence[DeviceVerdict] = ()
     sent_content: Sequence[tuple[Key, int]] = ()
     slots: Sequence[Slot] = ()
+    collected: Sequence[Collected] = ()
+    released: Sequence[Released] = ()
     work: Sequence[NewWork] = ()
 
 

@@ -192,10 +192,16 @@ def _letter(outgoing: Outgoing, secrets: Mapping[str, bytes]) -> _Letter | Provi
     slash = endpoint.find("/", len("https://"))
     origin, path = (endpoint[:slash], endpoint[slash:]) if slash >= 0 else (endpoint, "")
     try:
-        apple = _service(origin).apple
+        way = _way(origin, keys.vapid_public_key, outgoing.ready.urgency)
     except ValueError as error:
         return Rejected(f"endpoint {error}")
-    return _Letter(_Way(origin, keys.vapid_public_key, "high" if apple else outgoing.ready.urgency), path, keys)
+    return _Letter(way, path, keys)
+
+
+@lru_cache(maxsize=4_096)
+def _way(origin: str, vapid_public_key: str, urgency: str) -> _Way:
+    """To Apple everything is urgent. Raises ValueError for what no URL begins with."""
+    return _Way(origin, vapid_public_key, "high" if _service(origin).apple else urgency)
 
 
 @lru_cache(maxsize=4_096)

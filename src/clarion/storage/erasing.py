@@ -13,6 +13,7 @@ from clarion.storage.schema import (
     decision,
     delivery,
     device,
+    digest_item,
     event,
     merged,
     notification,
@@ -38,7 +39,7 @@ def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -
         mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
         conn.execute(delete(table).where(mine))
     forget_ids(conn, project, (by_other_index(event.c.project) == project) & (event.c.person == key))
-    for table in (decision, sent_content, sent_log, device, consent, event, person_preference):
+    for table in (decision, digest_item, sent_content, sent_log, device, consent, event, person_preference):
         conn.execute(delete(table).where(by_other_index(table.c.project) == project, table.c.person == key))
     aliases = or_(merged.c.person == key, merged.c.former == key)
     conn.execute(delete(merged).where(merged.c.project == project, aliases))

@@ -185,12 +185,14 @@ async def _filter(services: Services, project: Project, user_id: str | None) -> 
 async def _shown(services: Services, notification: Notification) -> NotificationAnswer:
     progress = await services.store.trail.progress(notification.project, notification.key)
     deliveries = {state.name.lower(): number for state, number in progress.deliveries.items()}
+    items = await services.store.trail.load(notification.project, notification.digest_of)
     return NotificationAnswer(
         id=notification.id,
         state=state_of(notification, progress, services.clock.now()),
         request=request_of(notification),
         counts=counts_of(progress.reasons, deliveries),
         automation=notification.automation,
+        digest_of=[items[key].id for key in notification.digest_of if key in items],
         sent_by=notification.sent_by,
         created_at=told(notification.created_at),
         send_at=told_or_none(notification.send_at),

@@ -16,6 +16,7 @@ from clarion.storage.schema.push import push_broadcast, push_channel, push_devic
 from clarion.storage.schema.trail import (
     decision,
     delivery,
+    digest_item,
     event,
     event_known,
     gate_record,
@@ -34,6 +35,7 @@ __all__ = [
     "delivery",
     "departed",
     "device",
+    "digest_item",
     "event",
     "event_known",
     "gate_record",

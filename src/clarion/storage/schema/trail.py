@@ -123,6 +123,21 @@ sent_content = Table(
     sqlite_with_rowid=False,
 )
 
+# What waits for a digest of a person, and what was sent in one: only where a category has digests.
+digest_item = Table(
+    "digest_item",
+    metadata,
+    column("project", BigInteger),
+    column("person", BigInteger),
+    column("notification", BigInteger),
+    column("gathering", BigInteger),  # the hash of what it waits with
+    column("at", BigInteger),
+    column("digest", BigInteger, null=True),  # none: it waits
+    PrimaryKeyConstraint("person", "notification"),
+    Index("digest_item_waiting", "person", **where("digest IS NULL")),
+    sqlite_with_rowid=False,
+)
+
 # The places that sent notifications take under caps, only while their project has caps.
 sent_log = Table(
     "sent_log",
