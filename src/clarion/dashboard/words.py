@@ -22,6 +22,7 @@ REASONS: Final = MappingProxyType(
         Reason.NO_DEVICE: "Has no device",
         Reason.CAP_REACHED: "Had enough already",
         Reason.DUPLICATE: "Got the same before",
+        Reason.IN_DIGEST: "Went together with others",
         Reason.EXPIRED: "Came too late",
         Reason.CANCELLED: "Cancelled",
         Reason.HOLDOUT: "In a control group",
