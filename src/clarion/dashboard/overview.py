@@ -75,7 +75,9 @@ async def show(visit: Visit) -> Answer:
         columns=_columns(buckets),
         series=[{"name": name, "title": _TITLES[name]} for name in _SERIES],
         is_empty=not any(bucket.deliveries.total() for bucket in buckets),
-        unsent=bars_of((code, count) for code, count in reasons.items() if code != Reason.SEND),
+        unsent=bars_of(
+            (code, count) for code, count in reasons.items() if verdict_of(Reason(code)) is not Verdict.SEND
+        ),
         decided=reasons.total(),
         whole=tally.whole,
         most=MOST,
