@@ -98,6 +98,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
             made = {
                 "categories": "orders",
                 "templates": "shipped",
+                "partials": "footer",
                 "automations": "order%20shipped",
                 "credentials": api.world.project.vapid_public_key,
             }

@@ -101,7 +101,9 @@ def _clarion(
 def serve(
     role: Annotated[
         list[str] | None,
-        typer.Option(help="all, api, worker, scheduler or gateway; repeat it, or list with commas.", metavar="ROLE"),
+        typer.Option(
+            help="all, api, worker, scheduler, gateway or dashboard; repeat it, or list with commas.", metavar="ROLE"
+        ),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.", metavar="HOST")

@@ -68,6 +68,7 @@ from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
+from clarion.ports.tallies import HOUR_MS, Decided, Delivered, Tallies, Tally
 from clarion.ports.transport import (
     BatchRequest,
     ClientIdentity,
@@ -110,6 +111,7 @@ from clarion.ports.work import (
 __all__ = [
     "ANY_CATEGORY",
     "DELIVERIES",
+    "HOUR_MS",
     "LATE_MS",
     "MOST_NAMES",
     "REACHED",
@@ -130,10 +132,12 @@ __all__ = [
     "Clock",
     "Collected",
     "Consents",
+    "Decided",
     "Deciding",
     "DecisionRecord",
     "Definitions",
     "DeliverWork",
+    "Delivered",
     "DeliveryRecord",
     "Devices",
     "Dimension",
@@ -191,6 +195,8 @@ __all__ = [
     "Stoppages",
     "Store",
     "Taken",
+    "Tallies",
+    "Tally",
     "Target",
     "TooLarge",
     "Touch",

@@ -7,6 +7,7 @@ from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.stoppages import Stoppages
+from clarion.ports.tallies import Tallies
 from clarion.ports.work import Work
 
 
@@ -41,6 +42,8 @@ class Store(Protocol):
     def losses(self) -> Losses: ...
     @property
     def push(self) -> PushStore: ...
+    @property
+    def tallies(self) -> Tallies: ...
     async def open(self) -> None:
         """Connect and migrate; on SQLite also void the leases of the process before us."""
         ...

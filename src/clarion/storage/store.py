@@ -13,6 +13,7 @@ from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
 from clarion.storage.steps import SqlSteps
 from clarion.storage.stoppages import SqlStoppages
+from clarion.storage.tallies import SqlTallies
 from clarion.storage.trail import SqlTrail
 from clarion.storage.work import SqlWork
 
@@ -36,6 +37,7 @@ class SqlStore:
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)
         self.losses = SqlLosses(database)
+        self.tallies = SqlTallies(database)
 
     async def ping(self) -> None:
         """Write a row.

@@ -14,6 +14,7 @@ from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
+from clarion.testing.memory.tallies import MemoryTallies
 from clarion.testing.memory.trail import MemoryTrail
 from clarion.testing.memory.users import MemoryConsents, MemoryPreferences, MemoryUsers
 from clarion.testing.memory.work import MemoryWork
@@ -42,6 +43,7 @@ class MemoryStore:
         self.push = MemoryPushStore(tables)
         self.stoppages = MemoryStoppages(tables)
         self.losses = MemoryLosses(tables)
+        self.tallies = MemoryTallies(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""
