@@ -41,9 +41,9 @@ docs: .venv/dev ## writes cli.md, display-options.md, honesty.md and simulators.
 	@$(python) tools/simulators.py
 	@$(python) -m pytest tests/contract/test_docs.py
 
-soak: .venv/test ## kills processes in the middle of their work, ROUNDS times
+soak: .venv/test ## kills processes in the middle of their work, and lives through stories of all that can happen, ROUNDS times
 	@tools/need.sh postgresql
-	@CLARION_SOAK_ROUNDS=$(ROUNDS) $(python) -m pytest tests/processes -m soak $(ARGS)
+	@CLARION_SOAK_ROUNDS=$(ROUNDS) $(python) -m pytest tests/processes tests/invariants -m soak $(ARGS)
 
 .venv/%: pyproject.toml tools/venv.sh
 	@tools/venv.sh $*

@@ -18,7 +18,7 @@ from postgres_server import PostgresServer, find_binaries, running_server
 # Where files of tests come from, in the order in which workers take them. Those that wait and work the longest come
 # first: one that is begun last would keep a single worker at the end.
 TESTS = Path(__file__).parent
-TURNS = ("processes", "browsers", "fuzz", "contract", "story")
+TURNS = ("processes", "browsers", "invariants", "fuzz", "contract", "story")
 
 OpenDatabase: TypeAlias = Callable[[], Store]
 

@@ -14,11 +14,14 @@ from clarion.api.schemas import (
     CapBody,
     CategoryPut,
     ContentBody,
+    DigestBody,
     MessageBody,
     NotificationBody,
     PartialPut,
     PlatformsBody,
     RollingBody,
+    ScheduledWindowBody,
+    SlidingWindowBody,
     TemplatePut,
 )
 from clarion.errors import InvalidRequest
@@ -30,13 +33,17 @@ from clarion.model import (
     Category,
     Content,
     DeviceKind,
+    Digest,
     EventSelector,
+    FixedWindow,
     Holdout,
     Message,
     Millis,
     Partial,
     PlatformContent,
     Rolling,
+    ScheduledWindow,
+    SlidingWindow,
     Struct,
     Template,
     UnlessEvent,
@@ -93,8 +100,20 @@ def caps(bodies: Sequence[CapBody]) -> list[Cap]:
 
 def category(body: CategoryPut, name: str) -> Category:
     """A kind of message. A channel that is named twice counts once."""
-    more = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
+    more: dict[str, Any] = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
+    more |= {} if body.digest is None else {"digest": digest(body.digest)}
     return _given(body, Category, name=name, quiet_hours=of_category(body), **more)
+
+
+def digest(body: DigestBody) -> Digest:
+    """How the messages of a category are collected. A time of day that is named twice counts once."""
+    match body.window:
+        case ScheduledWindowBody():
+            return _given(body, Digest, window=ScheduledWindow(at=tuple(sorted(set(body.window.at)))))
+        case SlidingWindowBody():
+            return _given(body, Digest, window=_given(body.window, SlidingWindow))
+        case _:
+            return _given(body, Digest, window=_given(body.window, FixedWindow))
 
 
 def template(body: TemplatePut, name: str) -> Template:

@@ -22,6 +22,7 @@ from clarion.api.server.consents import CONSENTS
 from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
 from clarion.api.server.linting import LINTING
+from clarion.api.server.losses import LOSSES
 from clarion.api.server.people import PEOPLE
 from clarion.api.server.push import PUSH
 from clarion.api.server.segments import SEGMENT_ROUTES
@@ -42,6 +43,7 @@ _TABLE = {
     "Project and keys": ADMINISTRATION,
     "Credentials": CREDENTIALS,
     "Alerts": ALERTS,
+    "Whom we lose": LOSSES,
     "Push service": PUSH,
     "SDK": (*SDK, *OWN_TOPICS),
     "Unsubscribing": (*UNSUBSCRIBING, *PREFERENCES),

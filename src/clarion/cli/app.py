@@ -16,6 +16,7 @@ from clarion.cli.segments import segment_app
 from clarion.cli.settings import load
 from clarion.cli.simulate import simulate_app
 from clarion.errors import ClarionError
+from clarion.ports import Dimension as By
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -86,7 +87,9 @@ def _clarion(
 def serve(
     role: Annotated[
         list[str] | None,
-        typer.Option(help="all, api, worker, scheduler or gateway; repeat it, or list with commas.", metavar="ROLE"),
+        typer.Option(
+            help="all, api, worker, scheduler, gateway or dashboard; repeat it, or list with commas.", metavar="ROLE"
+        ),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.", metavar="HOST")
@@ -356,9 +359,29 @@ def reseal_credentials(data: Folder = None, as_json: AsJson = False) -> None:
 def alerts(
     as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
 ) -> None:
-    """List the push services that nothing is sent to for now: they refuse our keys, or do not answer."""
+    """List what needs a look: push services that refuse our keys or do not answer, messages that lose people."""
     answer = ask(Where(server, key, data, project), lambda door: door.alerts())
     if as_json:
         table.print_json(answer)
     else:
         table.print_alerts(answer)
+
+
+@app.command()
+def losses(
+    by: Annotated[
+        By, typer.Option(help="What to tell messages apart by; a campaign is an automation, else a notification.")
+    ] = By.CATEGORY,
+    days: Annotated[int, typer.Option(help="The last so many days, today included.", min=1, max=365, metavar="N")] = 7,
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Show whom we lose: people who said no within 24 hours of a message, beside those who tapped."""
+    answer = ask(Where(server, key, data, project), lambda door: door.losses(by.value, days))
+    if as_json:
+        table.print_json(answer)
+    else:
+        table.print_losses(answer)

@@ -63,6 +63,10 @@ class Door(Protocol):
         """`GET /v1/alerts`."""
         ...
 
+    async def losses(self, by: str, days: int) -> Json:
+        """`GET /v1/losses`."""
+        ...
+
     async def revoke_key(self, id: str) -> None:
         """`DELETE /v1/keys/{id}`."""
         ...

@@ -9,8 +9,9 @@ from typing import Any, Self
 import msgspec
 
 from clarion.api import batches, linting, messages, previewing, segments
-from clarion.api.answers.alerts import AlertAnswer, AlertList
+from clarion.api.answers.alerts import AlertList
 from clarion.api.answers.base import Answer
+from clarion.api.answers.losses import LossList
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.sending import Created, NotificationSummary
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
@@ -36,6 +37,7 @@ from clarion.journey import resealing
 from clarion.journey.founding import add_key, found
 from clarion.journey.words import project_facts
 from clarion.model import Json, Project
+from clarion.ports import Dimension
 
 _read_notification = Reader[NotificationBody](NotificationBody).read
 _read_events = Batches(EventBody, EventBatch).read
@@ -139,8 +141,12 @@ class Folder:
         return _json(NewKeyAnswer(**msgspec.structs.asdict(KeyAnswer.of(key)), key=text))
 
     async def alerts(self) -> Json:
-        every = await self._platform.store.stoppages.of_project(self._project.key)
-        return _json(AlertList(items=[AlertAnswer.of(each) for each in every]))
+        project, store = self._project.key, self._platform.store
+        return _json(AlertList.of(await store.stoppages.of_project(project), await store.losses.alerts(project)))
+
+    async def losses(self, by: str, days: int) -> Json:
+        span, standings = await self._platform.pipeline.losses.standings(self._project.key, Dimension(by), days)
+        return _json(LossList.of(Dimension(by), *span, standings))
 
     async def revoke_key(self, id: str) -> None:
         now = self._platform.clock.now()

@@ -109,6 +109,9 @@ class Remote:
     async def alerts(self) -> Json:
         return await self._ask("GET", "/v1/alerts")
 
+    async def losses(self, by: str, days: int) -> Json:
+        return await self._ask("GET", f"/v1/losses?by={by}&days={days}")
+
     async def revoke_key(self, id: str) -> None:
         await self._ask("DELETE", f"/v1/keys/{quote(id, safe='')}")
 

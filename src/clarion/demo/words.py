@@ -18,6 +18,7 @@ class Words(NamedTuple):
 
 REASONS: Mapping[str, str] = {
     Reason.SEND: "Allowed, wanted and worth it",
+    Reason.IN_DIGEST: "Sent together with others, as one message",
     Reason.QUIET_HOURS: "It is night where this person is",
     Reason.BEST_TIME: "This person reads at another hour",
     Reason.CAP_WAIT: "Enough for now; the next one goes out later",

@@ -7,23 +7,28 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.journey.conditions import events_asked
-from clarion.journey.rules import by_turn, content_hash, needs_preferences, needs_zones, record
+from clarion.journey.rules import by_turn, content_hash, digest, needs_preferences, needs_zones, record
 from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
 class Candidate(NamedTuple):
-    """This notification for this person, before the decision. `only`: the devices that were named, if any were."""
+    """This notification for this person, before the decision. `only`: the devices that were named, if any were.
+
+    `released`: what the gate of digests says of it, if it was collected long enough, and the group that it was in.
+    """
 
     notification: Notification
     recipient: Recipient
     only: Collection[Key] | None = None
+    released: tuple[str, int] | None = None
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
     """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`.
 
-    `quiet_from`: what was not handed over by then may disturb the person's quiet hours.
+    `quiet_from`: what was not handed over by then may disturb the person's quiet hours. `group`: what it is collected
+    with, or, sent, what may be collected after it; `due`: it was collected long enough, and is still to be settled.
     """
 
     notification: Notification
@@ -33,12 +38,19 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     gates: str
     targets: list[Target]
     quiet_from: Millis | None = None
+    group: int | None = None
+    due: bool = False
+    only: Collection[Key] | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
     """The same candidate, dropped by a later stage, with its gates so far kept."""
-    written = f"{decided.gates[:-1]},{record(gate, reason, because)}]"
-    return msgspec.structs.replace(decided, reason=reason, gates=written, targets=[])
+    return msgspec.structs.replace(decided, reason=reason, gates=also(decided.gates, gate, reason, because), targets=[])
+
+
+def also(gates: str, gate: str, reason: Reason, because: str) -> str:
+    """Gates with one more behind them."""
+    return f"{gates[:-1]},{record(gate, reason, because)}]"
 
 
 @lru_cache(maxsize=1_024)
@@ -67,8 +79,10 @@ def facts_query(
     """What must be known to decide a job; `events` are those that started its notifications, `caps` see there."""
     query = facts_about(notifications.values(), events, caps)
     if isinstance(job, SpanWork):
-        return msgspec.structs.replace(query, span=(job.first, job.last))
-    return msgspec.structs.replace(query, users=sorted({user for _, user in job.pairs}))
+        return msgspec.structs.replace(query, span=(job.first, job.last), once=list(notifications))
+    # What was fired is decided anew for those who changed.
+    once = [key for key, one in notifications.items() if not (job.held and one.fired_at is not None)]
+    return msgspec.structs.replace(query, users=sorted({user for _, user in job.pairs}), once=once, held=job.held)
 
 
 def facts_about(
@@ -94,6 +108,18 @@ def with_wishes(query: FactsQuery, categories: Mapping[str, Category], settings:
     return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=zones)
 
 
+def with_digests(
+    query: FactsQuery, job: SpanWork | PairsWork | None, categories: Mapping[str, Category], marks: Collection[int]
+) -> FactsQuery:
+    """The same, with what waits for a digest, if that matters, and when something of these groups was sent."""
+    worn = [categories[name] for name in query.categories if name in categories]
+    digests = [each for each in worn if each.digest is not None]
+    if not digests and not (isinstance(job, PairsWork) and job.collected):
+        return query
+    zones = query.zones or digest.needs_zones(digests)
+    return msgspec.structs.replace(query, collected=True, zones=zones, content=[*query.content, *marks])
+
+
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:
     """What these notifications themselves reserved for these people, when they were armed, makes them no duplicates."""
     if not facts.chosen:
@@ -113,17 +139,25 @@ def candidates(
     facts: Facts,
     only: Mapping[Key, frozenset[Key]],
 ) -> Iterator[Candidate]:
-    """Who was erased since is no candidate any more; neither is a notification that is gone.
+    """Who was erased since is no candidate any more, nor is a notification that is gone, nor who is decided already.
 
     Of several for one person, whose turn under a cap is first comes first.
     """
     if isinstance(job, SpanWork):
         if (notification := notifications.get(job.notification)) is not None:
             for recipient in facts.recipients:
-                yield Candidate(notification, recipient, only.get(notification.key))
+                if not facts.decided or (notification.key, recipient.key) not in facts.decided:
+                    yield Candidate(notification, recipient, only.get(notification.key))
         return
     recipients = {recipient.key: recipient for recipient in facts.recipients}
-    pairs = [(key, user) for key, user in job.pairs if key in notifications and user in recipients]
+    pairs = [
+        (key, user)
+        for key, user in job.pairs
+        if key in notifications and user in recipients and (key, user) not in facts.decided
+    ]
+    if job.collected:
+        waiting = {(one.notification, one.user) for rows in facts.collected.values() for one in rows}
+        pairs = [pair for pair in pairs if pair in waiting]
     if len(notifications) > 1:
         turns = {key: by_turn(notification) for key, notification in notifications.items()}
         pairs.sort(key=lambda pair: (pair[1], turns[pair[0]]))

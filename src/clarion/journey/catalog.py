@@ -84,6 +84,18 @@ class Catalog:
             return None
         return self._keep(("key", text), (await self.project(key.project), key), changes)
 
+    async def by_key(self, project: Key, key: Key) -> tuple[Project, ApiKey] | None:
+        """A key of a project as it is now, unless it is unknown or revoked."""
+        found: tuple[Project, ApiKey] | None = self._fresh(("live key", project, key))
+        if found is not None:
+            return found
+        changes = self._changes
+        every = await self._store.projects.keys(project)
+        live = next((one for one in every if one.key == key and one.revoked_at is None), None)
+        if live is None:
+            return None
+        return self._keep(("live key", project, key), (await self.project(project), live), changes)
+
     async def categories(self, project: Key) -> dict[str, Category]:
         """By name."""
         return await self._defined(project, "categories", Category)

@@ -58,6 +58,7 @@ class Scene(NamedTuple):
     now_text: str
     partials: Mapping[str, Partial] = NO_PARTIALS
     zone: str = "UTC"
+    digests: Mapping[Key, Json] = {}  # by notification: what the texts of a digest see of what it stands for
 
 
 class _Blanks:
@@ -259,6 +260,7 @@ class Composer:
             "data": notification.message.data,
             "project": scene.project_facts,
             "now": scene.now_text,
+            **scene.digests.get(notification.key, {}),
         }
         if "event" in texts.names and notification.event is not None and notification.event in scene.events:
             context["event"] = event_facts(scene.events[notification.event])

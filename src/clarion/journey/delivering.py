@@ -2,15 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from clarion.journey import deliver
+from clarion.journey import deliver, rules
 from clarion.journey.catalog import Catalog
+from clarion.journey.coming_along import called_off_with_all
 from clarion.journey.deliver import Attempt, Sifted
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
 from clarion.journey.resting import Resting
-from clarion.journey.still_relevant import pointless
+from clarion.journey.still_relevant import FRESH_MS, pointless
 from clarion.journey.words import project_facts
-from clarion.model import CategoryClass, Channel, DeviceKind, Key, Project
+from clarion.model import Category, CategoryClass, Channel, DeviceKind, Key, Project
 from clarion.ports import (
     ArmedWork,
     Clock,
@@ -70,6 +71,7 @@ class Delivering:
     async def _last_look(self, project: Project, job: DeliverWork) -> Sifted:
         messages = job.messages
         notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
+        notifications = await called_off_with_all(self._store, project.key, notifications)
         addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
         strangers = deliver.strangers(messages, addresses)
         successors = await self._store.users.successors(project.key, strangers) if strangers else {}
@@ -77,14 +79,19 @@ class Delivering:
         words = await self._store.steps.refused_since(project.key, users, job.decided_at)
         words = words | await self._paused(project, users, messages)
         categories, now = await self._catalog.categories(project.key), self._clock.now()
+        if words:
+            words = {about: word for about, word in words.items() if not _is_locked(categories.get(about[1]), project)}
         told = project_facts(project)
         over = await pointless(self._store, told, job, notifications, categories, successors, now)
         now = self._clock.now()
         sifted = deliver.sift(messages, notifications, addresses, words, successors, over, now)
-        if job.quiet_from is None or now < job.quiet_from:
+        # People move and ask for other hours: what was late asks them anew, whatever was known when it was decided.
+        if now - job.decided_at < FRESH_MS and (job.quiet_from is None or now < job.quiet_from):
             return sifted
-        pairs = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}
-        return deliver.set_aside(sifted, await self.resting.rulings(project, notifications, pairs, now))
+        named = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}
+        present = {(key, user): (key, successors.get(user, user)) for key, user in named}
+        rulings = await self.resting.rulings(project, notifications, set(present.values()), now)
+        return deliver.set_aside(sifted, {pair: rulings[who] for pair, who in present.items() if who in rulings})
 
     async def _paused(
         self, project: Project, users: Sequence[Key], messages: Sequence[Ready]
@@ -123,6 +130,11 @@ class Delivering:
             sent = [*sent, *chunk] if sent else chunk
             outcomes += answered
         return Attempt(sent, outcomes, [each.ready for each in outgoing], after.rest_at, after.refused_at)
+
+
+def _is_locked(category: Category | None, project: Project) -> bool:
+    """A no to what nobody can switch off is kept in the ledger, and stops nothing."""
+    return category is not None and rules.locked(category, project.settings)
 
 
 def _cut(outgoing: Sequence[Outgoing], passed: Pass) -> tuple[Sequence[Outgoing], Sequence[Outgoing]]:

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import msgspec
 
-from clarion.journey import audience
-from clarion.journey.candidate import Candidate, Decided, facts_about, with_wishes
+from clarion.journey import audience, digest
+from clarion.journey.candidate import Candidate, Decided, facts_about, with_digests, with_wishes
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law, capping
 from clarion.journey.judgement import Foresight
@@ -90,6 +90,8 @@ async def _batches(
     project, to = notification.project, notification.to
     about = facts_about([notification], {}, capping(law, [notification]))
     query = with_wishes(about, law.categories, law.settings)
+    marks = digest.marks({notification.key: notification}, law.categories, law.around)
+    query = with_digests(query, None, law.categories, marks)
     if to.everyone:
         cursor = 0
         while spans := await store.steps.user_span(project, cursor, audience.BATCH, audience.SPANS_A_STEP):

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import arming, judgement, learn, permission, registration, trigger
+from clarion.journey import arming, digest, judgement, learn, permission, registration, trigger
 from clarion.journey.accepting import Accepting
-from clarion.journey.candidate import candidates, facts_query, with_wishes, without_own_content
+from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
+from clarion.journey.coming_along import asked_together
 from clarion.journey.compose import Scene
 from clarion.journey.conditions import Around
 from clarion.journey.consenting import Consenting
@@ -26,6 +27,7 @@ from clarion.journey.delivering import Delivering
 from clarion.journey.dry_run import DryRun, dry_run
 from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
+from clarion.journey.loss_watch import LossWatch
 from clarion.journey.records import records
 from clarion.journey.segments import crowd_of, with_crowds
 from clarion.journey.story import Chapter, tell
@@ -105,6 +107,7 @@ class Pipeline:
         self._anonymous = anonymous
         self._receipts_url = receipts_url
         self._own_origin = own_origin
+        self.losses = LossWatch(store, clock)
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
@@ -290,23 +293,26 @@ class Pipeline:
 
     async def _decide(self, lease: Lease, job: SpanWork | PairsWork) -> None:
         project = await self._catalog.project(lease.project)
-        keys = [job.notification] if isinstance(job, SpanWork) else sorted({key for key, _ in job.pairs})
-        notifications = await self._store.trail.load(project.key, keys)
+        named = job
         now = self._clock.now()
+        job, notifications, keys = await asked_together(self._store, self._catalog, project.key, job, now)
         scene = await self._scene(project, list(notifications.values()), now)
         law = self._law(project, scene, now)
         only = await self._only(notifications)
         query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
         query = with_wishes(query, law.categories, project.settings)
         query = with_crowds(query, notifications.values(), await self._catalog.segments(project.key), now)
+        query = with_digests(query, job, law.categories, digest.marks(notifications, law.categories, law.around))
         async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)
-            judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene)
-            judged = judgement.without(judged, facts.begun)
+            judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene, keys)
+            judged = judgement.only_news(judgement.without(judged, facts.begun), named)
             held = isinstance(job, PairsWork) and job.held
-            further = await carried_over(self._store, project.key, job, deciding.facts, now)
-            taken = slots(judged.decided, law)
-            effects = judgement.effects(judged, project.key, now, held_before=held, slots=taken, further=further)
+            further = await carried_over(self._store, project.key, named, notifications, deciding.facts, now)
+            taken = slots([*judged.decided, *judged.digests], law)
+            effects = judgement.effects(
+                judged, project.key, now, held_before=held, waiting=facts.collected, slots=taken, further=further
+            )
             committed = await deciding.commit(lease, effects)
         if committed:
             await self._wake_for(effects.work)

@@ -6,6 +6,7 @@ public ids are text and live at the edge.
 
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
+from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
 from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
@@ -19,6 +20,7 @@ from clarion.model.words import (
     DEFAULT_TTL_SECONDS,
     HOLD_REASONS,
     MAX_CAP_SECONDS,
+    MAX_DIGEST_SECONDS,
     MAX_TTL_SECONDS,
     STATE_OF_RECEIPT,
     CategoryClass,
@@ -47,6 +49,7 @@ __all__ = [
     "DEFAULT_TTL_SECONDS",
     "HOLD_REASONS",
     "MAX_CAP_SECONDS",
+    "MAX_DIGEST_SECONDS",
     "MAX_TTL_SECONDS",
     "STATE_OF_RECEIPT",
     "WEEKDAYS",
@@ -68,8 +71,10 @@ __all__ = [
     "DeviceKind",
     "DeviceState",
     "DeviceVerdict",
+    "Digest",
     "Event",
     "EventSelector",
+    "FixedWindow",
     "Holdout",
     "Json",
     "Key",
@@ -92,7 +97,9 @@ __all__ = [
     "Registration",
     "Rolling",
     "Rule",
+    "ScheduledWindow",
     "Segment",
+    "SlidingWindow",
     "Struct",
     "Template",
     "Topic",
@@ -101,6 +108,7 @@ __all__ = [
     "User",
     "UserChange",
     "Verdict",
+    "Window",
     "delivery_id",
     "verdict_of",
 ]

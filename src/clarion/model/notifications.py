@@ -84,6 +84,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     """A stored request to notify: the caller's own, or the one that an event made through an automation.
 
     An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
+    `digest_of`: the notifications that it stands for, if it is a digest.
     """
 
     key: Key
@@ -99,6 +100,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     armed_until: Millis | None = None
     fired_at: Millis | None = None
     sent_by: str | None = None
+    digest_of: tuple[Key, ...] = ()
 
     @property
     def is_armed(self) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference
 from clarion.ports.audiences import Crowd
-from clarion.ports.work import Effects, Lease
+from clarion.ports.work import Collected, Effects, Lease
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -82,21 +82,26 @@ class Happened(msgspec.Struct, frozen=True, gc=False):
 class Facts(msgspec.Struct, frozen=True):
     """`recipients` in key order; users that do not exist any more are missing. `sent_content`: (user, hash) → at.
 
+    `decided`: (notification, user) of `FactsQuery.once` that are decided already.
+
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
     (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
 
     Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing. `members`: who of these
     people belongs to each of `FactsQuery.crowds`, by its name.
+    `collected`: what waits for a digest, by user.
     """
 
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
+    decided: frozenset[tuple[Key, Key]] = frozenset()
     begun: frozenset[tuple[Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
     taken: dict[Key, list[Taken]] = {}
     waiting: dict[Key, list[Waiting]] = {}
     events: dict[tuple[Key, str], list[Happened]] = {}
     members: dict[str, frozenset[Key]] = {}
+    collected: dict[Key, list[Collected]] = {}
 
 
 class CapsQuery(NamedTuple):
@@ -119,6 +124,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     users: Sequence[Key] | None = None
     categories: Sequence[str] = ()
     content: Sequence[int] = ()  # content hashes whose earlier use matters
+    once: Sequence[Key] = ()  # notifications that nobody may be decided for twice: who was merged may be in two jobs
+    held: bool = False  # it is a hold that is decided again: only what is decided for good counts
     again: Sequence[Key] = ()  # notifications that may have been decided, and sent, for these users before
     caps: CapsQuery | None = None  # None: no cap can match
     preferences: bool = False  # what people asked for themselves; the zones of those who asked for quiet hours with it
@@ -126,6 +133,7 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
     events_since: Millis = 0
     crowds: Sequence[Crowd] = ()  # audiences to which they may belong
+    collected: bool = False  # what waits for a digest
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -186,6 +194,10 @@ class Steps(Protocol):
         self, project: Key, users: Sequence[Key], since: Millis
     ) -> dict[tuple[Key, str, str], bool]:
         """(user, category, channel) → granted, for ledger lines at or after `since`; the last word."""
+        ...
+
+    async def collected(self, project: Key, users: Sequence[Key]) -> list[Collected]:
+        """What waits for a digest of these people (sorted), in order of people, then as it was collected."""
         ...
 
     async def paused(self, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:

@@ -146,6 +146,10 @@ class Users(Protocol):
         """Former key → present key, of those who were merged: work that waits still names who they were."""
         ...
 
+    async def merged_since(self, project: Key, span: tuple[Key, Key], since: Millis) -> dict[Key, Key]:
+        """The same for former keys of a span, of those who were merged at or after `since`, within eight days."""
+        ...
+
 
 class Devices(Protocol):
     """Addresses of users."""
@@ -239,6 +243,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     gates: str
     at: Millis
     revision: int
+    digest_id: str | None = None  # the notification that it is in
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True):

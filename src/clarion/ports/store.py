@@ -4,9 +4,11 @@ from typing import Protocol
 
 from clarion.ports.audiences import Audiences
 from clarion.ports.facts import Steps
+from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.stoppages import Stoppages
+from clarion.ports.tallies import Tallies
 from clarion.ports.work import Work
 
 
@@ -40,7 +42,11 @@ class Store(Protocol):
     @property
     def stoppages(self) -> Stoppages: ...
     @property
+    def losses(self) -> Losses: ...
+    @property
     def push(self) -> PushStore: ...
+    @property
+    def tallies(self) -> Tallies: ...
     async def open(self) -> None:
         """Connect and migrate; on SQLite also void the leases of the process before us."""
         ...

@@ -16,6 +16,15 @@ def depart(conn: Connection, project: Key, person: Key, successor: Key | None, n
     conn.execute(insert(departed).values(project=project, at=now, person=person, successor=successor))
 
 
+def merged_since(conn: Connection, project: Key, span: tuple[Key, Key], since: Millis) -> dict[Key, Key]:
+    """Former key → who they turned out to be, of the keys of a span."""
+    mine = (departed.c.project == project) & (departed.c.at >= since)
+    query = select(departed.c.person, departed.c.successor).where(
+        mine, departed.c.person.between(*span), departed.c.successor.is_not(None)
+    )
+    return {row.person: row.successor for row in conn.execute(query)}
+
+
 def gone_since(conn: Connection, project: Key, since: Millis) -> dict[Key, tuple[Key | None, Millis]]:
     """Person → who they turned out to be, None for the erased, and when."""
     query = select(departed).where(departed.c.project == project, departed.c.at >= since)

@@ -21,7 +21,9 @@ from clarion.model import (
 )
 from clarion.ports import Effects, Lease
 from clarion.storage.arming import hastened, write_sent
+from clarion.storage.collecting import write_collected
 from clarion.storage.database import Dialect, Row, columns_of
+from clarion.storage.losses import add_retired
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
@@ -42,12 +44,17 @@ _VERDICT = columns_of(device, "key", "project", "state", "state_reason", "regist
 _WORDS = {None: None} | {each: each.value for each in (*Reason, *DeviceKind)}
 _STATES = [state.value for state in DeliveryState]
 
+# What has reached a push service was sent, whatever is decided afterwards.
 _REVISE = """
 INSERT INTO decision (project, notification, person, reason, until, gates, at, revision)
 SELECT project, notification, person, reason, until, gates, at, revision FROM batch WHERE true
 ON CONFLICT (project, notification, person) DO UPDATE SET
     reason = excluded.reason, until = excluded.until, gates = excluded.gates, at = excluded.at,
     revision = decision.revision + 1
+WHERE excluded.reason = 'send' OR NOT EXISTS (
+    SELECT 1 FROM delivery d WHERE d.project = decision.project AND d.notification = decision.notification
+    AND d.person = decision.person AND d.state >= 3
+)
 """
 # A state only moves forward: a receipt may have been faster than the outcome.
 _LEARN = """
@@ -88,6 +95,7 @@ def write(conn: Connection, dialect: Dialect, effects: Effects, lease: Lease | N
 
 
 def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effects, at: Millis) -> None:
+    effects = _about_those_present(conn, dialect, project, effects)
     gates = _keep_gates(conn, dialect, project, (*effects.decisions, *effects.revised))
     if effects.decisions:
         dialect.insert(conn, "decision", _DECISION, _decisions(project, effects.decisions, gates))
@@ -109,6 +117,29 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)
     write_slots(conn, dialect, project, effects)
+    write_collected(conn, dialect, project, effects)
+
+
+def _about_those_present(conn: Connection, dialect: Dialect, project: Key, effects: Effects) -> Effects:
+    """Of what was on its way for people who are merged or erased by now: theirs as they are, and nothing."""
+    begun = effects.deliveries if effects.outcomes else ()  # others were decided while their people were held
+    users = sorted({each.user for each in effects.revised} | {each.user for each in begun})
+    if not users:
+        return effects
+    rest = f"FROM person WHERE +project = ? AND key {dialect.within('bigint')}"
+    there = {key: key for (key,) in dialect.rows(conn, ("key",), rest, project, dialect.listed(users))}
+    if len(there) == len(users):
+        return effects
+    there |= aliases(conn, project, [user for user in users if user not in there])
+    revised = {
+        (each.notification, there[each.user]): msgspec.structs.replace(each, user=there[each.user])
+        for each in effects.revised
+        if each.user in there
+    }
+    moved = [msgspec.structs.replace(each, user=there[each.user]) for each in begun if each.user in there]
+    return msgspec.structs.replace(
+        effects, revised=list(revised.values()), deliveries=moved if begun else effects.deliveries
+    )
 
 
 def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notification]) -> set[Key]:
@@ -122,7 +153,7 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
 
 
 def _notification(new: Notification) -> Row:
-    request = encode_request(Request(new.message, new.to, new.sent_by))
+    request = encode_request(Request(new.message, new.to, new.sent_by, new.digest_of))
     times = (new.created_at, new.send_at, new.cancelled_at)
     return (new.key, new.project, new.id, request, *times, new.automation, new.event, new.armed_until, new.fired_at)
 
@@ -194,6 +225,7 @@ def _judge(conn: Connection, dialect: Dialect, project: Key, verdicts: Sequence[
         if each.device not in gravest or each.state is DeviceState.RETIRED:
             gravest[each.device] = each
     rows = [(key, project, each.state.value, each.reason, each.sent_at, at) for key, each in gravest.items()]
+    add_retired(conn, dialect, _VERDICT, rows)
     dialect.apply(conn, _JUDGE, _VERDICT, rows)
 
 

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
-from clarion.model import DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
-from clarion.ports import Address, Asked, Facts, FactsQuery, Happened, Recipient, Target
+from clarion.model import HOLD_REASONS, DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
+from clarion.ports import Address, Asked, Collected, Facts, FactsQuery, Happened, Recipient, Target
 from clarion.storage.audiences import members_of
+from clarion.storage.collecting import load_collected
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
@@ -23,6 +24,7 @@ from clarion.storage.slots import load_taken, load_waiting
 _KINDS = {kind.value: kind for kind in DeviceKind}
 _PERMISSIONS = {permission.value: permission for permission in Permission}
 _PERSON = ("key", "id", "locale", "timezone", "CAST(attributes AS TEXT)")
+_HOLDS = ", ".join(f"'{reason}'" for reason in sorted(HOLD_REASONS))
 _SPANS = text("""
 SELECT min(key), max(key) FROM (
     SELECT key, (row_number() OVER (ORDER BY key) - 1) / :size AS span FROM (
@@ -87,6 +89,8 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         keys = [one.key for one in recipients]
         members = {crowd.name: members_of(conn, project, crowd, keys) for crowd in query.crowds}
         facts = msgspec.structs.replace(facts, members=members)
+    if query.once:
+        facts = msgspec.structs.replace(facts, decided=_decided(conn, people))
     if query.again:
         begun, chosen = _before(conn, people, query.again)
         facts = msgspec.structs.replace(facts, begun=begun, chosen=chosen)
@@ -94,7 +98,18 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         rows = partial(people.rows, conn)
         taken, waiting = load_taken(rows, query.caps), load_waiting(conn, rows, project, query.caps)
         facts = msgspec.structs.replace(facts, taken=taken, waiting=waiting)
+    if query.collected:
+        collected: dict[Key, list[Collected]] = {}
+        for one in load_collected(partial(people.rows, conn)):
+            collected.setdefault(one.user, []).append(one)
+        facts = msgspec.structs.replace(facts, collected=collected)
     return facts
+
+
+def collected(conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key]) -> list[Collected]:
+    """See `ports.Steps.collected`."""
+    people = _People(dialect, project, FactsQuery(users=users))
+    return load_collected(partial(people.rows, conn))
 
 
 def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) -> dict[Key, list[Target]]:
@@ -181,6 +196,16 @@ def _events(
         for person, name, key, at, properties in people.rows(conn, columns, "event", "person", more, since, about):
             found.setdefault((person, name), []).append(Happened(key, at, properties))
     return found
+
+
+def _decided(conn: Connection, people: _People) -> frozenset[tuple[Key, Key]]:
+    """Mostly nothing, looked for in the order of the key."""
+    named, keys = people.dialect.within("bigint"), people.dialect.listed(people.query.once)
+    condition, whom = people.condition("person")
+    rest = f"FROM decision WHERE project = ? AND notification {named} AND {condition}"
+    if people.query.held:
+        rest += f" AND reason NOT IN ({_HOLDS})"
+    return frozenset(people.dialect.rows(conn, ("notification", "person"), rest, people.project, keys, *whom))
 
 
 def _before(

@@ -10,6 +10,7 @@ from clarion.errors import Conflict, InvalidRequest
 from clarion.model import Json, Key, Millis, User, UserChange
 from clarion.model.segments import bucket_of
 from clarion.storage.database import Database, Dialect, columns_of, upsert
+from clarion.storage.departing import merged_since
 from clarion.storage.erasing import erase
 from clarion.storage.merging import aliases, merge
 from clarion.storage.schema import person
@@ -65,6 +66,9 @@ class SqlUsers:
 
     async def successors(self, project: Key, keys: Sequence[Key]) -> dict[Key, Key]:
         return await self._db.read(aliases, project, keys)
+
+    async def merged_since(self, project: Key, span: tuple[Key, Key], since: Millis) -> dict[Key, Key]:
+        return await self._db.read(merged_since, project, span, since)
 
 
 def resolve(conn: Connection, dialect: Dialect, project: Key, ids: Iterable[str], now: Millis) -> dict[str, Key]:

@@ -29,6 +29,7 @@ from clarion.api.schemas.devices import (
     SmsDevice,
     WebPushDevice,
 )
+from clarion.api.schemas.digests import DigestBody, FixedWindowBody, ScheduledWindowBody, SlidingWindowBody
 from clarion.api.schemas.events import EventBatch, EventBody, ReceiptBatch, ReceiptBody, SdkEventBatch, SdkEventBody
 from clarion.api.schemas.linting import LintBody
 from clarion.api.schemas.messages import (
@@ -72,11 +73,13 @@ __all__ = [
     "ConsentPut",
     "ContentBody",
     "DeviceBody",
+    "DigestBody",
     "EmailDevice",
     "EventBatch",
     "EventBody",
     "EventSelectorBody",
     "FcmDevice",
+    "FixedWindowBody",
     "HoldoutBody",
     "KeyPost",
     "KeyPut",
@@ -99,11 +102,13 @@ __all__ = [
     "ReceiptBody",
     "RollbackBody",
     "RollingBody",
+    "ScheduledWindowBody",
     "SdkEventBatch",
     "SdkEventBody",
     "SegmentPost",
     "SegmentPreview",
     "SegmentPut",
+    "SlidingWindowBody",
     "SmsDevice",
     "TemplatePost",
     "TemplatePut",

@@ -1,8 +1,10 @@
 """The gates of a decision: one file a subject, each a pure function that says pass, hold or drop, and why."""
 
+from clarion.journey.rules import digest
 from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
 from clarion.journey.rules.category import category, misfit
-from clarion.journey.rules.consent import Consent
+from clarion.journey.rules.consent import Consent, locked
+from clarion.journey.rules.digest import DigestGate, Gathered
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
@@ -16,7 +18,9 @@ __all__ = [
     "EXEMPT",
     "CapGate",
     "Consent",
+    "DigestGate",
     "Duplicate",
+    "Gathered",
     "Group",
     "Membership",
     "Quiet",
@@ -29,10 +33,12 @@ __all__ = [
     "content_hash",
     "crowd_name",
     "device",
+    "digest",
     "exempt",
     "expiry",
     "groups",
     "holdout",
+    "locked",
     "misfit",
     "needs_preferences",
     "needs_zones",

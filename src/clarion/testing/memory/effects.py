@@ -3,18 +3,22 @@
 import msgspec
 
 from clarion.model import (
+    CHANNEL_OF_KIND,
     STATE_OF_RECEIPT,
     Decision,
     Delivery,
     DeliveryState,
+    DeviceState,
     DeviceVerdict,
     Key,
     Millis,
     Notification,
     Outcome,
+    Reason,
     Receipt,
 )
-from clarion.ports import ArmedWork, Effects, NewWork, PairsWork, Sent
+from clarion.ports import ArmedWork, Effects, Loss, LossKind, NewWork, PairsWork, Sent
+from clarion.testing.memory.collecting import write_collected
 from clarion.testing.memory.devices import with_state
 from clarion.testing.memory.slots import write_slots
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, stored
@@ -47,6 +51,7 @@ class EffectsWriter:
         for user, content in effects.sent_content:
             self._tables.sent_content[user, content] = now
         write_slots(self._tables, effects)
+        write_collected(self._tables, effects)
         for new in effects.work:
             wanted = without(new, skipped)
             if wanted is not None:
@@ -96,11 +101,26 @@ class EffectsWriter:
         return None
 
     def _revise(self, decision: Decision) -> None:
+        """What has reached a push service was sent, whatever is decided afterwards."""
+        user = self._present(decision.user)
+        if user is None or (decision.reason is not Reason.SEND and self._has_left(decision.notification, user)):
+            return
+        decision = msgspec.structs.replace(decision, user=user)
         row = self._tables.decisions.get((decision.notification, decision.user))
         revision = row.revision + 1 if row else 0
         self._tables.decisions[decision.notification, decision.user] = DecisionRow(decision, revision)
 
+    def _has_left(self, notification: Key, user: Key) -> bool:
+        return any(
+            row.delivery.notification == notification and row.delivery.user == user and row.state >= DeliveryState.SENT
+            for row in self._tables.deliveries.values()
+        )
+
     def _queue(self, delivery: Delivery, now: Millis) -> None:
+        user = self._present(delivery.user)
+        if user is None:
+            return
+        delivery = msgspec.structs.replace(delivery, user=user)
         self._tables.deliveries.setdefault((delivery.notification, delivery.device), DeliveryRow(delivery, now, now))
 
     def _begin(self, sent: Sent, now: Millis) -> None:
@@ -132,6 +152,11 @@ class EffectsWriter:
     def _judge(self, verdict: DeviceVerdict, now: Millis) -> None:
         device = self._tables.devices.get(verdict.device)
         if device is not None and device.registered_at <= verdict.sent_at:
+            if verdict.state is DeviceState.RETIRED and device.state is not DeviceState.RETIRED:
+                channel = CHANNEL_OF_KIND[device.kind]
+                kind = LossKind.SUBSCRIPTION
+                lost = Loss(user=device.user, at=now, kind=kind, channel=channel, device=device.key)
+                self._tables.losses[device.project, lost] = None
             self._tables.devices[device.key] = with_state(device, verdict.state, verdict.reason, now)
 
 

@@ -9,11 +9,13 @@ from clarion.testing.memory.devices import MemoryDevices
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.events import MemoryEvents
 from clarion.testing.memory.idempotency import MemoryIdempotency
+from clarion.testing.memory.losses import MemoryLosses
 from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
 from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
+from clarion.testing.memory.tallies import MemoryTallies
 from clarion.testing.memory.trail import MemoryTrail
 from clarion.testing.memory.users import MemoryConsents, MemoryPreferences, MemoryUsers
 from clarion.testing.memory.work import MemoryWork
@@ -42,6 +44,8 @@ class MemoryStore:
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)
         self.stoppages = MemoryStoppages(tables)
+        self.losses = MemoryLosses(tables)
+        self.tallies = MemoryTallies(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""

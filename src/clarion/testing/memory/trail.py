@@ -144,7 +144,12 @@ class MemoryTrail:
             gates=decision.gates,
             at=decision.at,
             revision=row.revision,
+            digest_id=self._digest_id(decision.user, decision.notification),
         )
+
+    def _digest_id(self, user: Key, notification: Key) -> str | None:
+        _, digest = self._tables.collected.get((user, notification), (None, None))
+        return self._tables.notifications[digest].id if digest is not None else None
 
     def _is_held(self, row: DeliveryRow) -> bool:
         """Whether it waits for a push service that nothing is sent to for now."""

@@ -5,9 +5,22 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.errors import Conflict
-from clarion.model import Channel, Consent, Json, Key, Millis, PersonPreference, PreferenceChange, User, UserChange
+from clarion.model import (
+    Channel,
+    Consent,
+    Json,
+    Key,
+    Millis,
+    PersonPreference,
+    PreferenceChange,
+    User,
+    UserChange,
+    Verdict,
+    verdict_of,
+)
 from clarion.model.segments import bucket_of
-from clarion.ports import ANY_CATEGORY, last_said, told_news
+from clarion.ports import ANY_CATEGORY, last_said, opt_outs, told_news
+from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
@@ -68,9 +81,11 @@ class MemoryUsers:
         drop(tables.deliveries, lambda _, row: row.delivery.user == key)
         drop(tables.receipts, lambda _, receipt: receipt.user == key)
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
+        drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
         for on in tables.rosters.values():
             on.discard(key)
+        drop(tables.losses, lambda row, _: row[1].user == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
 
@@ -93,6 +108,13 @@ class MemoryUsers:
     async def successors(self, project: Key, keys: Sequence[Key]) -> dict[Key, Key]:
         known = self._tables.successors
         return {key: known[project, key] for key in keys if (project, key) in known}
+
+    async def merged_since(self, project: Key, span: tuple[Key, Key], since: Millis) -> dict[Key, Key]:
+        return {
+            former: successor
+            for owner, former, successor, at in self._tables.departed
+            if owner == project and span[0] <= former <= span[1] and successor is not None and at >= since
+        }
 
     def _create(self, project: Key, user_id: str, now: Millis, *, anonymous: bool = False) -> User:
         user = User(
@@ -123,13 +145,23 @@ class MemoryUsers:
             if event.user == old.key:
                 tables.events[key] = project, replace(event, user=new.key, user_id=new.user_id)
 
-    def _move_trail(self, old: Key, new: Key) -> None:
-        """A decision that `new` has of the same notification stays: one candidate, one decision."""
-        tables, replace = self._tables, msgspec.structs.replace
+    def _move_decisions(self, old: Key, new: Key) -> None:
+        """One candidate, one decision: that of `new`, unless `old` was sent the notification."""
+        tables = self._tables
         for row in [row for row in tables.decisions.values() if row.decision.user == old]:
-            del tables.decisions[row.decision.notification, old]
-            moved = DecisionRow(replace(row.decision, user=new), row.revision)
-            tables.decisions.setdefault((row.decision.notification, new), moved)
+            notification = row.decision.notification
+            del tables.decisions[notification, old]
+            collected = tables.collected.pop((old, notification), None)
+            moved = DecisionRow(msgspec.structs.replace(row.decision, user=new), row.revision)
+            kept = tables.decisions.setdefault((notification, new), moved)
+            if _sends(moved) and not _sends(kept):
+                tables.decisions[notification, new] = kept = moved
+            if kept is moved:
+                move_collected(tables, notification, new, collected)
+
+    def _move_trail(self, old: Key, new: Key) -> None:
+        tables, replace = self._tables, msgspec.structs.replace
+        self._move_decisions(old, new)
         for delivery in _deliveries_of(tables, old):
             delivery.delivery = replace(delivery.delivery, user=new)
         for identity, receipt in tables.receipts.items():
@@ -143,6 +175,9 @@ class MemoryUsers:
             if user == old:
                 del tables.slots[old, notification]
                 tables.slots.setdefault((new, notification), replace(slot, user=new))
+        for project, each in [row for row in tables.losses if row[1].user == old]:
+            del tables.losses[project, each]
+            tables.losses[project, replace(each, user=new)] = None
 
     def _move_consents(self, old: Key, new: Key, refused: set[tuple[str, Channel]], now: Millis) -> None:
         ledger = self._tables.consents
@@ -175,7 +210,9 @@ class MemoryConsents:
         self._tables = tables
 
     async def append(self, project: Key, lines: Sequence[Consent]) -> None:
-        self._tables.consents += [line for line in lines if self._tables.user(project, line.user)]
+        said = [line for line in lines if self._tables.user(project, line.user)]
+        self._tables.consents += said
+        self._tables.losses |= dict.fromkeys((project, each) for each in opt_outs(said))
 
     async def take_over(self, project: Key, lines: Sequence[Consent]) -> list[bool]:
         known = [line for line in lines if self._tables.user(project, line.user)]
@@ -229,3 +266,7 @@ def _merged(attributes: Json, change: Json) -> Json:
 
 def _deliveries_of(tables: Tables, user: Key) -> list[DeliveryRow]:
     return [row for row in tables.deliveries.values() if row.delivery.user == user]
+
+
+def _sends(row: DecisionRow) -> bool:
+    return verdict_of(row.decision.reason) is Verdict.SEND

@@ -1,14 +1,14 @@
 """Segments and topics: lists of people, a bucket for each person, and events found by their name.
 
-Revision ID: 0012
-Revises: 0010
+Revision ID: 0013
+Revises: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 
 _BUCKETS = 2_147_483_647
 
