@@ -84,6 +84,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
     key = (await api.server.post("/v1/keys", {})).json["id"]
     await api.world.define("templates", name="t", default_locale="en", locales={"en": {"title": "x"}})
     sent = (await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, "title": "x"})).json["id"]
+    await api.world.define("segments", name="vip")
     document = await openapi(api)
     names = set()
     for path, item in document["paths"].items():
@@ -99,8 +100,10 @@ async def test_every_example_works(api: ApiWorld) -> None:
             made = {
                 "categories": "orders",
                 "templates": "shipped",
-                "partials": "footer",
                 "automations": "order%20shipped",
+                "partials": "footer",
+                "segments": "vip" if path.split("/")[4:] else "carts",
+                "topics": "sport%2Ffootball",
                 "credentials": api.world.project.vapid_public_key,
             }
             real = (

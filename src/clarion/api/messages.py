@@ -14,15 +14,18 @@ from clarion.api.schemas import (
     CapBody,
     CategoryPut,
     ContentBody,
+    DigestBody,
     MessageBody,
     NotificationBody,
     PartialPut,
     PlatformsBody,
     ReplaceBody,
     RollingBody,
+    ScheduledWindowBody,
+    SlidingWindowBody,
     TemplatePut,
 )
-from clarion.errors import FieldError, InvalidRequest
+from clarion.errors import InvalidRequest
 from clarion.model import (
     Action,
     Audience,
@@ -31,13 +34,17 @@ from clarion.model import (
     Category,
     Content,
     DeviceKind,
+    Digest,
     EventSelector,
+    FixedWindow,
     Holdout,
     Message,
     Millis,
     Partial,
     PlatformContent,
     Rolling,
+    ScheduledWindow,
+    SlidingWindow,
     Struct,
     Template,
     UnlessEvent,
@@ -46,7 +53,7 @@ from clarion.model import (
 S = TypeVar("S", bound=Struct)
 
 _NOT_YET = "this version does not do it yet; leave it out"
-_WAYS = ("users", "devices", "everyone")
+_WAYS = ("users", "devices", "segment", "topic", "everyone")
 
 
 def _given(body: Body, noun: type[S], **more: Any) -> S:
@@ -81,10 +88,7 @@ def changes(body: ReplaceBody) -> dict[str, Any]:
 
 
 def audience(body: AudienceBody) -> Audience:
-    """To whom. Raises InvalidRequest unless exactly one way of naming people is used, and one that we can do."""
-    later = [FieldError(f"to.{name}", _NOT_YET) for name in ("segment", "topic") if getattr(body, name) is not None]
-    if later:
-        raise InvalidRequest("; ".join(f"{field}: {words}" for field, words in later), errors=later)
+    """To whom. Raises InvalidRequest unless exactly one way of naming people is used."""
     named = [name for name in _WAYS if getattr(body, name) is not None]
     if len(named) != 1:
         raise InvalidRequest.field("to", f"must have exactly one of {', '.join(_WAYS)}")
@@ -111,8 +115,20 @@ def caps(bodies: Sequence[CapBody]) -> list[Cap]:
 
 def category(body: CategoryPut, name: str) -> Category:
     """A kind of message. A channel that is named twice counts once."""
-    more = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
+    more: dict[str, Any] = {} if body.channels is None else {"channels": list(dict.fromkeys(body.channels))}
+    more |= {} if body.digest is None else {"digest": digest(body.digest)}
     return _given(body, Category, name=name, quiet_hours=of_category(body), **more)
+
+
+def digest(body: DigestBody) -> Digest:
+    """How the messages of a category are collected. A time of day that is named twice counts once."""
+    match body.window:
+        case ScheduledWindowBody():
+            return _given(body, Digest, window=ScheduledWindow(at=tuple(sorted(set(body.window.at)))))
+        case SlidingWindowBody():
+            return _given(body, Digest, window=_given(body.window, SlidingWindow))
+        case _:
+            return _given(body, Digest, window=_given(body.window, FixedWindow))
 
 
 def template(body: TemplatePut, name: str) -> Template:

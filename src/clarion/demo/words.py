@@ -18,6 +18,7 @@ class Words(NamedTuple):
 
 REASONS: Mapping[str, str] = {
     Reason.SEND: "Allowed, wanted and worth it",
+    Reason.IN_DIGEST: "Sent together with others, as one message",
     Reason.QUIET_HOURS: "It is night where this person is",
     Reason.BEST_TIME: "This person reads at another hour",
     Reason.CAP_WAIT: "Enough for now; the next one goes out later",
@@ -34,6 +35,7 @@ REASONS: Mapping[str, str] = {
     Reason.CANCELLED: "The sender called it off",
     Reason.HOLDOUT: "Part of the group that gets nothing, to measure the difference",
     Reason.NOT_IN_SEGMENT: "Not one of the people it was meant for",
+    Reason.NOT_SUBSCRIBED: "Not subscribed to the topic any more",
     Reason.IRRELEVANT: "Not worth this person's attention",
     Reason.CATEGORY_MISMATCH: "It may not wear this category",
     Reason.TEMPLATE_ERROR: "Its text does not render",

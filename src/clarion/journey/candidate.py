@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.journey.conditions import events_asked
 from clarion.journey.on_screens import NOWHERE, Where
-from clarion.journey.rules import by_turn, content_hash, needs_preferences, needs_zones, record
+from clarion.journey.rules import by_turn, content_hash, digest, needs_preferences, needs_zones, record
 from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
@@ -16,19 +16,23 @@ from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, Sp
 class Candidate(NamedTuple):
     """This notification for this person, before the decision. `only`: the devices that were named, if any were.
 
+    `released`: what the gate of digests says of it, if it was collected long enough, and the group that it was in.
     `shown`, of an update: whether what it updates may stand on one of those; None: they were never to get that.
     """
 
     notification: Notification
     recipient: Recipient
     only: Collection[Key] | None = None
+    released: tuple[str, int] | None = None
     shown: bool | None = None
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
     """A candidate's verdict. `targets` are the devices that it goes to, none unless the reason is `send`.
 
-    `quiet_from`: what was not handed over by then may disturb the person's quiet hours. `shown`: as of the candidate.
+    `quiet_from`: what was not handed over by then may disturb the person's quiet hours. `group`: what it is collected
+    with, or, sent, what may be collected after it; `due`: it was collected long enough, and is still to be settled.
+    `shown`: as of the candidate.
     """
 
     notification: Notification
@@ -38,13 +42,20 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     gates: str
     targets: list[Target]
     quiet_from: Millis | None = None
+    group: int | None = None
+    due: bool = False
+    only: Collection[Key] | None = None
     shown: bool | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
     """The same candidate, dropped by a later stage, with its gates so far kept."""
-    written = f"{decided.gates[:-1]},{record(gate, reason, because)}]"
-    return msgspec.structs.replace(decided, reason=reason, gates=written, targets=[])
+    return msgspec.structs.replace(decided, reason=reason, gates=also(decided.gates, gate, reason, because), targets=[])
+
+
+def also(gates: str, gate: str, reason: Reason, because: str) -> str:
+    """Gates with one more behind them."""
+    return f"{gates[:-1]},{record(gate, reason, because)}]"
 
 
 @lru_cache(maxsize=1_024)
@@ -56,7 +67,10 @@ def noted(decided: Decided, gate: str, told: str) -> Decided:
     """The same candidate, with what a later stage has to tell of it among its gates."""
     notification, recipient, reason, until = decided.notification, decided.recipient, decided.reason, decided.until
     gates = _with_gate(decided.gates, gate, told)  # built anew by hand: half a microsecond a person, not three
-    return Decided(notification, recipient, reason, until, gates, decided.targets, decided.quiet_from, decided.shown)
+    targets, quiet_from, group, due = decided.targets, decided.quiet_from, decided.group, decided.due
+    return Decided(
+        notification, recipient, reason, until, gates, targets, quiet_from, group, due, decided.only, decided.shown
+    )
 
 
 def content_hashes(notifications: Iterable[Notification]) -> list[int]:
@@ -102,6 +116,18 @@ def with_wishes(query: FactsQuery, categories: Mapping[str, Category], settings:
     return msgspec.structs.replace(query, preferences=needs_preferences(worn), zones=zones)
 
 
+def with_digests(
+    query: FactsQuery, job: SpanWork | PairsWork | None, categories: Mapping[str, Category], marks: Collection[int]
+) -> FactsQuery:
+    """The same, with what waits for a digest, if that matters, and when something of these groups was sent."""
+    worn = [categories[name] for name in query.categories if name in categories]
+    digests = [each for each in worn if each.digest is not None]
+    if not digests and not (isinstance(job, PairsWork) and job.collected):
+        return query
+    zones = query.zones or digest.needs_zones(digests)
+    return msgspec.structs.replace(query, collected=True, zones=zones, content=[*query.content, *marks])
+
+
 def without_own_content(facts: Facts, notifications: Mapping[Key, Notification]) -> Facts:
     """What these notifications themselves reserved for these people, when they were armed, makes them no duplicates."""
     if not facts.chosen:
@@ -140,6 +166,9 @@ def candidates(
         for key, user in job.pairs
         if key in notifications and user in recipients and (key, user) not in facts.decided
     ]
+    if job.collected:
+        waiting = {(one.notification, one.user) for rows in facts.collected.values() for one in rows}
+        pairs = [pair for pair in pairs if pair in waiting]
     if len(notifications) > 1:
         turns = {key: by_turn(notification) for key, notification in notifications.items()}
         pairs.sort(key=lambda pair: (pair[1], turns[pair[0]]))
@@ -148,4 +177,4 @@ def candidates(
         if there is None:
             yield Candidate(notifications[key], recipients[user], only.get(key))
         elif there.devices:
-            yield Candidate(notifications[key], recipients[user], there.devices, there.shown)
+            yield Candidate(notifications[key], recipients[user], there.devices, shown=there.shown)

@@ -26,11 +26,13 @@ async def carried_over(
     else:
         pairs = await _became(store, project, job, facts) - set(job.pairs)
     held = isinstance(job, PairsWork) and job.held
+    collected = isinstance(job, PairsWork) and job.collected
     waiting = [
         pair for pair in sorted(pairs, key=lambda pair: pair[1]) if await _waits(store, project, *pair, held=held)
     ]
     # They may be decided by a job of their own meanwhile: as with what is held, the record is revised.
-    return [NewWork(project=project, job=PairsWork(pairs=waiting, held=True), due_at=now)] if waiting else []
+    further = PairsWork(pairs=waiting, held=True, collected=collected)
+    return [NewWork(project=project, job=further, due_at=now)] if waiting else []
 
 
 async def _became(store: Store, project: Key, job: PairsWork, facts: Facts) -> set[tuple[Key, Key]]:

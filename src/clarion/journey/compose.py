@@ -36,7 +36,7 @@ from clarion.model import (
     Update,
     delivery_id,
 )
-from clarion.ports import Ready, Recipient, Target
+from clarion.ports import Ready, Recipient, Target, uuid_of
 
 RECEIPT_LIFE_MS = 30 * DAY_MS
 
@@ -60,6 +60,7 @@ class Scene(NamedTuple):
     now_text: str
     partials: Mapping[str, Partial] = NO_PARTIALS
     zone: str = "UTC"
+    digests: Mapping[Key, Json] = {}  # by notification: what the texts of a digest see of what it stands for
 
 
 class _Blanks:
@@ -203,7 +204,8 @@ class Composer:
         values[_RECEIPT] = letter.make_receipt(recipient.key, device).encode()
         if update is not None:
             place = delivery_id(update.first_id, device)
-            values[_PLACE] = place.hex().encode()
+            # What APNs calls a delivery is its id as a UUID.
+            values[_PLACE] = (uuid_of(place) if target.kind is DeviceKind.APNS else place.hex()).encode()
         message = notification.message
         payload = _payload(letter, values, message, target.kind)
         return Ready(
@@ -282,6 +284,7 @@ class Composer:
             "data": notification.message.data,
             "project": scene.project_facts,
             "now": scene.now_text,
+            **scene.digests.get(notification.key, {}),
         }
         if "event" in texts.names and notification.event is not None and notification.event in scene.events:
             context["event"] = event_facts(scene.events[notification.event])

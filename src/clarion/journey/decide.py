@@ -9,8 +9,21 @@ import msgspec
 from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import NOTHING_AROUND, Around, Conditions, is_conditional
-from clarion.model import Category, Channel, DeviceKind, Key, Millis, Notification, ProjectSettings, Reason
-from clarion.ports import CapsQuery, Facts, Recipient, Slot, Taken, Target, Waiting
+from clarion.journey.digest import group_of
+from clarion.model import (
+    Category,
+    CategoryClass,
+    Channel,
+    DeviceKind,
+    Key,
+    Millis,
+    Notification,
+    ProjectSettings,
+    Reason,
+    Verdict,
+    verdict_of,
+)
+from clarion.ports import CapsQuery, Collected, Facts, Recipient, Slot, Taken, Target, Waiting
 
 
 class Law(NamedTuple):
@@ -79,18 +92,20 @@ class _Common(NamedTuple):
 
 
 class _Personal(NamedTuple):
-    """The gates that look at the person. Spares and caps are there only if they have anything to say."""
+    """The gates that look at the person. Spares, digest and caps are there only if they have anything to say."""
 
     consent: Callable[[Recipient], rules.Ruling]
     duplicate: Callable[[Key, Mapping[tuple[Key, int], Millis]], rules.Ruling]
     quiet: rules.Quiet
     spares: "_Spares | None"
+    digest: rules.DigestGate | None
     caps: rules.CapGate | None
 
 
 class _Spares(NamedTuple):
-    """What may spare people the message: looked at one by one, unless it is exempt."""
+    """What may spare people the message: looked at one by one, unless it is exempt (from all but the audience)."""
 
+    membership: rules.Membership | None
     conditions: Conditions | None
     groups: tuple[rules.Group, ...]
     exempt: bool
@@ -99,6 +114,7 @@ class _Spares(NamedTuple):
 _ASKED = ("consent", "device", "permission", "duplicate")
 _SPARING = ("condition", "holdout")
 _RESTING = ("quiet_hours",)
+_DIGESTING = ("digest",)
 _CAPPING = ("caps",)
 
 
@@ -114,7 +130,7 @@ class Decider:
         batch, law = list(candidates), self._law
         # Of one notification nobody is a candidate twice: what it does to one person tells nothing of the next.
         several = len({candidate.notification.key for candidate in batch}) > 1
-        seen = _Seen.of(facts) if several else _Seen(facts.sent_content, facts.taken, facts.waiting)
+        seen = _Seen.of(facts) if several else _Seen(facts.sent_content, facts.taken, facts.waiting, facts.collected)
         decided = []
         for candidate in batch:
             notification = candidate.notification
@@ -144,7 +160,9 @@ def after(facts: Facts, decided: Iterable[Decided], law: Law) -> Facts:
     seen = _Seen.of(facts)
     for verdict in decided:
         _note(seen, verdict, law)
-    return msgspec.structs.replace(facts, sent_content=seen.content, taken=seen.taken, waiting=seen.waiting)
+    return msgspec.structs.replace(
+        facts, sent_content=seen.content, taken=seen.taken, waiting=seen.waiting, collected=seen.collected
+    )
 
 
 def slots(decided: Iterable[Decided], law: Law) -> list[Slot]:
@@ -161,17 +179,20 @@ class _Seen(NamedTuple):
     content: dict[tuple[Key, int], Millis]
     taken: dict[Key, list[Taken]]
     waiting: dict[Key, list[Waiting]]
+    collected: dict[Key, list[Collected]]
 
     @classmethod
     def of(cls, facts: Facts) -> "_Seen":
-        return cls(dict(facts.sent_content), dict(facts.taken), dict(facts.waiting))
+        return cls(dict(facts.sent_content), dict(facts.taken), dict(facts.waiting), dict(facts.collected))
 
 
 def _note(seen: _Seen, verdict: Decided, law: Law) -> None:
     """What a decision means for those after it."""
     notification, user, sends = verdict.notification, verdict.recipient.key, verdict.reason is Reason.SEND
-    if sends and notification.message.content_key is not None:
+    if (sends or verdict.due) and notification.message.content_key is not None:
         seen.content[user, rules.content_hash(notification.message.content_key)] = law.now
+    if verdict.group is not None and not verdict.due:
+        _note_group(seen, verdict, verdict.group, law.now)
     if not law.settings.caps:
         return
     slot = _slot(verdict, law) if sends else None
@@ -182,6 +203,15 @@ def _note(seen: _Seen, verdict: Decided, law: Law) -> None:
         seen.waiting[user] = [one for one in seen.waiting[user] if one.notification != notification.key]
     if verdict.reason is Reason.CAP_WAIT and verdict.until is not None:
         seen.waiting[user] = [*seen.waiting.get(user, ()), rules.turn(notification, verdict.until)]
+
+
+def _note_group(seen: _Seen, verdict: Decided, group: int, now: Millis) -> None:
+    """What was sent of a digest's group, or is collected for it."""
+    user, notification = verdict.recipient.key, verdict.notification.key
+    if verdict.reason is Reason.SEND:
+        seen.content[user, group] = now
+    elif all(one.notification != notification for one in seen.collected.get(user, ())):
+        seen.collected[user] = [*seen.collected.get(user, ()), Collected(user, notification, group, now)]
 
 
 def _slot(sent: Decided, law: Law) -> Slot | None:
@@ -214,6 +244,7 @@ def _common(notification: Notification, law: Law) -> _Common:
         rules.Duplicate(notification.message, now),
         rules.Quiet(notification, worn, settings, now),
         _spares(notification, worn, law),
+        _digesting(notification, worn, law),
         rules.CapGate(notification, settings, law.categories, now) if settings.caps else None,
     )
     begun = _begun(",".join(written))
@@ -235,6 +266,7 @@ def _in_place(notification: Notification, worn: Category, law: Law, *, shown: bo
         rules.Quiet(notification, worn, law.settings, law.now, quietly=quietly),
         None,
         None,
+        None,
     )
 
 
@@ -242,16 +274,26 @@ def _spares(notification: Notification, category: Category, law: Law) -> _Spares
     message = notification.message
     groups = rules.groups(law.around.project.get("id", ""), law.settings, message)
     conditions = Conditions(notification, law.around) if is_conditional(message) else None
-    return _Spares(conditions, groups, rules.exempt(category)) if conditions or groups else None
+    membership = rules.Membership.of(notification.to)
+    spares = _Spares(membership, conditions, groups, rules.exempt(category))
+    return spares if membership or conditions or groups else None
+
+
+def _digesting(notification: Notification, category: Category, law: Law) -> rules.DigestGate | None:
+    if category.digest is None or category.class_ is not CategoryClass.INFORMATIONAL:
+        return None
+    group = group_of(notification, category.digest, law.around)
+    return rules.DigestGate(notification, category.digest, group, law.settings, law.now)
 
 
 def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
-    notification, recipient, only, shown = candidate
+    notification, recipient, only, _, shown = candidate
     passed, personal, in_place = common
     if in_place is not None and shown is not None:
         personal = in_place[shown]
     allowed: list[Target] = []
-    quiet_from = None
+    quiet_from = group = None
+    due = False
     if personal is not None:
         devices, allowed = rules.within_reach(recipient.targets, law.reachable, only)
         passed = _asked(passed, personal, recipient, devices, len(allowed), seen)
@@ -259,12 +301,19 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
             passed = _spared(passed, personal.spares, recipient, facts)
         if passed.reason is Reason.SEND:
             passed, quiet_from = _rested(passed, personal.quiet, recipient)
+        if personal.digest is not None:
+            passed, group, due = _gathered(passed, personal.digest, candidate, seen)
         # Caps come last, since they take a place for what really leaves.
         if personal.caps is not None and passed.reason is Reason.SEND:
             passed = _capped(passed, personal.caps, recipient, seen)
     if passed.reason is not Reason.SEND:
-        return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [])
-    return Decided(notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from, shown)
+        group = group if verdict_of(passed.reason) is Verdict.HOLD else None
+        return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [], None, group, due, only)
+    if personal is None or personal.digest is None or not personal.digest.marks:
+        group = None
+    return Decided(
+        notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from, group=group, shown=shown
+    )
 
 
 def _asked(
@@ -287,14 +336,16 @@ def _asked(
 
 def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
-    conditions, groups, exempt = spares
-    condition = holdout = None
+    membership, conditions, groups, exempt = spares
+    audience = condition = holdout = None
+    if membership is not None:
+        audience = membership(recipient.key, facts)
     if conditions is not None:
         condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
     if groups:
         holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
-    said = condition, holdout
-    return passed.then.get(said) or passed.on(said, _SPARING, said)
+    said = audience, condition, holdout
+    return passed.then.get(said) or passed.on(said, (membership.gate if membership else "", *_SPARING), said)
 
 
 def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[_Passed, Millis | None]:
@@ -304,6 +355,29 @@ def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[
         rest = quiet.rest(recipient.zone, recipient.preferences)
         ruling, quiet_from = rest.ruling(recipient.key), rest.quiet_from
     return passed.then.get(ruling) or passed.on(ruling, _RESTING, (ruling,)), quiet_from
+
+
+def _gathered(
+    passed: _Passed, digest: rules.DigestGate, candidate: Candidate, seen: _Seen
+) -> tuple[_Passed, int | None, bool]:
+    """The gate of digests; the group that it is collected with, also while quiet hours hold it; whether all of it goes.
+
+    What is due is not written down yet: how it goes is settled with all of its group.
+    """
+    recipient, released = candidate.recipient, candidate.released
+    waiting = seen.collected.get(recipient.key, ())
+    if passed.reason is Reason.QUIET_HOURS:
+        return passed, digest.group(waiting), False
+    if passed.reason is not Reason.SEND:
+        return passed, None, False
+    if released is not None:
+        gathered = rules.Gathered(rules.Ruling(None, released[0]), released[1])
+    else:
+        gathered = digest(recipient, waiting, seen.content)
+    ruling, group, due = gathered
+    if due:
+        return _Passed(passed.gates, Reason.DIGEST, ruling.until), group, True
+    return passed.then.get(ruling) or passed.on(ruling, _DIGESTING, (ruling,)), group, False
 
 
 def _capped(passed: _Passed, caps: rules.CapGate, recipient: Recipient, seen: _Seen) -> _Passed:

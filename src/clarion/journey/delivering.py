@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from clarion.journey import deliver, rules
 from clarion.journey.catalog import Catalog
+from clarion.journey.coming_along import called_off_with_all
 from clarion.journey.deliver import Attempt, Sifted
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
@@ -70,6 +71,7 @@ class Delivering:
     async def _last_look(self, project: Project, job: DeliverWork) -> Sifted:
         messages = job.messages
         notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
+        notifications = await called_off_with_all(self._store, project.key, notifications)
         addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
         strangers = deliver.strangers(messages, addresses)
         successors = await self._store.users.successors(project.key, strangers) if strangers else {}

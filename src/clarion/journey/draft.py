@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey import conditions, payloads, words
+from clarion.journey import conditions, digest, digest_draft, payloads, words
 from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.rules import misfit
 from clarion.model import (
@@ -98,7 +98,8 @@ def check_template(
     """Texts that are not minijinja or use what does not exist; what data will bring is not known yet."""
     if template.default_locale not in template.locales:
         return [FieldError("default_locale", f"must be one of {', '.join(template.locales) or 'the locales'}")]
-    context = {**_trial({}, project_facts, with_event=True), "data": words.ANYTHING}
+    of_digests = dict.fromkeys(digest.SEEN, words.ANYTHING)  # a message that is none is refused where it uses them
+    context = {**of_digests, **_trial({}, project_facts, with_event=True), "data": words.ANYTHING}
     found = words.problems(_every(Message(), template), context, partials)
     return [each for each in found if _is_said(each.field, template)]
 
@@ -127,8 +128,13 @@ def check_automation(
     return [FieldError(f"notification.{name}", text) for name, text in problems]
 
 
-def check_category(category: Category, templates: Mapping[str, Template]) -> list[FieldError]:
-    """Templates that it lists but that do not exist; a category without a channel; mandatory, and off by default."""
+def check_category(
+    category: Category,
+    templates: Mapping[str, Template],
+    project_facts: Json,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
+) -> list[FieldError]:
+    """Templates that do not exist; a category without a channel; mandatory, and off by default; a wrong digest."""
     found = [
         FieldError(f"templates[{at}]", f"there is no template {name}")
         for at, name in enumerate(category.templates or ())
@@ -138,6 +144,9 @@ def check_category(category: Category, templates: Mapping[str, Template]) -> lis
         found.append(FieldError("channels", "needs at least one"))
     if category.class_ is CategoryClass.MANDATORY and category.default is False:
         found.append(FieldError("default", "cannot be false: what is mandatory is on"))
+    if category.digest is not None:
+        problems = digest_draft.check(category, category.digest, templates, project_facts, partials)
+        found += [FieldError(f"digest.{name}" if name else "digest", text) for name, text in problems]
     return found
 
 

@@ -1,8 +1,9 @@
 """Deciding and composing joined over one batch, in slices that leave the event loop room to breathe."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
 import msgspec
 
@@ -10,24 +11,60 @@ from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.compose import Composer, Scene
 from clarion.journey.decide import Decider, Law, after
 from clarion.journey.rules import content_hash
+from clarion.journey.settling import Settling
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
-from clarion.ports import DeliverWork, Effects, Facts, NewWork, PairsWork, Ready, Slot, Target, sole
+from clarion.ports import (
+    Collected,
+    DeliverWork,
+    Effects,
+    Facts,
+    NewWork,
+    PairsWork,
+    Ready,
+    Released,
+    Slot,
+    SpanWork,
+    Target,
+    sole,
+)
 
 # Recipients per turn of the event loop: a turn stays under 3 ms.
 SLICE = 200
 # Messages in one delivery job; somebody with many devices does not make a job without end.
 MESSAGES_A_JOB = 1000
+# Each of them brings along what it was collected with.
+COLLECTED_A_JOB = 100
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What became of a batch of candidates, and the messages of those that are sent."""
+    """What became of a batch of candidates, and the messages of those that are sent.
+
+    `digests` are sent in place of those of `decided` that are in one: `within` is (notification, user) → its digest.
+    """
 
     decided: list[Decided]
     ready: list[tuple[Target, Ready]]
+    digests: list[Decided] = []
+    within: dict[tuple[Key, Key], Key] = {}
 
 
-async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene) -> Judgement:
-    """Decide and compose, in the order of the candidates."""
+async def judge(
+    candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene, keys: Sequence[Key] = ()
+) -> Judgement:
+    """Decide and compose, in the order of the candidates; `keys` are for digests, as many as there may be."""
+    judgement, seen = await _judge(candidates, facts, law, scene)
+    due = [one for one in judgement.decided if one.due]
+    if not due:
+        return judgement
+    settling = Settling(due, law, scene, keys)
+    again, _ = await _judge(settling.candidates, settling.facts(seen), law, settling.scene)
+    settled = settling.told(again.decided)
+    finals = [one for one in judgement.decided if not one.due] + settled.decided
+    return Judgement(finals, judgement.ready + again.ready, settled.digests, settled.within)
+
+
+async def _judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene) -> tuple[Judgement, Facts]:
+    """What is due for a digest is still to be settled; and the facts for who is decided next."""
     decider, composer = Decider(law), Composer(scene)
     judgement = Judgement([], [])
     waiting = iter(candidates)
@@ -41,7 +78,7 @@ async def judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: 
         judgement.decided.extend(final)
         judgement.ready.extend(ready)
         await asyncio.sleep(0)
-    return judgement
+    return judgement, seen if len(judgement.decided) == noted else after(seen, judgement.decided[noted:], law)
 
 
 class Foresight:
@@ -62,11 +99,14 @@ class Foresight:
 
 
 def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:
-    return [
+    """What counts as sent: content keys, also of what is in a digest, and that something of a digest's group was."""
+    content = [
         (one.recipient.key, content_hash(one.notification.message.content_key))
         for one in decided
-        if one.reason is Reason.SEND and one.notification.message.content_key is not None
+        if one.notification.message.content_key is not None and verdict_of(one.reason) is Verdict.SEND
     ]
+    groups = [(one.recipient.key, one.group) for one in decided if one.group is not None and one.reason is Reason.SEND]
+    return content + groups
 
 
 def effects(
@@ -75,20 +115,19 @@ def effects(
     now: Millis,
     *,
     held_before: bool,
+    waiting: Mapping[Key, Sequence[Collected]] = MappingProxyType({}),
     slots: Sequence[Slot] = (),
     further: Sequence[NewWork] = (),
 ) -> Effects:
     """What is written of a judgement: decisions, deliveries, and the jobs that carry on, `further` ones included.
 
-    `slots`: the places under caps that it takes.
+    `slots`: the places under caps that it takes; `waiting`: who was collected before, by user.
     """
-    decisions = [
-        Decision(one.notification.key, one.recipient.key, one.reason, one.until, one.gates, now)
-        for one in judgement.decided
-    ]
+    decisions, digests = ([_decision(one, now) for one in part] for part in (judgement.decided, judgement.digests))
     armed = {one.notification.key for one in judgement.decided if one.notification.is_armed}
     return Effects(
-        decisions=() if held_before else decisions,
+        notifications=[one.notification for one in judgement.digests],
+        decisions=digests if held_before else decisions,
         revised=decisions if held_before else (),
         # What is armed has no delivery before its fire: the decision alone says that it will be sent.
         deliveries=[
@@ -96,10 +135,51 @@ def effects(
             for target, ready in judgement.ready
             if ready.notification not in armed
         ],
-        sent_content=_sent_content(judgement.decided),
+        sent_content=_sent_content([*judgement.decided, *judgement.digests]),
         slots=slots,
+        collected=_collected(judgement, now),
+        released=_released(judgement, waiting),
         work=[*_deliver_work(judgement, armed, project, now), *_held_work(judgement, project), *further],
     )
+
+
+def _decision(one: Decided, now: Millis) -> Decision:
+    return Decision(one.notification.key, one.recipient.key, one.reason, one.until, one.gates, now)
+
+
+def _collected(judgement: Judgement, now: Millis) -> list[Collected]:
+    """Who waits for a digest, whatever holds them: who does already is known since when."""
+    return [
+        Collected(one.recipient.key, one.notification.key, one.group, now)
+        for one in judgement.decided
+        if one.group is not None and verdict_of(one.reason) is Verdict.HOLD
+    ]
+
+
+def _released(judgement: Judgement, waiting: Mapping[Key, Sequence[Collected]]) -> list[Released]:
+    """Who was collected and is so no more, with the digest that they are in."""
+    if not waiting:
+        return []
+    before = {(one.notification, one.user) for rows in waiting.values() for one in rows}
+    ended = [
+        (one.notification.key, one.recipient.key)
+        for one in judgement.decided
+        if one.group is None or verdict_of(one.reason) is not Verdict.HOLD
+    ]
+    return [Released(pair[1], pair[0], judgement.within.get(pair)) for pair in ended if pair in before]
+
+
+def only_news(judgement: Judgement, job: SpanWork | PairsWork) -> Judgement:
+    """Without those who came along to a digest that does not leave yet: they have a job of their own."""
+    if not isinstance(job, PairsWork) or not job.collected:
+        return judgement
+    own = set(job.pairs)
+    kept = [
+        one
+        for one in judgement.decided
+        if verdict_of(one.reason) is not Verdict.HOLD or (one.notification.key, one.recipient.key) in own
+    ]
+    return msgspec.structs.replace(judgement, decided=kept)
 
 
 def without(judgement: Judgement, begun: Collection[tuple[Key, Key]]) -> Judgement:
@@ -107,7 +187,7 @@ def without(judgement: Judgement, begun: Collection[tuple[Key, Key]]) -> Judgeme
     if not begun:
         return judgement
     ready = [pair for pair in judgement.ready if (pair[1].notification, pair[1].device) not in begun]
-    return Judgement(judgement.decided, ready)
+    return msgspec.structs.replace(judgement, ready=ready)
 
 
 def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, now: Millis) -> list[NewWork]:
@@ -115,7 +195,9 @@ def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, no
     for target, ready in judgement.ready:
         by_way.setdefault((target.kind, target.lane, ready.notification in armed), []).append(ready)
     # The first of all: a look too many costs little, and mostly all has left long before.
-    quiet_from = min((one.quiet_from for one in judgement.decided if one.quiet_from is not None), default=None)
+    quiet_from = min(
+        (one.quiet_from for one in [*judgement.decided, *judgement.digests] if one.quiet_from is not None), default=None
+    )
     return [
         NewWork(
             project=project,
@@ -128,17 +210,23 @@ def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, no
     ]
 
 
+def _parted(pairs: list[tuple[Key, Key]], size: int) -> list[list[tuple[Key, Key]]]:
+    return [pairs[at : at + size] for at in range(0, len(pairs), size)]
+
+
 def _held_work(judgement: Judgement, project: Key) -> list[NewWork]:
-    by_time: dict[Millis, list[tuple[Key, Key]]] = {}
+    by_time: dict[tuple[Millis, bool], list[tuple[Key, Key]]] = {}
     for one in judgement.decided:
         if verdict_of(one.reason) is Verdict.HOLD and one.until is not None:
-            by_time.setdefault(one.until, []).append((one.notification.key, one.recipient.key))
+            about = one.until, one.group is not None
+            by_time.setdefault(about, []).append((one.notification.key, one.recipient.key))
     return [
         NewWork(
             project=project,
-            job=PairsWork(pairs=pairs, held=True),
+            job=PairsWork(pairs=part, held=True, collected=collected),
             due_at=until,
-            notification=sole(notification for notification, _ in pairs),
+            notification=sole(notification for notification, _ in part),
         )
-        for until, pairs in by_time.items()
+        for (until, collected), pairs in by_time.items()
+        for part in _parted(pairs, COLLECTED_A_JOB if collected else len(pairs))
     ]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from clarion.journey.losses import Tied
 from clarion.model import (
     CHANNEL_OF_KIND,
     Consent,
@@ -15,14 +16,20 @@ from clarion.model import (
     Key,
     Millis,
     Permission,
+    Reason,
     Update,
     UpdateKind,
     verdict_of,
 )
-from clarion.ports import ANY_CATEGORY, DecisionRecord, DeliveryRecord, ReceiptRecord
+from clarion.ports import ANY_CATEGORY, DecisionRecord, DeliveryRecord, LossKind, ReceiptRecord
 
 # The newest of each kind of record that a story is told from.
 MOST = 50
+_LOST = {
+    LossKind.OPT_OUT: "Lost for {category} by {channel}",
+    LossKind.PERMISSION: "Permission was lost",
+    LossKind.SUBSCRIPTION: "The subscription was lost",
+}
 WAY = ("permission", "registration", "trigger", "audience", "decide", "compose", "deliver", "display", "learn")
 
 
@@ -45,6 +52,7 @@ class Records(msgspec.Struct, frozen=True):
     deliveries: Sequence[DeliveryRecord]
     receipts: Sequence[ReceiptRecord]
     updates: Mapping[Key, Update] = {}
+    losses: Sequence[Tied] = ()
 
 
 def tell(records: Records) -> list[Chapter]:
@@ -57,6 +65,7 @@ def tell(records: Records) -> list[Chapter]:
         *_decisions(records.decisions, records.updates),
         *_deliveries(records.deliveries),
         *_receipts(records.receipts, notification_ids, records.updates),
+        *_losses(records.losses, notification_ids),
     ]
     return sorted(chapters, key=lambda chapter: (chapter.at, WAY.index(chapter.stage)))
 
@@ -117,7 +126,7 @@ def _decisions(decisions: Iterable[DecisionRecord], updates: Mapping[Key, Update
         yield Chapter(
             decision.at,
             "decide",
-            _sending(update) if verdict == "send" else f"Decided to {verdict}: {decision.reason}",
+            _decided(decision, update),
             {
                 "notification_id": decision.notification_id,
                 "decision": verdict,
@@ -125,11 +134,17 @@ def _decisions(decisions: Iterable[DecisionRecord], updates: Mapping[Key, Update
                 "until": decision.until,
                 "gates": msgspec.json.decode(decision.gates),
                 **changes,
+                **({} if decision.digest_id is None else {"digest_id": decision.digest_id}),
             },
         )
 
 
-def _sending(update: Update | None) -> str:
+def _decided(decision: DecisionRecord, update: Update | None) -> str:
+    if decision.reason is Reason.IN_DIGEST:
+        return "Decided to send in a digest"
+    verdict = verdict_of(decision.reason)
+    if verdict != "send":
+        return f"Decided to {verdict}: {decision.reason}"
     if update is None:
         return "Decided to send"
     if update.kind is UpdateKind.WITHDRAW:
@@ -175,5 +190,27 @@ def _receipts(
                 "notification_id": notification_ids.get(receipt.notification),
                 "kind": receipt.kind,
                 "action": receipt.action,
+            },
+        )
+
+
+def _losses(losses: Iterable[Tied], notification_ids: dict[int, str]) -> Iterator[Chapter]:
+    told_before = set()
+    for loss, touches in losses:
+        told = list(dict.fromkeys(touch.notification for touch in touches))
+        about = (loss.kind, loss.category, loss.device, *told[-1:])
+        if not told or about in told_before:  # who says no three times is lost once
+            continue
+        told_before.add(about)
+        messages = "a message" if len(told) == 1 else f"{len(told)} messages"
+        yield Chapter(
+            loss.at,
+            "learn",
+            f"{_LOST[loss.kind].format(category=loss.category, channel=loss.channel)} within a day of {messages}",
+            {
+                "loss": loss.kind,
+                "category": loss.category,
+                "channel": loss.channel,
+                "notification_ids": [notification_ids[key] for key in told if key in notification_ids],
             },
         )

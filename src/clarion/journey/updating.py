@@ -24,7 +24,7 @@ _SETTLED_MS: Final = 30_000
 """Twice as long as a lease: what was under way when an update came has been written down by then."""
 _WORDS: Final = ("title", "body", "url")
 
-Check = Callable[[Project, Message], Awaitable[None]]
+Check = Callable[[Project, Message, Audience], Awaitable[None]]
 """Raises InvalidRequest for a message that cannot be sent."""
 Begin = Callable[[Notification, list[NewWork]], Awaitable[Notification]]
 """Write it with its first work, and wake whom it gave some."""
@@ -65,7 +65,7 @@ class Updating:
         if await self._withdrawal(first) is not None:
             raise Conflict(f"the notification {first.id} was withdrawn: send a new one")
         message = _changed(first.message, changes)
-        await self._check(project, message)
+        await self._check(project, message, Audience())
         update = Update(kind=UpdateKind.REPLACE, first=first.key, first_id=first.id, renotify=renotify)
         return await self._made(first, update, message, new_id, sent_by)
 
@@ -119,7 +119,7 @@ class Updating:
             id=id or self._new_id(),
             project=first.project,
             message=message,
-            to=Audience() if audience.is_cut_later(first.to) else first.to,  # to be told of, not to be asked
+            to=first.to if len(first.to.users or ()) <= audience.BATCH else Audience(),
             created_at=now,
             event=first.event,
             sent_by=sent_by,

@@ -6,9 +6,11 @@ public ids are text and live at the edge.
 
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
+from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
 from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent, Update
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
+from clarion.model.segments import Rule, Segment, Topic
 from clarion.model.trail import Decision, Delivery, DeviceVerdict, Outcome, Receipt, delivery_id
 from clarion.model.words import (
     ARMED_LIFE_MS,
@@ -18,6 +20,7 @@ from clarion.model.words import (
     DEFAULT_TTL_SECONDS,
     HOLD_REASONS,
     MAX_CAP_SECONDS,
+    MAX_DIGEST_SECONDS,
     MAX_TTL_SECONDS,
     STATE_OF_RECEIPT,
     CategoryClass,
@@ -47,6 +50,7 @@ __all__ = [
     "DEFAULT_TTL_SECONDS",
     "HOLD_REASONS",
     "MAX_CAP_SECONDS",
+    "MAX_DIGEST_SECONDS",
     "MAX_TTL_SECONDS",
     "STATE_OF_RECEIPT",
     "WEEKDAYS",
@@ -68,8 +72,10 @@ __all__ = [
     "DeviceKind",
     "DeviceState",
     "DeviceVerdict",
+    "Digest",
     "Event",
     "EventSelector",
+    "FixedWindow",
     "Holdout",
     "Json",
     "Key",
@@ -91,8 +97,13 @@ __all__ = [
     "ReceiptKind",
     "Registration",
     "Rolling",
+    "Rule",
+    "ScheduledWindow",
+    "Segment",
+    "SlidingWindow",
     "Struct",
     "Template",
+    "Topic",
     "UnlessEvent",
     "Update",
     "UpdateKind",
@@ -100,6 +111,7 @@ __all__ = [
     "User",
     "UserChange",
     "Verdict",
+    "Window",
     "delivery_id",
     "verdict_of",
 ]

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from clarion.model.digests import Digest
 from clarion.model.notifications import Message
 from clarion.model.project import QuietHours
 from clarion.model.words import CategoryClass, Channel, DeviceKind, Struct
@@ -21,6 +22,7 @@ class Category(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     default: bool | None = None  # None: what the class implies
     channels: list[Channel] = msgspec.field(default_factory=lambda: list(Channel))
     quiet_hours: QuietHours | Literal["none"] | None = None  # None: the project's; "none": it passes those
+    digest: Digest | None = None  # informational ones only
     templates: list[str] | None = None  # the only templates that may wear this category
     keys: list[str] | None = None  # and who may send with it: ids of server keys, `automation:NAME`
 

@@ -76,6 +76,8 @@ class Audience(Struct, frozen=True, kw_only=True):
     users: list[str] | None = None
     devices: list[str] | None = None
     everyone: bool | None = None
+    segment: str | None = None
+    topic: str | None = None
 
 
 class Update(Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ class Notification(Struct, frozen=True, kw_only=True):
 
     An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
     `update`: it changes an earlier one; `updated_by`: the newest that changes this one, or what this one changes.
+    `digest_of`: the notifications that it stands for, if it is a digest.
     """
 
     key: Key
@@ -110,6 +113,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     armed_until: Millis | None = None
     fired_at: Millis | None = None
     sent_by: str | None = None
+    digest_of: tuple[Key, ...] = ()
     update: Update | None = None
     updated_by: Key | None = None
 

@@ -15,6 +15,7 @@ ARMED_LIFE_MS = 7 * DAY_MS
 DEFAULT_TTL_SECONDS = 3 * 86_400
 MAX_TTL_SECONDS = 30 * 86_400
 MAX_CAP_SECONDS = 60 * 86_400
+MAX_DIGEST_SECONDS = 7 * 86_400
 AUTOMATION_SENDER = "automation:"
 """How a category's list of keys names an automation: this and its name."""
 
@@ -86,6 +87,7 @@ class Reason(StrEnum):
     """Why: the one list of reason codes for decisions and deliveries."""
 
     SEND = "send"
+    IN_DIGEST = "in_digest"  # with others, as one message
     # hold
     QUIET_HOURS = "quiet_hours"
     BEST_TIME = "best_time"
@@ -105,6 +107,7 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     HOLDOUT = "holdout"
     NOT_IN_SEGMENT = "not_in_segment"
+    NOT_SUBSCRIBED = "not_subscribed"
     IRRELEVANT = "irrelevant"
     CATEGORY_MISMATCH = "category_mismatch"
     TEMPLATE_ERROR = "template_error"
@@ -128,9 +131,12 @@ HOLD_REASONS = frozenset(
 )
 
 
+_SENT = frozenset({Reason.SEND, Reason.IN_DIGEST})
+
+
 def verdict_of(reason: Reason) -> Verdict:
     """The verdict that a decision's reason implies."""
-    if reason is Reason.SEND:
+    if reason in _SENT:
         return Verdict.SEND
     return Verdict.HOLD if reason in HOLD_REASONS else Verdict.DROP
 

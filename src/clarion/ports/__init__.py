@@ -3,6 +3,7 @@
 All work on batches.
 """
 
+from clarion.ports.audiences import Audiences, Crowd, RosterKind
 from clarion.ports.facts import (
     Address,
     Asked,
@@ -19,6 +20,19 @@ from clarion.ports.facts import (
     Waiting,
 )
 from clarion.ports.ledger import ANY_CATEGORY, last_said, permission_line, told_news
+from clarion.ports.losses import (
+    MOST_NAMES,
+    REACHED,
+    Dimension,
+    Loss,
+    LossAlert,
+    LossCount,
+    Losses,
+    LossKind,
+    Touch,
+    opt_outs,
+    revoked,
+)
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -56,6 +70,7 @@ from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
+from clarion.ports.tallies import HOUR_MS, Decided, Delivered, Tallies, Tally
 from clarion.ports.transport import (
     BatchRequest,
     ClientIdentity,
@@ -71,6 +86,7 @@ from clarion.ports.work import (
     ArmedWork,
     AudienceWork,
     CatchUpWork,
+    Collected,
     DeliverWork,
     Effects,
     EventsWork,
@@ -79,6 +95,7 @@ from clarion.ports.work import (
     NewWork,
     PairsWork,
     Ready,
+    Released,
     Sent,
     Slot,
     SpanWork,
@@ -90,17 +107,22 @@ from clarion.ports.work import (
     queue_of,
     size_of,
     sole,
+    uuid_of,
 )
 
 __all__ = [
     "ANY_CATEGORY",
     "DELIVERIES",
+    "HOUR_MS",
     "LATE_MS",
+    "MOST_NAMES",
+    "REACHED",
     "Accepted",
     "Address",
     "ArmedWork",
     "Asked",
     "AudienceWork",
+    "Audiences",
     "BadCredentials",
     "BatchRequest",
     "Blames",
@@ -111,13 +133,18 @@ __all__ = [
     "Changes",
     "ClientIdentity",
     "Clock",
+    "Collected",
     "Consents",
+    "Crowd",
+    "Decided",
     "Deciding",
     "DecisionRecord",
     "Definitions",
     "DeliverWork",
+    "Delivered",
     "DeliveryRecord",
     "Devices",
+    "Dimension",
     "Effects",
     "Events",
     "EventsWork",
@@ -133,6 +160,11 @@ __all__ = [
     "Job",
     "Lease",
     "Limiter",
+    "Loss",
+    "LossAlert",
+    "LossCount",
+    "LossKind",
+    "Losses",
     "NewWork",
     "Outgoing",
     "Page",
@@ -154,7 +186,9 @@ __all__ = [
     "Recipient",
     "Recorder",
     "Rejected",
+    "Released",
     "RetryAfter",
+    "RosterKind",
     "SavedAnswer",
     "Senders",
     "Sent",
@@ -167,8 +201,11 @@ __all__ = [
     "Stoppages",
     "Store",
     "Taken",
+    "Tallies",
+    "Tally",
     "Target",
     "TooLarge",
+    "Touch",
     "Trail",
     "Transport",
     "Users",
@@ -178,10 +215,13 @@ __all__ = [
     "family_of",
     "lane_queue",
     "last_said",
+    "opt_outs",
     "owner_of",
     "permission_line",
     "queue_of",
+    "revoked",
     "size_of",
     "sole",
     "told_news",
+    "uuid_of",
 ]

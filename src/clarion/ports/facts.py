@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference
-from clarion.ports.work import Effects, Lease
+from clarion.ports.audiences import Crowd
+from clarion.ports.work import Collected, Effects, Lease
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +87,9 @@ class Facts(msgspec.Struct, frozen=True):
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
     (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
 
-    Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing.
+    Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing. `members`: who of these
+    people belongs to each of `FactsQuery.crowds`, by its name.
+    `collected`: what waits for a digest, by user.
     """
 
     recipients: list[Recipient]
@@ -97,6 +100,8 @@ class Facts(msgspec.Struct, frozen=True):
     taken: dict[Key, list[Taken]] = {}
     waiting: dict[Key, list[Waiting]] = {}
     events: dict[tuple[Key, str], list[Happened]] = {}
+    members: dict[str, frozenset[Key]] = {}
+    collected: dict[Key, list[Collected]] = {}
 
 
 class CapsQuery(NamedTuple):
@@ -127,6 +132,8 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     zones: bool = False  # everybody's time zone
     events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
     events_since: Millis = 0
+    crowds: Sequence[Crowd] = ()  # audiences to which they may belong
+    collected: bool = False  # what waits for a digest
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -187,6 +194,10 @@ class Steps(Protocol):
         self, project: Key, users: Sequence[Key], since: Millis
     ) -> dict[tuple[Key, str, str], bool]:
         """(user, category, channel) → granted, for ledger lines at or after `since`; the last word."""
+        ...
+
+    async def collected(self, project: Key, users: Sequence[Key]) -> list[Collected]:
+        """What waits for a digest of these people (sorted), in order of people, then as it was collected."""
         ...
 
     async def paused(self, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:

@@ -245,6 +245,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     revision: int
     notification: Key
     updates: Key | None = None
+    digest_id: str | None = None  # the notification that it is in
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -35,10 +35,14 @@ class SpanWork(msgspec.Struct, frozen=True, tag="span"):
 
 
 class PairsWork(msgspec.Struct, frozen=True, tag="pairs"):
-    """Candidates one by one: (notification, user), unique, sorted by user."""
+    """Candidates one by one: (notification, user), unique, sorted by user.
+
+    `collected`: they wait for a digest. Who is not collected any more was decided with others.
+    """
 
     pairs: list[tuple[Key, Key]]
     held: bool = False  # decided before as a hold: the record is revised, not written anew
+    collected: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -78,13 +82,20 @@ class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
     quiet_from: Millis | None = None
 
 
+def uuid_of(id: bytes) -> str:
+    """A delivery's id as a canonical UUID."""
+    text = id.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     """Messages of one notification that can be handed to a provider as they are: due when it is fired.
 
     Columns: the n-th message is the n-th of each list, so that a thousand of them are read at once. `bodies` are what
-    `Provider.prepare` made, `details` the devices' own, a single one where all have the same. `attempts` counts those
-    since the fire. Stored while it waits for that, it is due at once if its notification is fired or cancelled by then.
-    `expires_at`: when the armed life ends, after the fire when the time to live does.
+    `Provider.prepare` made, `ids` the deliveries' as UUIDs (`uuid_of`), `details` the devices' own, a single one where
+    all have the same. `attempts` counts those since the fire. Stored while it waits for that, it is due at once if its
+    notification is fired or cancelled by then. `expires_at`: when the armed life ends, after the fire when the time to
+    live does. `quiet`: who of the users has quiet hours of their own; who asks for some later is among the changes.
     """
 
     kind: DeviceKind
@@ -96,7 +107,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     headers: dict[str, str] | None
     users: list[Key]
     devices: list[Key]
-    ids: list[bytes]
+    ids: list[str]
     addresses: list[str]
     details: list[str]
     bodies: list[bytes]
@@ -104,6 +115,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     attempts: int = 0
     waits: bool = True  # for the fire; else for its turn after it
     expires_at: Millis | None = None
+    quiet: list[Key] = []
 
     def part(self, at: slice) -> "ArmedWork":
         """Some of the messages."""
@@ -240,6 +252,23 @@ class Slot(msgspec.Struct, frozen=True, gc=False):
     armed: bool = False
 
 
+class Collected(NamedTuple):
+    """A notification that waits for a digest of one person since `at`; `group`: the hash of what it waits with."""
+
+    user: Key
+    notification: Key
+    group: int
+    at: Millis
+
+
+class Released(NamedTuple):
+    """A notification that does not wait for a digest any more; `digest`: the one that it is in."""
+
+    user: Key
+    notification: Key
+    digest: Key | None
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
@@ -247,7 +276,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
     are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
     `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
-    or expired, gives its place back.
+    or expired, gives its place back. `collected` waits for a digest, `released` does not any more; who is collected
+    already stays since then.
     """
 
     notifications: Sequence[Notification] = ()
@@ -259,6 +289,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     device_verdicts: Sequence[DeviceVerdict] = ()
     sent_content: Sequence[tuple[Key, int]] = ()
     slots: Sequence[Slot] = ()
+    collected: Sequence[Collected] = ()
+    released: Sequence[Released] = ()
     work: Sequence[NewWork] = ()
 
 

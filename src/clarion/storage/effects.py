@@ -21,7 +21,9 @@ from clarion.model import (
 )
 from clarion.ports import Effects, Lease
 from clarion.storage.arming import hastened, write_sent
+from clarion.storage.collecting import write_collected
 from clarion.storage.database import Dialect, Row, columns_of
+from clarion.storage.losses import add_retired
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
@@ -116,6 +118,7 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)
     write_slots(conn, dialect, project, effects)
+    write_collected(conn, dialect, project, effects)
 
 
 def _about_those_present(conn: Connection, dialect: Dialect, project: Key, effects: Effects) -> Effects:
@@ -154,7 +157,9 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
 
 
 def _notification(new: Notification) -> Row:
-    request = encode_request(Request(new.message, new.to, new.sent_by, new.update))
+    request = encode_request(
+        Request(new.message, new.to, sent_by=new.sent_by, digest_of=new.digest_of, update=new.update)
+    )
     times = (new.created_at, new.send_at, new.cancelled_at)
     origin = (new.automation, new.event, new.armed_until, new.fired_at)
     updates = None if new.update is None else new.update.first
@@ -228,6 +233,7 @@ def _judge(conn: Connection, dialect: Dialect, project: Key, verdicts: Sequence[
         if each.device not in gravest or each.state is DeviceState.RETIRED:
             gravest[each.device] = each
     rows = [(key, project, each.state.value, each.reason, each.sent_at, at) for key, each in gravest.items()]
+    add_retired(conn, dialect, _VERDICT, rows)
     dialect.apply(conn, _JUDGE, _VERDICT, rows)
 
 

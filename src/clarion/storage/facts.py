@@ -13,7 +13,9 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from clarion.model import HOLD_REASONS, DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
-from clarion.ports import Address, Asked, Facts, FactsQuery, Happened, Recipient, Target
+from clarion.ports import Address, Asked, Collected, Facts, FactsQuery, Happened, Recipient, Target
+from clarion.storage.audiences import members_of
+from clarion.storage.collecting import load_collected
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
@@ -83,6 +85,10 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         _sent_content(conn, people, query.content),
         events=_events(conn, people, query.events, query.events_since),
     )
+    if query.crowds:
+        keys = [one.key for one in recipients]
+        members = {crowd.name: members_of(conn, project, crowd, keys) for crowd in query.crowds}
+        facts = msgspec.structs.replace(facts, members=members)
     if query.once:
         facts = msgspec.structs.replace(facts, decided=_decided(conn, people))
     if query.again:
@@ -92,7 +98,18 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         rows = partial(people.rows, conn)
         taken, waiting = load_taken(rows, query.caps), load_waiting(conn, rows, project, query.caps)
         facts = msgspec.structs.replace(facts, taken=taken, waiting=waiting)
+    if query.collected:
+        collected: dict[Key, list[Collected]] = {}
+        for one in load_collected(partial(people.rows, conn)):
+            collected.setdefault(one.user, []).append(one)
+        facts = msgspec.structs.replace(facts, collected=collected)
     return facts
+
+
+def collected(conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key]) -> list[Collected]:
+    """See `ports.Steps.collected`."""
+    people = _People(dialect, project, FactsQuery(users=users))
+    return load_collected(partial(people.rows, conn))
 
 
 def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) -> dict[Key, list[Target]]:

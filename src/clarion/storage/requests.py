@@ -1,25 +1,30 @@
 """How a notification's message and audience lie in one column, and a row becomes a notification."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from clarion.model import Audience, Key, Message, Notification, Update
 from clarion.storage.schema import notification
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a caller asked for."""
 
     message: Message
     to: Audience
     sent_by: str | None = None
+    digest_of: tuple[Key, ...] = ()
     update: Update | None = None
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Request)
+_BY_KEY = select(notification).where(
+    notification.c.project == bindparam("owner"), notification.c.key.in_(bindparam("keys", expanding=True))
+)
 
 
 def encode_request(request: Request) -> str:
@@ -32,10 +37,9 @@ def decode_request(text: str) -> Request:
     return _decoder.decode(text)
 
 
-def read_notifications(conn: Connection, project: Key, condition: ColumnElement[bool]) -> list[Notification]:
-    """Those of a project that fit."""
-    query = select(notification).where(notification.c.project == project, condition)
-    return [to_notification(row) for row in conn.execute(query)]
+def read_notifications(conn: Connection, project: Key, keys: Collection[Key]) -> list[Notification]:
+    """Those of a project that there are."""
+    return [to_notification(row) for row in conn.execute(_BY_KEY, {"owner": project, "keys": list(keys)})]
 
 
 def to_notification(row: Row[Any]) -> Notification:
@@ -48,6 +52,7 @@ def to_notification(row: Row[Any]) -> Notification:
         message=request.message,
         to=request.to,
         sent_by=request.sent_by,
+        digest_of=request.digest_of,
         created_at=row.created_at,
         send_at=row.send_at,
         cancelled_at=row.cancelled_at,

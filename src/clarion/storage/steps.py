@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from clarion.model import Key, Millis
-from clarion.ports import Address, Asked, Changes, Deciding, Effects, Facts, FactsQuery, Lease
+from clarion.ports import Address, Asked, Changes, Collected, Deciding, Effects, Facts, FactsQuery, Lease
 from clarion.storage.arming import changes
 from clarion.storage.database import Database, Transactions
 from clarion.storage.effects import write
-from clarion.storage.facts import load_addresses, load_asked, load_facts, paused, refused_since, user_span
+from clarion.storage.facts import collected, load_addresses, load_asked, load_facts, paused, refused_since, user_span
 from clarion.storage.slots import forget_slots
 
 
@@ -41,6 +41,9 @@ class SqlSteps:
         self, project: Key, users: Sequence[Key], since: Millis
     ) -> dict[tuple[Key, str, str], bool]:
         return await self._db.read(refused_since, self._db.dialect, project, users, since)
+
+    async def collected(self, project: Key, users: Sequence[Key]) -> list[Collected]:
+        return await self._db.read(collected, self._db.dialect, project, users)
 
     async def paused(self, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:
         return await self._db.read(paused, self._db.dialect, project, users, now)

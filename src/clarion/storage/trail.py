@@ -1,5 +1,6 @@
 """Notifications and what became of them: decisions, deliveries and receipts, as the API shows them."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,22 @@ from clarion.storage.arming import fire
 from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
 from clarion.storage.requests import read_notifications, to_notification
-from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, stoppage, work
+from clarion.storage.schema import (
+    decision,
+    delivery,
+    device,
+    digest_item,
+    gate_record,
+    notification,
+    person,
+    stoppage,
+    work,
+)
 from clarion.storage.updating import holders, standings
 from clarion.storage.work import hasten
+
+_SPARE_S = 60.0
+"""A key that was fetched ahead is used so soon, or never: keys rise with the time at which they are used."""
 
 
 class SqlTrail:
@@ -22,23 +36,28 @@ class SqlTrail:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._spare: list[Key] = []
+        self._spare_until = 0.0
         self._receipts = ReceiptWriter(database)
 
     async def reserve(self, count: int) -> list[Key]:
         """See `ports.Trail`; keys are fetched ahead, so that most calls cost nothing."""
+        now = time.monotonic()
+        if now > self._spare_until:
+            self._spare = []
         while len(self._spare) < count:
             size = max(count - len(self._spare), self._db.key_block)
             fetched = await self._db.write(_reserve, self._db.dialect, size)
+            if not self._spare:
+                self._spare_until = now + _SPARE_S
             self._spare += fetched  # not before the wait: others take from the list meanwhile
         taken, self._spare = self._spare[:count], self._spare[count:]
         return taken
 
     async def notification(self, project: Key, id: str) -> Notification | None:
-        found = await self._db.read(read_notifications, project, notification.c.id == id)
-        return found[0] if found else None
+        return await self._db.read(_by_id, project, id)
 
     async def load(self, project: Key, keys: Sequence[Key]) -> dict[Key, Notification]:
-        found = await self._db.read(read_notifications, project, notification.c.key.in_(keys))
+        found = await self._db.read(read_notifications, project, keys)
         return {each.key: each for each in found}
 
     async def notifications(self, project: Key, cursor: str | None, limit: int) -> Page[Notification]:
@@ -97,6 +116,12 @@ def _reserve(conn: Connection, dialect: Dialect, count: int) -> list[Key]:
     return dialect.keys(conn, "notification", count)
 
 
+def _by_id(conn: Connection, project: Key, id: str) -> Notification | None:
+    mine = (notification.c.project == project) & (notification.c.id == id)
+    row = conn.execute(select(notification).where(mine)).first()
+    return to_notification(row) if row is not None else None
+
+
 def _page(conn: Connection, project: Key, after: tuple[int, ...] | None, limit: int) -> Page[Notification]:
     query = select(notification).where(notification.c.project == project)
     if after is not None:
@@ -137,6 +162,8 @@ def _decisions(
     limit: int,
 ) -> Page[DecisionRecord]:
     """Of one notification in order of people, otherwise the newest notification first."""
+    digest = notification.alias("of_items")
+    within = (digest_item.c.person == decision.c.person) & (digest_item.c.notification == decision.c.notification)
     query = (
         select(
             decision,
@@ -144,10 +171,13 @@ def _decisions(
             notification.c.id.label("notification_id"),
             notification.c.updates,
             person.c.id.label("user_id"),
+            digest.c.id.label("digest_id"),
         )
         .join(notification, notification.c.key == decision.c.notification)
         .join(gate_record, (gate_record.c.project == project) & (gate_record.c.hash == decision.c.gates))
         .join(person, person.c.key == decision.c.person)
+        .join(digest_item, within, isouter=True)
+        .join(digest, digest.c.key == digest_item.c.digest, isouter=True)
         .where((decision.c.project if of_user is None else by_other_index(decision.c.project)) == project)
     )
     if of_notification is not None:
@@ -236,6 +266,7 @@ def _decision(row: Row[Any]) -> DecisionRecord:
         gates=row.written,
         at=row.at,
         revision=row.revision,
+        digest_id=row.digest_id,
         notification=row.notification,
         updates=row.updates,
     )

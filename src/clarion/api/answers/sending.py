@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
+from clarion.journey.progress import STATES
 from clarion.model import (
     DeliveryState,
     DeviceKind,
@@ -23,7 +24,6 @@ from clarion.ports import DecisionRecord, DeliveryRecord
 
 SHOWN_AUDIENCE = 1_000
 DELIVERY_STATES = ("queued", "sent", "accepted", "delivered", "displayed", "clicked", "dismissed", "expired", "failed")
-STATES = ("scheduled", "arming", "armed", "running", "done", "cancelled")
 DeliveryWord = Annotated[str, Meta(extra_json_schema={"enum": list(DELIVERY_STATES)})]
 
 
@@ -105,6 +105,7 @@ class NotificationAnswer(Answer, frozen=True, kw_only=True):
     request: Annotated[Json, Meta(description="As it was asked for, defaults filled in. Long audiences are cut short.")]
     counts: Counts
     automation: str | None
+    digest_of: Annotated[list[str], Meta(description="The notifications that it stands for, if it is a digest.")]
     sent_by: Annotated[str | None, Meta(description="The id of the key that sent it; null: an automation, or no key.")]
     created_at: Told
     send_at: Told | None
@@ -151,6 +152,7 @@ class DecisionAnswer(Answer, frozen=True, kw_only=True):
     until: Told | None
     gates: list[Any]
     at: Told
+    digest_id: Annotated[str | None, Meta(description="The notification that it was sent in; null: none.")] = None
 
     @classmethod
     def of(cls, record: DecisionRecord) -> "DecisionAnswer":
@@ -163,6 +165,7 @@ class DecisionAnswer(Answer, frozen=True, kw_only=True):
             until=told_or_none(record.until),
             gates=msgspec.json.decode(record.gates) if record.gates else [],
             at=told(record.at),
+            digest_id=record.digest_id,
         )
 
 

@@ -29,6 +29,7 @@ from clarion.api.schemas.devices import (
     SmsDevice,
     WebPushDevice,
 )
+from clarion.api.schemas.digests import DigestBody, FixedWindowBody, ScheduledWindowBody, SlidingWindowBody
 from clarion.api.schemas.events import EventBatch, EventBody, ReceiptBatch, ReceiptBody, SdkEventBatch, SdkEventBody
 from clarion.api.schemas.linting import LintBody
 from clarion.api.schemas.messages import (
@@ -43,6 +44,15 @@ from clarion.api.schemas.messages import (
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
 from clarion.api.schemas.preferences import PreferenceBody, PreferencePut, PreferencesPut
+from clarion.api.schemas.segments import (
+    OwnTopicPut,
+    PeopleBody,
+    SegmentPost,
+    SegmentPreview,
+    SegmentPut,
+    TopicPost,
+    TopicPut,
+)
 
 __all__ = [
     "MAX_BATCH",
@@ -64,11 +74,13 @@ __all__ = [
     "ConsentPut",
     "ContentBody",
     "DeviceBody",
+    "DigestBody",
     "EmailDevice",
     "EventBatch",
     "EventBody",
     "EventSelectorBody",
     "FcmDevice",
+    "FixedWindowBody",
     "HoldoutBody",
     "KeyPost",
     "KeyPut",
@@ -76,8 +88,10 @@ __all__ = [
     "MessageBody",
     "NotificationBody",
     "OwnPreferencesPut",
+    "OwnTopicPut",
     "PartialPost",
     "PartialPut",
+    "PeopleBody",
     "PlatformsBody",
     "PreferenceBody",
     "PreferencePut",
@@ -90,11 +104,18 @@ __all__ = [
     "ReplaceBody",
     "RollbackBody",
     "RollingBody",
+    "ScheduledWindowBody",
     "SdkEventBatch",
     "SdkEventBody",
+    "SegmentPost",
+    "SegmentPreview",
+    "SegmentPut",
+    "SlidingWindowBody",
     "SmsDevice",
     "TemplatePost",
     "TemplatePut",
+    "TopicPost",
+    "TopicPut",
     "UnlessEventBody",
     "UserPut",
     "WebPushDevice",

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from clarion.api.fields import EventName, Link, Locale, Name, TimeZone, Title, UserId, Word, Words
 from clarion.api.schemas.base import Body, QuietHoursBody
+from clarion.api.schemas.digests import DigestBody
 from clarion.api.schemas.messages import MessageBody
 from clarion.intelligence.screens import PLATFORMS
 from clarion.model import CategoryClass, Channel, Json
@@ -31,6 +32,7 @@ class CategoryPut(Body, frozen=True, kw_only=True, rename={"class_": "class"}):
         ]
         | None
     ) = None
+    digest: Annotated[DigestBody, Meta(description="One message in place of many; informational only.")] | None = None
     templates: Annotated[list[Name], Meta(description="The only ones that may wear this category.")] | None = None
     keys: (
         Annotated[

@@ -103,7 +103,8 @@ async def delete_automation(services: FromServices, caller: FromCaller, name: Na
 
 
 async def _checked_category(services: Services, project: Project, category: Category) -> Category:
-    problems = draft.check_category(category, await services.catalog.templates(project.key))
+    templates, partials = await services.catalog.templates(project.key), await services.catalog.partials(project.key)
+    problems = draft.check_category(category, templates, project_facts(project), partials)
     if category.keys is not None:
         category, wrong = draft.with_key_ids(category, await services.store.projects.keys(project.key))
         problems += wrong

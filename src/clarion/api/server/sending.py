@@ -34,8 +34,8 @@ from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody, ReplaceBody
 from clarion.api.services import Services
-from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User, Verdict, verdict_of
-from clarion.ports import Progress
+from clarion.journey.progress import state_of
+from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
 
 AUDIENCE_LIMIT = 16 * MIB
 _REASONS = {reason.value: reason for reason in Reason}
@@ -228,12 +228,14 @@ async def _shown(services: Services, notification: Notification) -> Notification
     progress = await services.store.trail.progress(notification.project, notification.key)
     newest = await services.pipeline.updating.newest_of(notification)
     deliveries = {state.name.lower(): number for state, number in progress.deliveries.items()}
+    items = await services.store.trail.load(notification.project, notification.digest_of)
     return NotificationAnswer(
         id=notification.id,
-        state=_state(notification, progress, services.clock.now()),
+        state=state_of(notification, progress, services.clock.now()),
         request=request_of(notification),
         counts=counts_of(progress.reasons, deliveries),
         automation=notification.automation,
+        digest_of=[items[key].id for key in notification.digest_of if key in items],
         sent_by=notification.sent_by,
         created_at=told(notification.created_at),
         send_at=told_or_none(notification.send_at),
@@ -243,24 +245,6 @@ async def _shown(services: Services, notification: Notification) -> Notification
         update=update_of(notification),
         updated_by=None if newest is None else newest.id,
     )
-
-
-def _state(notification: Notification, progress: Progress, now: int) -> str:
-    if notification.cancelled_at is not None:
-        return "cancelled"
-    if notification.send_at is not None and notification.send_at > now:
-        return "scheduled"
-    if notification.is_armed and notification.expires_at > now:
-        ready = progress.due_at is None or progress.due_at >= notification.expires_at
-        return "armed" if ready else "arming"
-    return "running" if progress.working or _is_open(notification, progress) else "done"
-
-
-def _is_open(notification: Notification, progress: Progress) -> bool:
-    """Whether something of it is to come. A job that several notifications share is counted for none of them."""
-    held = any(verdict_of(Reason(reason)) is Verdict.HOLD for reason in progress.reasons)
-    undecided = notification.automation is not None and bool(notification.to.users) and not progress.reasons
-    return held or undecided or progress.deliveries.get(DeliveryState.QUEUED, 0) > 0
 
 
 def _trial(one: Any) -> TrialDecision:

@@ -1,11 +1,14 @@
 """The gates of a decision: one file a subject, each a pure function that says pass, hold or drop, and why."""
 
+from clarion.journey.rules import digest
 from clarion.journey.rules.caps import CapGate, by_turn, caps_query, check_caps, place, slot, turn
 from clarion.journey.rules.category import category, misfit
 from clarion.journey.rules.consent import Consent, locked
+from clarion.journey.rules.digest import DigestGate, Gathered
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
+from clarion.journey.rules.membership import Membership, crowd_name
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
@@ -24,8 +27,11 @@ __all__ = [
     "WITHDRAWING",
     "CapGate",
     "Consent",
+    "DigestGate",
     "Duplicate",
+    "Gathered",
     "Group",
+    "Membership",
     "Quiet",
     "Ruling",
     "by_turn",
@@ -34,7 +40,9 @@ __all__ = [
     "category",
     "check_caps",
     "content_hash",
+    "crowd_name",
     "device",
+    "digest",
     "exempt",
     "expiry",
     "groups",

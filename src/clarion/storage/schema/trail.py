@@ -14,7 +14,8 @@ event = Table(
     column("properties", DOCUMENT),
     column("occurred_at", BigInteger),
     column("id", Text, null=True),
-    Index("event_person", "person", "occurred_at"),
+    Index("event_person", "person", "name", "occurred_at"),
+    Index("event_named", "name", "project", "occurred_at", "person"),  # who did it of late: segments
     sqlite_autoincrement=True,
     postgresql_partition_by="RANGE (key)",  # parts are made and dropped by `events`
 )
@@ -49,6 +50,9 @@ notification = Table(
     Index("notification_id", "project", "id", unique=True),
     Index("notification_span", "project", "key"),
     Index("notification_updates", "updates", "key", **where("updates IS NOT NULL")),
+    # What was sent at another time than it was made; the others are found by their keys, which rise with time.
+    Index("notification_planned", "project", "send_at", **where("send_at IS NOT NULL")),
+    Index("notification_fired", "project", "fired_at", **where("fired_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -123,6 +127,21 @@ sent_content = Table(
     column("hash", BigInteger),
     column("at", BigInteger),
     PrimaryKeyConstraint("person", "hash"),
+    sqlite_with_rowid=False,
+)
+
+# What waits for a digest of a person, and what was sent in one: only where a category has digests.
+digest_item = Table(
+    "digest_item",
+    metadata,
+    column("project", BigInteger),
+    column("person", BigInteger),
+    column("notification", BigInteger),
+    column("gathering", BigInteger),  # the hash of what it waits with
+    column("at", BigInteger),
+    column("digest", BigInteger, null=True),  # none: it waits
+    PrimaryKeyConstraint("person", "notification"),
+    Index("digest_item_waiting", "person", **where("digest IS NULL")),
     sqlite_with_rowid=False,
 )
 

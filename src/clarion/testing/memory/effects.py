@@ -3,10 +3,12 @@
 import msgspec
 
 from clarion.model import (
+    CHANNEL_OF_KIND,
     STATE_OF_RECEIPT,
     Decision,
     Delivery,
     DeliveryState,
+    DeviceState,
     DeviceVerdict,
     Key,
     Millis,
@@ -17,7 +19,8 @@ from clarion.model import (
     Update,
     UpdateKind,
 )
-from clarion.ports import ArmedWork, Effects, NewWork, PairsWork, Sent
+from clarion.ports import ArmedWork, Effects, Loss, LossKind, NewWork, PairsWork, Sent
+from clarion.testing.memory.collecting import write_collected
 from clarion.testing.memory.devices import with_state
 from clarion.testing.memory.slots import write_slots
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, stored
@@ -50,6 +53,7 @@ class EffectsWriter:
         for user, content in effects.sent_content:
             self._tables.sent_content[user, content] = now
         write_slots(self._tables, effects)
+        write_collected(self._tables, effects)
         for new in effects.work:
             wanted = without(new, skipped)
             if wanted is not None:
@@ -164,6 +168,11 @@ class EffectsWriter:
     def _judge(self, verdict: DeviceVerdict, now: Millis) -> None:
         device = self._tables.devices.get(verdict.device)
         if device is not None and device.registered_at <= verdict.sent_at:
+            if verdict.state is DeviceState.RETIRED and device.state is not DeviceState.RETIRED:
+                channel = CHANNEL_OF_KIND[device.kind]
+                kind = LossKind.SUBSCRIPTION
+                lost = Loss(user=device.user, at=now, kind=kind, channel=channel, device=device.key)
+                self._tables.losses[device.project, lost] = None
             self._tables.devices[device.key] = with_state(device, verdict.state, verdict.reason, now)
 
 

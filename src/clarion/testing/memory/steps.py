@@ -20,7 +20,21 @@ from clarion.model import (
     Verdict,
     verdict_of,
 )
-from clarion.ports import Address, Asked, Changes, Effects, Facts, FactsQuery, Happened, Lease, Recipient, Target
+from clarion.ports import (
+    Address,
+    Asked,
+    Changes,
+    Collected,
+    Effects,
+    Facts,
+    FactsQuery,
+    Happened,
+    Lease,
+    Recipient,
+    Target,
+)
+from clarion.testing.memory.audiences import members_of
+from clarion.testing.memory.collecting import collected_of
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.slots import caps_facts, forget_slots
 from clarion.testing.memory.tables import Tables
@@ -89,6 +103,8 @@ class MemorySteps:
                 if not (query.held and verdict_of(row.decision.reason) is Verdict.HOLD)
             ),
             **self._before(keys, query),
+            members={crowd.name: members_of(self._tables, crowd, sorted(keys)) for crowd in query.crowds},
+            collected=collected_of(self._tables, keys) if query.collected else {},
             **caps_facts(self._tables, project, keys, query.caps),
         )
 
@@ -147,6 +163,10 @@ class MemorySteps:
     ) -> dict[tuple[Key, str, str], bool]:
         mine = {key for key in users if self._tables.user(project, key)}
         return last_words([line for line in self._tables.consents if line.at >= since], mine)
+
+    async def collected(self, project: Key, users: Sequence[Key]) -> list[Collected]:
+        mine = {key for key in users if self._tables.user(project, key)}
+        return [one for rows in collected_of(self._tables, mine).values() for one in rows]
 
     async def paused(self, project: Key, users: Sequence[Key], now: Millis) -> frozenset[Key]:
         asked = self._tables.preferences

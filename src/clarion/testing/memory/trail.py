@@ -170,7 +170,12 @@ class MemoryTrail:
             revision=row.revision,
             notification=about.key,
             updates=None if about.update is None else about.update.first,
+            digest_id=self._digest_id(decision.user, decision.notification),
         )
+
+    def _digest_id(self, user: Key, notification: Key) -> str | None:
+        _, digest = self._tables.collected.get((user, notification), (None, None))
+        return self._tables.notifications[digest].id if digest is not None else None
 
     def _is_held(self, row: DeliveryRow) -> bool:
         """Whether it waits for a push service that nothing is sent to for now."""

@@ -13,11 +13,14 @@ from clarion.model import (
     Millis,
     PersonPreference,
     PreferenceChange,
-    Reason,
     User,
     UserChange,
+    Verdict,
+    verdict_of,
 )
-from clarion.ports import ANY_CATEGORY, last_said, told_news
+from clarion.model.segments import bucket_of
+from clarion.ports import ANY_CATEGORY, last_said, opt_outs, told_news
+from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
@@ -78,7 +81,11 @@ class MemoryUsers:
         drop(tables.deliveries, lambda _, row: row.delivery.user == key)
         drop(tables.receipts, lambda _, receipt: receipt.user == key)
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
+        drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
+        for on in tables.rosters.values():
+            on.discard(key)
+        drop(tables.losses, lambda row, _: row[1].user == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
 
@@ -120,10 +127,17 @@ class MemoryUsers:
         )
         self._tables.users[user.key] = user
         self._tables.user_keys[project, user_id] = user.key
+        self._tables.buckets[user.key] = bucket_of(user_id)
         return user
 
     def _move_belongings(self, old: User, new: User, now: Millis) -> None:
         tables, replace = self._tables, msgspec.structs.replace
+        if new.created_at > old.created_at:  # who we have known for longer keeps the bucket
+            tables.buckets[new.key] = tables.buckets[old.key]
+        for on in tables.rosters.values():
+            if old.key in on:
+                on.remove(old.key)
+                on.add(new.key)
         for key, device in tables.devices.items():
             if device.user == old.key:
                 tables.devices[key] = replace(device, user=new.key, user_id=new.user_id, updated_at=now)
@@ -131,15 +145,23 @@ class MemoryUsers:
             if event.user == old.key:
                 tables.events[key] = project, replace(event, user=new.key, user_id=new.user_id)
 
-    def _move_trail(self, old: Key, new: Key) -> None:
+    def _move_decisions(self, old: Key, new: Key) -> None:
         """One candidate, one decision: that of `new`, unless `old` was sent the notification."""
-        tables, replace = self._tables, msgspec.structs.replace
+        tables = self._tables
         for row in [row for row in tables.decisions.values() if row.decision.user == old]:
-            del tables.decisions[row.decision.notification, old]
-            moved = DecisionRow(replace(row.decision, user=new), row.revision)
-            kept = tables.decisions.setdefault((row.decision.notification, new), moved)
-            if moved.decision.reason is Reason.SEND and kept.decision.reason is not Reason.SEND:
-                tables.decisions[row.decision.notification, new] = moved
+            notification = row.decision.notification
+            del tables.decisions[notification, old]
+            collected = tables.collected.pop((old, notification), None)
+            moved = DecisionRow(msgspec.structs.replace(row.decision, user=new), row.revision)
+            kept = tables.decisions.setdefault((notification, new), moved)
+            if _sends(moved) and not _sends(kept):
+                tables.decisions[notification, new] = kept = moved
+            if kept is moved:
+                move_collected(tables, notification, new, collected)
+
+    def _move_trail(self, old: Key, new: Key) -> None:
+        tables, replace = self._tables, msgspec.structs.replace
+        self._move_decisions(old, new)
         for delivery in _deliveries_of(tables, old):
             delivery.delivery = replace(delivery.delivery, user=new)
         for identity, receipt in tables.receipts.items():
@@ -153,6 +175,9 @@ class MemoryUsers:
             if user == old:
                 del tables.slots[old, notification]
                 tables.slots.setdefault((new, notification), replace(slot, user=new))
+        for project, each in [row for row in tables.losses if row[1].user == old]:
+            del tables.losses[project, each]
+            tables.losses[project, replace(each, user=new)] = None
 
     def _move_consents(self, old: Key, new: Key, refused: set[tuple[str, Channel]], now: Millis) -> None:
         ledger = self._tables.consents
@@ -185,7 +210,9 @@ class MemoryConsents:
         self._tables = tables
 
     async def append(self, project: Key, lines: Sequence[Consent]) -> None:
-        self._tables.consents += [line for line in lines if self._tables.user(project, line.user)]
+        said = [line for line in lines if self._tables.user(project, line.user)]
+        self._tables.consents += said
+        self._tables.losses |= dict.fromkeys((project, each) for each in opt_outs(said))
 
     async def take_over(self, project: Key, lines: Sequence[Consent]) -> list[bool]:
         known = [line for line in lines if self._tables.user(project, line.user)]
@@ -239,3 +266,7 @@ def _merged(attributes: Json, change: Json) -> Json:
 
 def _deliveries_of(tables: Tables, user: Key) -> list[DeliveryRow]:
     return [row for row in tables.deliveries.values() if row.delivery.user == user]
+
+
+def _sends(row: DecisionRow) -> bool:
+    return verdict_of(row.decision.reason) is Verdict.SEND
