@@ -1,5 +1,7 @@
 """What was sent is replaced on the screens where it stands, or taken from them; and what waits still is never shown."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -19,7 +21,7 @@ from clarion.model import (
     Rolling,
     delivery_id,
 )
-from clarion.ports import Accepted, Effects, Outgoing, RetryAfter, Store
+from clarion.ports import Accepted, Effects, Outgoing, Ready, RetryAfter, Store
 from clarion.testing import ManualClock, SeededChance
 from story.world import World, payload
 
@@ -216,9 +218,12 @@ async def test_a_message_in_flight_is_taken_back_too(world: World) -> None:
 
 
 async def _leaves(world: World, flying: Any) -> None:
-    [ready] = flying.job.messages
-    outcome = Outcome(ready.notification, ready.user, ready.device, DeliveryState.ACCEPTED, None, None, 1)
-    assert await world.store.steps.commit(Effects(outcomes=[outcome]), flying)
+    outcomes = [_accepted(ready) for ready in flying.job.messages]
+    assert await world.store.steps.commit(Effects(outcomes=outcomes), flying)
+
+
+def _accepted(ready: Ready) -> Outcome:
+    return Outcome(ready.notification, ready.user, ready.device, DeliveryState.ACCEPTED, None, None, 1)
 
 
 async def test_a_template_is_filled_in_anew(world: World) -> None:
@@ -257,3 +262,53 @@ async def test_the_story_tells_of_it(world: World) -> None:
     assert "The device tells: delivered, and has closed it" in told
     [chapter] = [c for c in await world.pipeline.story(world.project, "ada", update.id) if c.stage == "decide"]
     assert chapter.detail["update"] == {"kind": "replace", "notification_id": first.id}
+
+
+async def test_a_withdrawal_comes_after_what_is_in_flight_to_the_same_person(world: World) -> None:
+    await world.subscribe("ada")
+    at_work = await world.subscribe("ada", "ada-at-work")
+    first = await world.notify("ada", category="orders")
+    [job] = await world.due()
+    await world.pipeline.step(job)
+    [flying] = await world.due()
+    here, there = flying.job.messages
+    outcomes = [_accepted(here)]
+    assert await world.store.steps.commit(Effects(outcomes=outcomes))
+    await world.pipeline.updating.withdraw(world.project, first.id)
+    await world.work()
+    assert world.browser.sent == [], "one of two is still to come"
+    await _leaves(world, flying)
+    assert there.device == at_work.key
+    assert len(await settle(world)) == 2
+
+
+async def test_who_was_being_decided_when_it_was_replaced_is_found_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.subscribe("ada")
+    first = await world.notify("ada", body="10 stops away", category="orders")
+    [job] = await world.due()
+    deciding = world.store.steps.deciding
+
+    @asynccontextmanager
+    async def late(*asked: Any) -> AsyncIterator[Any]:
+        """The step has read that nothing replaces it; then something does, and looks for who has it."""
+        monkeypatch.setattr(world.store.steps, "deciding", deciding)
+        await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"})
+        await world.work()
+        async with deciding(*asked) as found:
+            yield found
+
+    monkeypatch.setattr(world.store.steps, "deciding", late)
+    await world.pipeline.step(job)
+    assert bodies(await settle(world)) == ["3 stops away"]
+
+
+async def test_who_puts_it_away_before_the_update_is_decided_is_no_candidate(world: World) -> None:
+    first = await sent(world, "ada")
+    made = await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"})
+    [look] = await world.due()
+    await world.pipeline.step(look)
+    await world.device_tells(world.browser.sent[0], ReceiptKind.DISMISSED)
+    assert await settle(world) == []
+    assert await world.reasons(made) == {}
