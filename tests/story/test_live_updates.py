@@ -190,6 +190,19 @@ async def test_what_waits_when_it_is_withdrawn_never_leaves(world: World) -> Non
     assert await settle(world) == []
 
 
+async def test_a_withdrawal_ends_updates_that_wait_for_hours(world: World) -> None:
+    first = await sent(world, "ada")
+    world.browser.then(RetryAfter(seconds=7_200))
+    waits = await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"})
+    await world.work()
+    await world.pipeline.updating.withdraw(world.project, first.id)
+    await world.work()
+    [ended] = await world.deliveries(waits)
+    assert (ended.state, ended.reason) == (DeliveryState.FAILED, "superseded")
+    await settle(world)
+    assert payload(world.browser.sent[-1])["update"] == "withdraw"
+
+
 async def test_an_update_that_is_late_does_not_overtake_a_newer_one(world: World) -> None:
     first = await sent(world, "ada")
     world.browser.then(RetryAfter(seconds=300))

@@ -24,13 +24,16 @@ def supersede(conn: Connection, new: Notification, changes: Update) -> None:
     # Of two at once the second waits here, and sees the first below.
     conn.execute(select(notification.c.key).where(first).with_for_update())
     older = (notification.c.project == new.project) & (notification.c.updates == changes.first)
-    for those in (first, older & (notification.c.key != new.key)):
+    older &= notification.c.key != new.key
+    for those in (first, older):
         conn.execute(update(notification).where(those).values(updated_by=new.key))
     if changes.kind is UpdateKind.WITHDRAW:
         conn.execute(
             update(notification).where(first, notification.c.cancelled_at.is_(None)).values(cancelled_at=new.created_at)
         )
-        hasten(conn, new.project, changes.first, new.created_at)
+        # What waits of them, for whatever, is looked at now: none of it will be sent.
+        for key in (changes.first, *conn.execute(select(notification.c.key).where(older)).scalars().all()):
+            hasten(conn, new.project, key, new.created_at)
 
 
 def holders(

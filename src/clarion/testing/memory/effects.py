@@ -105,15 +105,19 @@ class EffectsWriter:
         return None
 
     def _supersede(self, new: Notification, changes: Update) -> None:
-        for key, one in self._tables.notifications.items():
-            if one.first == changes.first and key != new.key and one.project == new.project:
-                self._tables.notifications[key] = msgspec.structs.replace(one, updated_by=new.key)
+        family = {
+            key: one
+            for key, one in self._tables.notifications.items()
+            if one.first == changes.first and key != new.key and one.project == new.project
+        }
+        for key, one in family.items():
+            self._tables.notifications[key] = msgspec.structs.replace(one, updated_by=new.key)
         first = self._tables.notifications.get(changes.first)
         if first is not None and changes.kind is UpdateKind.WITHDRAW:
             at = first.cancelled_at or new.created_at
             self._tables.notifications[changes.first] = msgspec.structs.replace(first, cancelled_at=at)
             for job in self._tables.jobs.values():
-                if job.notification == changes.first:
+                if job.notification in family:
                     job.due_at, job.ends_at = min(job.due_at, new.created_at), new.created_at
 
     def _revise(self, decision: Decision) -> None:
