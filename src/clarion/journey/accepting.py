@@ -74,8 +74,8 @@ class Accepting:
         partials, facts = await self._catalog.partials(project.key), project_facts(project)
         problems = check_message(message, categories, templates, facts, partials, armed=arm)
         if not problems and project.settings.lint:
-            draft = honesty.of_message(message, categories, templates, facts, partials=partials)
-            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
+            drafts = honesty.of_wordings(message, categories, templates, facts, partials=partials)
+            problems = await asyncio.to_thread(honesty.all_refusals, message, drafts, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 

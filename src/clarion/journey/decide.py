@@ -106,10 +106,11 @@ class _Spares(NamedTuple):
     conditions: Conditions | None
     groups: tuple[rules.Group, ...]
     exempt: bool
+    trial: rules.Trial | None
 
 
 _ASKED = ("consent", "device", "permission", "duplicate")
-_SPARING = ("condition", "holdout")
+_SPARING = ("condition", "holdout", "experiment")
 _RESTING = ("quiet_hours",)
 _DIGESTING = ("digest",)
 _CAPPING = ("caps",)
@@ -245,9 +246,11 @@ def _common(notification: Notification, law: Law) -> _Common:
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
     message = notification.message
-    groups = rules.groups(law.around.project.get("id", ""), law.settings, message)
+    project_id, exempt = law.around.project.get("id", ""), rules.exempt(category)
+    groups = rules.groups(project_id, law.settings, message)
     conditions = Conditions(notification, law.around) if is_conditional(message) else None
-    return _Spares(conditions, groups, rules.exempt(category)) if conditions or groups else None
+    trial = rules.trial(project_id, notification, law.now)
+    return _Spares(conditions, groups, exempt, trial) if conditions or groups or trial else None
 
 
 def _digesting(notification: Notification, category: Category, law: Law) -> rules.DigestGate | None:
@@ -303,13 +306,15 @@ def _asked(
 
 def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
-    conditions, groups, exempt = spares
-    condition = holdout = None
+    conditions, groups, exempt, trial = spares
+    condition = holdout = experiment = None
     if conditions is not None:
         condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
     if groups:
         holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
-    said = condition, holdout
+    if trial is not None:
+        experiment = rules.EXEMPT if exempt else trial(recipient.user_id)
+    said = condition, holdout, experiment
     return passed.then.get(said) or passed.on(said, _SPARING, said)
 
 

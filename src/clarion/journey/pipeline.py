@@ -28,6 +28,7 @@ from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
 from clarion.journey.records import records
 from clarion.journey.story import Chapter, tell
+from clarion.journey.winning import Winning
 from clarion.journey.words import project_facts, time_told
 from clarion.model import (
     Audience,
@@ -106,6 +107,7 @@ class Pipeline:
         self._own_origin = own_origin
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
+        self._winning = Winning(store)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
@@ -311,6 +313,7 @@ class Pipeline:
         now = self._clock.now()
         job, notifications, keys = await asked_together(self._store, self._catalog, project.key, job, now)
         scene = await self._scene(project, list(notifications.values()), now)
+        scene = scene._replace(winners=await self._winning.winners(notifications.values(), now))
         law = self._law(project, scene, now)
         only = await self._only(notifications)
         query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))

@@ -52,6 +52,7 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
+from clarion.ports.results import Chosen, Results, Tally
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
@@ -110,6 +111,7 @@ __all__ = [
     "CatchUpWork",
     "Chance",
     "Changes",
+    "Chosen",
     "ClientIdentity",
     "Clock",
     "Collected",
@@ -157,6 +159,7 @@ __all__ = [
     "Recorder",
     "Rejected",
     "Released",
+    "Results",
     "RetryAfter",
     "SavedAnswer",
     "Senders",
@@ -169,6 +172,7 @@ __all__ = [
     "Stoppages",
     "Store",
     "Taken",
+    "Tally",
     "Target",
     "TooLarge",
     "Trail",

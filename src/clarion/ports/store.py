@@ -5,6 +5,7 @@ from typing import Protocol
 from clarion.ports.facts import Steps
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
+from clarion.ports.results import Results
 from clarion.ports.stoppages import Stoppages
 from clarion.ports.work import Work
 
@@ -28,6 +29,8 @@ class Store(Protocol):
     def events(self) -> Events: ...
     @property
     def trail(self) -> Trail: ...
+    @property
+    def results(self) -> Results: ...
     @property
     def work(self) -> Work: ...
     @property

@@ -12,6 +12,7 @@ from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
+from clarion.journey.rules.trial import Trial, trial
 
 __all__ = [
     "EXEMPT",
@@ -23,6 +24,7 @@ __all__ = [
     "Group",
     "Quiet",
     "Ruling",
+    "Trial",
     "by_turn",
     "cancelled",
     "caps_query",
@@ -44,6 +46,7 @@ __all__ = [
     "record",
     "schedule",
     "slot",
+    "trial",
     "turn",
     "within_reach",
 ]

@@ -10,6 +10,7 @@ from clarion.testing.memory.events import MemoryEvents
 from clarion.testing.memory.idempotency import MemoryIdempotency
 from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
 from clarion.testing.memory.push import MemoryPushStore
+from clarion.testing.memory.results import MemoryResults
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
@@ -36,6 +37,7 @@ class MemoryStore:
         self.preferences = MemoryPreferences(tables)
         self.events = MemoryEvents(tables, self.users, self.work)
         self.trail = MemoryTrail(tables, effects)
+        self.results = MemoryResults(tables)
         self.steps = MemorySteps(tables, self.work, effects)
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)

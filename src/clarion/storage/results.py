@@ -1,0 +1,128 @@
+"""Counts for experiments: one walk along the decisions of a notification, with a look at what each person did."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy.sql.selectable import Exists
+
+from clarion.model import DeliveryState, Goal, Key, Millis, Notification, Reason, ReceiptKind
+from clarion.ports import Chosen, Tally
+from clarion.storage.database import Database, by_other_index, upsert
+from clarion.storage.schema import decision, delivery, event, experiment_winner, gate_record, receipt
+
+
+class SqlResults:
+    """See `ports.Results`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def tally(self, notification: Notification, now: Millis) -> list[Tally]:
+        return await self._db.read(_tally, notification, now)
+
+    async def choose(self, project: Key, notification: Key, chosen: Chosen) -> Chosen:
+        return await self._db.write(_choose, project, notification, chosen)
+
+    async def chosen(self, project: Key, notification: Key) -> Chosen | None:
+        return await self._db.read(_chosen, project, notification)
+
+
+def _tally(conn: Connection, about: Notification, now: Millis) -> list[Tally]:
+    """Looks by the primary key, for each person, and no joins.
+
+    Of a notification that is new to PostgreSQL's statistics, a join would pair each person with all deliveries.
+    """
+    goal = about.message.goal
+    since = decision.c.at if about.fired_at is None else _later(decision.c.at, about.fired_at)
+    until = since + goal.within_s * 1000
+    furthest = select(func.max(delivery.c.state)).where(_same_person(delivery)).scalar_subquery()
+    people = (
+        select(
+            decision.c.gates,
+            decision.c.reason,
+            _one_if(until <= now).label("settled"),
+            furthest.label("furthest"),
+            _one_if(_succeeded(goal, since, until)).label("success"),
+        )
+        .where(
+            decision.c.project == about.project,
+            decision.c.notification == about.key,
+            decision.c.reason.in_((Reason.SEND.value, Reason.HOLDOUT.value)),
+        )
+        .subquery("people")
+    )
+    counted = (
+        select(
+            people.c.gates,
+            people.c.reason,
+            func.count().label("people"),
+            func.sum(people.c.settled).label("settled"),
+            *(
+                func.sum(_one_if(people.c.furthest >= int(state))).label(name)
+                for name, state in (
+                    ("reached", DeliveryState.ACCEPTED),
+                    ("delivered", DeliveryState.DELIVERED),
+                    ("clicked", DeliveryState.CLICKED),
+                )
+            ),
+            func.sum(people.c.success).label("successes"),
+            func.sum(people.c.success * people.c.settled).label("settled_successes"),
+        )
+        .group_by(people.c.gates, people.c.reason)
+        .subquery("counted")
+    )
+    written = (gate_record.c.project == about.project) & (gate_record.c.hash == counted.c.gates)
+    rows = conn.execute(select(counted, gate_record.c.gates.label("written")).join(gate_record, written))
+    return [
+        Tally(
+            gates=row.written,
+            reason=Reason(row.reason),
+            people=row.people,
+            settled=int(row.settled),
+            reached=int(row.reached),
+            delivered=int(row.delivered),
+            clicked=int(row.clicked),
+            successes=int(row.successes),
+            settled_successes=int(row.settled_successes),
+        )
+        for row in rows
+    ]
+
+
+def _succeeded(goal: Goal, since: ColumnElement[int], until: ColumnElement[int]) -> Exists:
+    if goal.event is None:
+        clicks = _same_person(receipt) & (receipt.c.kind == ReceiptKind.CLICKED.value)
+        return select(receipt.c.at).where(clicks, receipt.c.at >= since, receipt.c.at < until).exists()
+    theirs = (event.c.person == decision.c.person) & (by_other_index(event.c.project) == decision.c.project)
+    then = (event.c.occurred_at >= since) & (event.c.occurred_at < until)
+    return select(event.c.key).where(theirs, event.c.name == goal.event, then).exists()
+
+
+def _same_person(table: Any) -> ColumnElement[bool]:
+    mine: ColumnElement[bool] = (
+        (table.c.project == decision.c.project)
+        & (table.c.notification == decision.c.notification)
+        & (table.c.person == decision.c.person)
+    )
+    return mine
+
+
+def _later(one: ColumnElement[int], other: int) -> ColumnElement[int]:
+    return case((one > other, one), else_=other)
+
+
+def _one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((condition, 1), else_=0)
+
+
+def _choose(conn: Connection, project: Key, about: Key, chosen: Chosen) -> Chosen:
+    told = {"project": project, "notification": about, "variant": chosen.variant, "at": chosen.at}
+    conn.execute(upsert(conn, experiment_winner).values(**told).on_conflict_do_nothing())
+    return _chosen(conn, project, about) or chosen
+
+
+def _chosen(conn: Connection, project: Key, about: Key) -> Chosen | None:
+    table = experiment_winner
+    mine = (table.c.project == project) & (table.c.notification == about)
+    row = conn.execute(select(table.c.variant, table.c.at).where(mine)).one_or_none()
+    return None if row is None else Chosen(row.variant, row.at)
