@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from clarion.api.fields import EventName, Link, Name, Title, Word, Words
+from clarion.api.fields import VARIANT_PATTERN, EventName, Link, Name, Title, Word, Words
 from clarion.api.schemas.actions import ActionBody
 from clarion.api.schemas.base import Body
 from clarion.model import MAX_TTL_SECONDS, WinnerRule
@@ -12,7 +12,6 @@ from clarion.model import MAX_TTL_SECONDS, WinnerRule
 Within = Annotated[
     int, Meta(ge=1, le=MAX_TTL_SECONDS, description="Seconds, from the decision on; a day unless given.")
 ]
-VARIANT_PATTERN = r"^[A-Za-z0-9_-]+$(?!\n)"
 
 
 class VariantBody(Body, frozen=True, kw_only=True):
