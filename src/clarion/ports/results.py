@@ -8,7 +8,7 @@ from clarion.model import Key, Millis, Notification, Reason
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """People whose decision reads alike: sent, or held out as a control group.
+    """Some of the people whose decision reads alike: sent, or held out as a control group.
 
     `settled`: of these the time in which they may be a success is over. `reached` have a delivery that a push service
     took, `delivered` one that a device got, `clicked` one that was tapped. `successes`: within their time, whenever

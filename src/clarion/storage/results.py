@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 from sqlalchemy.sql.selectable import Exists
 
 from clarion.model import DeliveryState, Goal, Key, Millis, Notification, Reason, ReceiptKind
@@ -30,63 +30,50 @@ class SqlResults:
 def _tally(conn: Connection, about: Notification, now: Millis) -> list[Tally]:
     """Looks by the primary key, for each person, and no joins.
 
-    Of a notification that is new to PostgreSQL's statistics, a join would pair each person with all deliveries.
+    Of a notification that is new to PostgreSQL's statistics, a join would pair each person with all deliveries. What is
+    looked at is what is grouped by, so that each look is taken once.
     """
     goal = about.message.goal
     since = decision.c.at if about.fired_at is None else _later(decision.c.at, about.fired_at)
     until = since + goal.within_s * 1000
     furthest = select(func.max(delivery.c.state)).where(_same_person(delivery)).scalar_subquery()
+    alike = (
+        decision.c.gates,
+        decision.c.reason,
+        _one_if(until <= now).label("settled"),
+        furthest.label("furthest"),
+        _one_if(_succeeded(goal, since, until)).label("success"),
+    )
     people = (
-        select(
-            decision.c.gates,
-            decision.c.reason,
-            _one_if(until <= now).label("settled"),
-            furthest.label("furthest"),
-            _one_if(_succeeded(goal, since, until)).label("success"),
-        )
+        select(*alike, func.count().label("people"))
         .where(
             decision.c.project == about.project,
             decision.c.notification == about.key,
             decision.c.reason.in_((Reason.SEND.value, Reason.HOLDOUT.value)),
         )
-        .subquery("people")
+        .group_by(*alike)
+        .subquery("alike")
     )
-    counted = (
-        select(
-            people.c.gates,
-            people.c.reason,
-            func.count().label("people"),
-            func.sum(people.c.settled).label("settled"),
-            *(
-                func.sum(_one_if(people.c.furthest >= int(state))).label(name)
-                for name, state in (
-                    ("reached", DeliveryState.ACCEPTED),
-                    ("delivered", DeliveryState.DELIVERED),
-                    ("clicked", DeliveryState.CLICKED),
-                )
-            ),
-            func.sum(people.c.success).label("successes"),
-            func.sum(people.c.success * people.c.settled).label("settled_successes"),
-        )
-        .group_by(people.c.gates, people.c.reason)
-        .subquery("counted")
+    written = (gate_record.c.project == about.project) & (gate_record.c.hash == people.c.gates)
+    rows = conn.execute(select(people, gate_record.c.gates.label("written")).join(gate_record, written))
+    return [_as_tally(row) for row in rows]
+
+
+def _as_tally(row: Row[Any]) -> Tally:
+    """People who are alike in all that is asked of them."""
+    people, settled, success = row.people, bool(row.settled), bool(row.success)
+    furthest = DeliveryState.QUEUED if row.furthest is None else row.furthest
+    return Tally(
+        gates=row.written,
+        reason=Reason(row.reason),
+        people=people,
+        settled=people * settled,
+        reached=people * (furthest >= DeliveryState.ACCEPTED),
+        delivered=people * (furthest >= DeliveryState.DELIVERED),
+        clicked=people * (furthest >= DeliveryState.CLICKED),
+        successes=people * success,
+        settled_successes=people * (settled and success),
     )
-    written = (gate_record.c.project == about.project) & (gate_record.c.hash == counted.c.gates)
-    rows = conn.execute(select(counted, gate_record.c.gates.label("written")).join(gate_record, written))
-    return [
-        Tally(
-            gates=row.written,
-            reason=Reason(row.reason),
-            people=row.people,
-            settled=int(row.settled),
-            reached=int(row.reached),
-            delivered=int(row.delivered),
-            clicked=int(row.clicked),
-            successes=int(row.successes),
-            settled_successes=int(row.settled_successes),
-        )
-        for row in rows
-    ]
 
 
 def _succeeded(goal: Goal, since: ColumnElement[int], until: ColumnElement[int]) -> Exists:
