@@ -7,7 +7,7 @@ from rich.text import Text
 from clarion.cli.table import print_json
 from clarion.model import Json
 
-_BAR = 24
+_BAR = 16
 _BEFORE, _WITHIN, _AT = "·", "━", "●"
 
 
@@ -23,54 +23,50 @@ def print_results(answer: Json, *, as_json: bool) -> None:
 def _parts(answer: Json) -> list[RenderableType]:
     goal, arms = answer["goal"], answer["variants"]
     event = "a click" if goal["event"] is None else goal["event"]
-    head = Text(f"Success: {event} within {_lasts(goal['within_s'])}. Rates are of those whose time is over.", "dim")
-    return [head, _table(arms, answer["ahead"]), *_sentences(answer)]
+    head = Text(
+        f"Success: {event} within {_lasts(goal['within_s'])}. Rates are of the settled: their time is over.", "dim"
+    )
+    compared = [_compared(arm["key"], versus) for arm in arms for versus in arm["versus"] if arm["settled"]]
+    return [head, _table(arms, answer["ahead"]), *compared, *_sentences(answer)]
 
 
 def _table(arms: list[Json], ahead: str | None) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("Variant", "People", "Reached", "Clicked", "Successes", "Settled", "Rate"):
-        table.add_column(column, no_wrap=True, justify="left" if column == "Variant" else "right")
-    table.add_column("")
-    compared = list(dict.fromkeys(one["arm"] for arm in arms for one in arm["versus"]))
-    for other in compared:
-        table.add_column(f"Against {other}", no_wrap=True)
-    width = max((arm["high"] for arm in arms if arm["settled"] and arm["high"] is not None), default=1.0)
+    table.add_column("Variant", no_wrap=True)
+    for column in ("People", "Clicked", "Successes", "Settled", "Rate"):
+        table.add_column(column, no_wrap=True, justify="right")
+    table.add_column("", no_wrap=True)
+    widest = max((arm["high"] for arm in arms if arm["rate"] is not None), default=1.0)
     for arm in arms:
-        versus = {one["arm"]: one for one in arm["versus"]}
-        is_measured = arm["rate"] is not None
+        numbers = (f"{arm[name]:,}" for name in ("people", "clicked", "successes", "settled"))
+        is_told = arm["rate"] is not None
         table.add_row(
             Text(arm["key"], "bold green" if arm["key"] == ahead else "bold"),
-            f"{arm['people']:,}",
-            f"{arm['reached']:,}",
-            f"{arm['clicked']:,}",
-            f"{arm['successes']:,}",
-            f"{arm['settled']:,}",
-            f"{arm['rate']:.2%}" if is_measured else "",
-            _bar(arm, width) if is_measured else Text(""),
-            *(_against(versus.get(other)) for other in compared),
+            *numbers,
+            f"{arm['rate']:.2%}" if is_told else "",
+            _bar(arm, widest) if is_told else "",
         )
     return table
 
 
-def _bar(arm: Json, width: float) -> Text:
+def _bar(arm: Json, widest: float) -> Text:
     """The interval on a line from 0 to the highest of all intervals, with the rate as a dot."""
-    low, high, at = (min(_BAR - 1, int(arm[name] / width * _BAR)) for name in ("low", "high", "rate"))
+    low, high, at = (min(_BAR - 1, int(arm[name] / widest * _BAR)) for name in ("low", "high", "rate"))
     bar = Text()
     for place in range(_BAR):
         mark = _AT if place == at else _WITHIN if low <= place <= high else _BEFORE
         bar.append(mark, "dim" if mark == _BEFORE else "cyan")
-    return bar.append(f" {arm['low']:.2%} to {arm['high']:.2%}", "dim")
+    return bar
 
 
-def _against(versus: Json | None) -> Text:
-    if versus is None:
-        return Text("")
+def _compared(key: str, versus: Json) -> Text:
+    """In points of a hundred."""
     clear = "green" if versus["low"] > 0 else "red" if versus["high"] < 0 else ""
-    low, high = versus["low"] * 100, versus["high"] * 100
+    told, low, high = (versus[name] * 100 for name in ("difference", "low", "high"))
     return Text.assemble(
-        (f"{versus['difference'] * 100:+.2f}", clear),
-        (f" ({low:+.2f} to {high:+.2f}) e {versus['e_value']:.3g}", "dim"),
+        (f"{key} against {versus['arm']}: ", "dim"),
+        (f"{told:+.2f} points", clear),
+        (f", between {low:+.2f} and {high:+.2f}, e-value {versus['e_value']:.3g}", "dim"),
     )
 
 

@@ -18,28 +18,30 @@ Sekhon, *Time-uniform, nonparametric, nonasymptotic confidence sequences*, 2021)
 
 **Differences.** The difference of two rates, d, has the variance V = pa (1 - pa)/na + pb (1 - pb)/nb. With t = 1/V the
 sum d·t moves like Brownian motion with the true difference as its drift. Bets against a drift δ, spread as a normal
-distribution around it with a standard deviation of `_USUAL`, leave
+distribution around it with a standard deviation of s, leave
 
-    M(δ) = √(τ / (t + τ)) · exp((d·t - δ·t)² / (2 (t + τ))),    τ = 1 / _USUAL²
+    M(δ) = √(τ / (t + τ)) · exp((d·t - δ·t)² / (2 (t + τ))),    τ = 1 / s²
 
 and M(δ) < 1/alpha is an interval again (Robbins' normal mixture; mSPRT of Johari, Koomen, Pekelis and Walsh, *Always
-valid inference*, 2022). M(0) is the e-value against "no difference": the interval leaves 0 out exactly when it reaches
-1/alpha. As V is estimated this holds for large numbers (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, *Time-uniform
-central limit theory and asymptotic confidence sequences*, 2024), and what is usual in size is far above what few people
-can show, so that it is careful at the beginning; the tests look at every person from the first on, at rates from 0.5 to
-50 percent.
+valid inference*, 2022). One s finds differences of about its size soonest, so that the stake is parted among several:
+the mean of fair bets is a fair bet. M(0) is the e-value against "no difference": the interval leaves 0 out exactly when
+it reaches 1/alpha. As V is estimated this holds for large numbers (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas,
+*Time-uniform central limit theory and asymptotic confidence sequences*, 2024). Half a success and half a failure more
+make V so large at the beginning that 13 successes against none are the least that is clear; the tests look from the
+first people on, at rates from 0.5 to 90 percent.
 """
 
 from collections.abc import Callable
-from math import exp, lgamma, log, log1p, sqrt
+from math import exp, lgamma, log, log1p
 from typing import NamedTuple
 
 _HALF = 0.5  # Jeffreys' prior: the least that is lost in the worst case
-_USUAL = 0.01
-"""How large a difference of rates tends to be: one percentage point. Others are seen too, a little later."""
+_SIZES = (0.003, 0.01, 0.03, 0.1)
+"""How large differences of rates tend to be: each gets the same part of the stake."""
+_PRIORS = tuple(size**-2 for size in _SIZES)
 _LARGEST = 700.0
 """Of a logarithm whose number is still told; an e-value beyond says nothing more."""
-_STEPS = 60
+_STEPS = 45
 
 
 class Counts(NamedTuple):
@@ -117,13 +119,20 @@ def difference(one: Counts, other: Counts, alpha: float = 0.05) -> Difference:
     estimate = one.rate - other.rate
     if not one.people or not other.people:
         return Difference(estimate, Interval(-1.0, 1.0), 1.0)
-    information = 1 / (_variance(one) + _variance(other))
-    prior = 1 / _USUAL**2
-    spread = log1p(information / prior) / 2
-    e_value = exp(min(_LARGEST, (estimate * information) ** 2 / (2 * (information + prior)) - spread))
-    width = sqrt(2 * (information + prior) * (spread - log(alpha))) / information
+    information, limit = 1 / (_variance(one) + _variance(other)), -log(alpha)
+    e_value = exp(min(_LARGEST, _log_bet_against(estimate, information)))
+    width = _border(lambda far: _log_bet_against(far, information) >= limit, 2.0, 0.0)
     interval = Interval(max(-1.0, estimate - width), min(1.0, estimate + width))
     return Difference(estimate, interval, e_value)
+
+
+def _log_bet_against(far: float, information: float) -> float:
+    """The logarithm of M, against what is so far from the estimate."""
+    logs = [
+        (far * information) ** 2 / (2 * (information + prior)) - log1p(information / prior) / 2 for prior in _PRIORS
+    ]
+    best = max(logs)
+    return best + log(sum([exp(each - best) for each in logs]) / len(logs))
 
 
 def _variance(counts: Counts) -> float:
