@@ -8,6 +8,7 @@ from clarion.cli.table import print_json
 from clarion.model import Json
 
 _BAR = 16
+_MANY, _WHOLE = 1_000_000, 100
 _BEFORE, _WITHIN, _AT = "·", "━", "●"
 
 
@@ -66,8 +67,12 @@ def _compared(key: str, versus: Json) -> Text:
     return Text.assemble(
         (f"{key} against {versus['arm']}: ", "dim"),
         (f"{told:+.2f} points", clear),
-        (f", between {low:+.2f} and {high:+.2f}, e-value {versus['e_value']:.3g}", "dim"),
+        (f" ({low:+.2f} to {high:+.2f}), e-value {_short(versus['e_value'])}", "dim"),
     )
+
+
+def _short(number: float) -> str:
+    return "1,000,000+" if number > _MANY else f"{number:,.0f}" if number >= _WHOLE else f"{number:.2f}"
 
 
 def _sentences(answer: Json) -> list[Text]:
