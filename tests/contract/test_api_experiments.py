@@ -128,3 +128,22 @@ async def test_each_wording_is_looked_at_for_honesty(api: ApiWorld) -> None:
     await api.server.put("/v1/project", {"lint": {found[0]["rule"]: "block"}})
     refused = await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, **loud})
     assert list(refused.fields) == ["variants[1].title"]
+
+
+async def test_each_wording_is_shown_as_screens_would(api: ApiWorld) -> None:
+    await api.server.put("/v1/users/u1", {"attributes": {"name": "Ada"}, "locale": "de"})
+    words = {"en": {"title": "Tea"}, "de": {"title": "Tee für {{ user.name }}"}}
+    await api.server.post("/v1/templates", {"name": "tea", "default_locale": "en", "locales": words})
+    variants = [{"key": "a", "title": "Hello {{ user.name }}"}, {"key": "b", "template": "tea"}]
+    looked = {"variants": variants, "user_id": "u1", "platforms": ["iphone", "chrome"], "to": {"everyone": True}}
+    shown = (await api.server.post("/v1/preview", looked)).json["variants"]
+    assert [(one["key"], one["locale"], list(one["platforms"])) for one in shown] == [
+        ("a", None, ["iphone", "chrome"]),
+        ("b", "de", ["iphone", "chrome"]),
+    ]
+    assert [one["platforms"]["chrome"]["title"] for one in shown] == ["Hello Ada", "Tee für Ada"]
+    assert shown[1]["platforms"]["iphone"]["screens"][0]["title"]["lines"] == ["Tee für Ada"]
+    nobody = await api.server.post("/v1/preview", {**looked, "user_id": None})
+    assert list(nobody.fields) == ["variants[0].title"]
+    plain = (await api.server.post("/v1/preview", {"title": "One"})).json["variants"]
+    assert [(one["key"], len(one["platforms"])) for one in plain] == [(None, 4)]

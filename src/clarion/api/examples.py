@@ -77,6 +77,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_automation": {"name": "order shipped", **_AUTOMATION},
     "replace_automation": _AUTOMATION,
     "lint": {"title": "Last chance: 50% off!!!", "body": "Shoes and boots.", "locale": "en"},
+    "preview": {
+        "title": "Hello",
+        "variants": [{"key": "a"}, {"key": "b", "title": "Good morning"}],
+        "platforms": ["iphone"],
+    },
     "put_project": {
         "name": "Shop",
         "allowed_origins": ["https://shop.example"],

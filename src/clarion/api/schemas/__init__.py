@@ -33,7 +33,7 @@ from clarion.api.schemas.devices import (
 from clarion.api.schemas.digests import DigestBody, FixedWindowBody, ScheduledWindowBody, SlidingWindowBody
 from clarion.api.schemas.events import EventBatch, EventBody, ReceiptBatch, ReceiptBody, SdkEventBatch, SdkEventBody
 from clarion.api.schemas.experiments import ExperimentBody, GoalBody, VariantBody, WinnerBody
-from clarion.api.schemas.linting import LintBody
+from clarion.api.schemas.linting import LintBody, MessagePreviewBody
 from clarion.api.schemas.messages import (
     MAX_DEVICES,
     AudienceBody,
@@ -79,6 +79,7 @@ __all__ = [
     "KeyPut",
     "LintBody",
     "MessageBody",
+    "MessagePreviewBody",
     "NotificationBody",
     "OwnPreferencesPut",
     "PartialPost",
