@@ -6,8 +6,9 @@ from collections import Counter
 import msgspec
 import pytest
 
+from clarion.intelligence.experiments import Counts
 from clarion.journey import variants
-from clarion.journey.results import Arm, Results
+from clarion.journey.results import Arm, Results, clear_best
 from clarion.journey.winning import results_of
 from clarion.model import (
     Audience,
@@ -112,9 +113,12 @@ async def test_more_weight_brings_people_in_and_takes_nobody_away(world: World) 
 
 async def test_a_dry_run_tells_who_would_get_what(world: World) -> None:
     await shoppers(world)
-    message = Message(variants=A_AND_B, experiment=Experiment(key="dry"))
+    texts = {"en": {"title": "Tea", "body": "Now"}}
+    await world.define("templates", name="tea", version=1, default_locale="en", locales=texts)
+    wordings = [A_AND_B[0], Variant(key="b", template="tea")]
+    message = Message(variants=wordings, experiment=Experiment(key="dry"))
     trial = await world.pipeline.dry_run(world.project, message, Audience(users=[*NAMES, "a stranger"]))
-    sent = await world.notify(*NAMES, variants=A_AND_B, experiment=Experiment(key="dry"))
+    sent = await world.notify(*NAMES, variants=wordings, experiment=Experiment(key="dry"))
     await world.work()
     who = await chosen(world, sent)
     assert trial.variants == dict(Counter(who.values()))
@@ -201,6 +205,7 @@ async def test_a_click_is_a_success_within_its_time_only(world: World) -> None:
 
 async def test_time_begins_with_the_fire_of_what_was_armed(world: World) -> None:
     await shoppers(world)
+    world.clock.advance(10 * MINUTE_MS)  # nobody is new at the fire, who would be decided anew
     message = Message(variants=A_AND_B, experiment=Experiment(goal=BOUGHT))
     armed = await world.pipeline.notify(world.project, message, Audience(users=NAMES), arm=True)
     await world.work()
@@ -284,6 +289,17 @@ async def test_what_is_clear_wins(world: World) -> None:
     assert found.winner is not None
     assert (found.winner.variant, found.ahead) == ("b", "b")
     assert found.rest == 400 - len(first)
+
+
+def test_more_variants_need_more_to_be_ahead() -> None:
+    """As many looks at chance as there are others: what is clear of one is not yet clear of two."""
+    two = {"a": Counts(1_000, 30), "b": Counts(1_000, 65)}
+    three = two | {"c": Counts(1_000, 30)}
+    clear = [number for number in range(31, 120) if clear_best(two | {"b": Counts(1_000, number)})]
+    still = [number for number in range(31, 120) if clear_best(three | {"b": Counts(1_000, number)})]
+    assert set(still) < set(clear)
+    assert clear_best(three) == "b"
+    assert clear_best({"a": Counts(1_000, 900)}) is None
 
 
 async def test_what_is_mandatory_neither_waits_nor_says_something_of_its_own(world: World) -> None:
