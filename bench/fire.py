@@ -1,9 +1,9 @@
 """A moment for everybody: how long from the fire of an armed notification until all messages are out, and what is it?
 
 A real journey in one process on SQLite: people and phones are made, a notification to everybody is armed, then fired at
-nghttpd, which answers as APNs does. `seconds` and `cpu_us` count until the last message is answered, a little more than
-until its last byte is written; `recorded_cpu_us` until each outcome is in the database. CPU is that of the whole
-process, threads and database included.
+nghttpd, which answers as APNs does; then the same for fewer at FCM and at a Web Push service. `seconds` and `cpu_us`
+count until the last message is answered, a little more than until its last byte is written; `recorded_cpu_us` until
+each outcome is in the database. CPU is that of the whole process, threads and database included.
 """
 
 import asyncio
@@ -28,11 +28,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from clarion.bootstrap import CONCURRENCY, SystemChance, SystemClock, calm_collector
-from clarion.crypto.credentials import ApnsToken, Secret, ServiceAccount
+from clarion.crypto.credentials import ApnsToken, ServiceAccount
 from clarion.crypto.identity import AnonymousTokens
+from clarion.crypto.p256 import KeyPair
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
 from clarion.crypto.signing import Signer
+from clarion.crypto.webpush import Receiver
 from clarion.journey.catalog import Catalog, credential_context
 from clarion.journey.founding import found
 from clarion.journey.pipeline import WAKE, Pipeline
@@ -51,9 +53,13 @@ from clarion.model import (
 from clarion.ports import Accepted, Outgoing, Provider, ProviderOutcome
 from clarion.providers.apns import HOSTS, ApnsProvider
 from clarion.providers.fcm import FcmProvider
+from clarion.providers.webpush import WebPushProvider
 from clarion.storage import schema
 from clarion.storage.sqlite import SqliteStore
 from clarion.transport.bus import LocalBus
+from clarion.transport.http import HttpTransport
+from clarion.transport.http2 import client_context
+from clarion.transport.origins import OriginsTransport
 from clarion.transport.senders import Http2Senders
 from clarion.workers.delivery import Workers
 from clarion.workers.recording import BehindTheSending
@@ -65,6 +71,7 @@ SECRET = [b"a secret for the bench, 32 bytes and more"]
 LONG_AGO_MS = 3_600_000
 SEEDED_AT_ONCE = 50_000
 FCM_PROJECT = "bench"
+VAPID = KeyPair.generate()
 TO_REACH = {"cpu_us": 5.0, "recorded_cpu_us": 10.0}
 
 
@@ -84,6 +91,7 @@ CASES = (
         DeviceKind.APNS, "", PATH.rpartition("/")[2], {"environment": "production", "bundle_id": "com.example.shop"}, 1
     ),
     Case(DeviceKind.FCM, "fcm_", "d" * 140, {"address_kind": "token"}, 0.2),
+    Case(DeviceKind.WEBPUSH, "webpush_", "", {}, 0.1),  # a subscription of the run's own
 )
 
 
@@ -110,30 +118,40 @@ def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
 
 
-def credential(kind: DeviceKind, origin: str) -> Secret:
+def credential(kind: DeviceKind, origin: str) -> bytes:
+    if kind is DeviceKind.WEBPUSH:
+        return VAPID.private
     if kind is DeviceKind.APNS:
         key = pem(ec.generate_private_key(ec.SECP256R1()))
-        return ApnsToken(private_key=key, key_id="ABCDE12345", team_id="TEAM123456", bundle_id="com.example.shop")
+        names = {"key_id": "ABCDE12345", "team_id": "TEAM123456", "bundle_id": "com.example.shop"}
+        return ApnsToken(private_key=key, **names).sealed_form()
     key = pem(rsa.generate_private_key(65537, 2048))
     told = {"type": "service_account", "project_id": FCM_PROJECT, "private_key_id": "k", "private_key": key}
-    return ServiceAccount.of({**told, "client_email": "a@b.example", "token_uri": f"{origin}/token"})
+    return ServiceAccount.of({**told, "client_email": "a@b.example", "token_uri": f"{origin}/token"}).sealed_form()
+
+
+def subscribed(case: Case, origin: str) -> Case:
+    """With the address and keys of a subscription, where it is for Web Push."""
+    if case.kind is not DeviceKind.WEBPUSH:
+        return case
+    keys = {**Receiver.generate().keys(), "vapid_public_key": VAPID.public_text}
+    return case._replace(address=f"{origin}{PATH}?{'e' * 100}", details=keys)
 
 
 class Measured:
     """One process's share of it, with workers and books."""
 
     def __init__(self, folder: Path, case: Case, port: int, authority: Path) -> None:
-        self.folder, self.case, self.origin = folder, case, f"https://localhost:{port}"
+        self.folder, self.origin = folder, f"https://localhost:{port}"
+        self.case = subscribed(case, self.origin)
         self.clock = SystemClock()
         self.store = SqliteStore(folder)
         self.senders = Http2Senders(authority=authority)
         self.sealer = Sealer(SECRET)
-        provider: Provider = (
-            ApnsProvider(self.senders, hosts=dict.fromkeys(HOSTS, self.origin))
-            if case.kind is DeviceKind.APNS
-            else FcmProvider(self.senders, url=self.origin)
+        self.transport = OriginsTransport(
+            HttpTransport(allow_private=True), allow_private=True, tls=client_context(authority=str(authority))
         )
-        self.provider = Counting(provider)
+        self.provider = Counting(self._provider(case.kind))
         bus, signer = LocalBus(), Signer(SECRET)
         self.recorder = BehindTheSending(self.store.work, self.clock)
         self.pipeline = Pipeline(
@@ -150,15 +168,21 @@ class Measured:
         )
         self.workers = Workers(CONCURRENCY, self.pipeline.step, self.store.work, self.clock, bus)
 
+    def _provider(self, kind: DeviceKind) -> Provider:
+        if kind is DeviceKind.APNS:
+            return ApnsProvider(self.senders, hosts=dict.fromkeys(HOSTS, self.origin))
+        if kind is DeviceKind.FCM:
+            return FcmProvider(self.senders, url=self.origin)
+        return WebPushProvider(self.transport, subject="mailto:a@b.example", own_origin="https://own.example")
+
     async def run(self, messages: int) -> dict[str, float]:
         await self.store.open()
         founded = await found(self.store, self.sealer, SystemChance(), self.clock.now(), "Bench")
         project, kind = founded.project, self.case.kind
-        sealed = self.sealer.seal(
-            credential(kind, self.origin).sealed_form(), credential_context(project.id, kind, "bench")
-        )
+        name = self.case.details.get("vapid_public_key", "bench")
+        sealed = self.sealer.seal(credential(kind, self.origin), credential_context(project.id, kind, name))
         await self.store.projects.add_credential(
-            Credential(project=project.key, kind=kind, name="bench", sealed=sealed, created_at=self.clock.now())
+            Credential(project=project.key, kind=kind, name=name, sealed=sealed, created_at=self.clock.now())
         )
         self._seed(project, messages)
         self.recorder.start()
@@ -169,6 +193,7 @@ class Measured:
         await self.workers.stop()
         await self.recorder.stop()
         await self.senders.close()
+        await self.transport.close()
         await self.store.close()
         return figures
 

@@ -6,7 +6,7 @@ of all our processes together, with their threads and the processes that they st
 is what they hold together at most, and how much more that is in the second half of the run than in the first.
 
 Everybody has one device, with a token of its own, and the title is made for each person. Every browser has a key pair
-that exists once, made before anything is measured, so that no cache of points helps; their endpoints have two origins.
+that exists once, made before anything is measured; their endpoints have two origins.
 nghttpd answers with files: APNs's tokens are as many names of a few empty ones, FCM's access token is one as well.
 
 Beside it, libraries of others that only send: the same text to devices of the same kind, no database, no decision.

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from clarion.ports import BatchRequest, HttpBatch
+from clarion.ports import HttpBatch
 from clarion.transport.http2 import Limits, Pool, client_context
 from http2_peers.target import BODY, PATH, SHARED, Target
 
@@ -31,7 +31,9 @@ class ClarionClient:
     async def _work_off(self, waiting: list[list[str]]) -> int:
         well = 0
         while waiting:
-            requests = [BatchRequest(PATH, (("apns-id", id),), BODY) for id in waiting.pop()]
-            answers = await self._pool.send_batch(HttpBatch(self._target.origin, tuple(SHARED.items()), requests))
+            some = waiting.pop()
+            paths, bodies, ids = [PATH] * len(some), [BODY] * len(some), {"apns-id": some}
+            batch = HttpBatch(self._target.origin, tuple(SHARED.items()), paths, bodies, ids)
+            answers = await self._pool.send_batch(batch)
             well += sum(answer.status == 200 for answer in answers)
         return well

@@ -33,10 +33,12 @@ from clarion.ports import (
     ArmedWork,
     DeliverWork,
     DeliveryRecord,
+    Dimension,
     Effects,
     FactsQuery,
     Job,
     Lease,
+    LossAlert,
     NewWork,
     Page,
     PairsWork,
@@ -45,6 +47,7 @@ from clarion.ports import (
     Stoppage,
     StopReason,
     Store,
+    uuid_of,
 )
 from clarion.testing.clock import START
 
@@ -69,6 +72,12 @@ def stoppage(project: Key, lane: str = "production/com.example.shop", **changed:
     told = {"kind": DeviceKind.APNS, "reason": StopReason.BAD_CREDENTIALS, "detail": "403 InvalidProviderToken"}
     told |= {"credential": "team", "since": NOW, "again_at": NOW + 60_000, "failures": 1}
     return Stoppage(project=project, lane=lane, **told | changed)
+
+
+def loss_alert(project: Key, name: str = "offers", **changed: Any) -> LossAlert:
+    told = {"dimension": Dimension.CATEGORY, "since": NOW, "reached": 1_000, "lost": 24}
+    told |= {"usual_reached": 10_000, "usual_lost": 80, "ratio_low": 1.7}
+    return LossAlert(project=project, name=name, **told | changed)
 
 
 def api_key(project: Key, id: str = "key", **fields: Any) -> ApiKey:
@@ -148,7 +157,7 @@ def armed_work(notification: Notification, *users: Key) -> ArmedWork:
     count = len(users)
     return ArmedWork(
         kind=DeviceKind.APNS, notification=notification.key, armed_at=NOW, category="general", urgency="normal",
-        collapse_key=None, headers=None, users=list(users), devices=list(users), ids=[b"i" * 16] * count,
+        collapse_key=None, headers=None, users=list(users), devices=list(users), ids=[uuid_of(b"i" * 16)] * count,
         addresses=["ab" * 32] * count, details=["{}"], bodies=[b"{}"] * count, lane="production/app",
     )  # fmt: skip
 

@@ -13,14 +13,18 @@ def parted(url: str) -> tuple[str, str]:
 
 
 async def send(transport: Transport, requests: Sequence[HttpRequest]) -> list[HttpResponse]:
-    """One batch for each origin, all at once; answers in order."""
-    batches: dict[str, dict[int, BatchRequest]] = {}
+    """One batch for each origin and set of headers, all at once; answers in order."""
+    batches: dict[tuple[str, tuple[str, ...]], dict[int, BatchRequest]] = {}
     for number, request in enumerate(requests):
         origin, path = parted(request.url)
         headers = tuple((name.lower(), value) for name, value in request.headers.items())
-        batches.setdefault(origin, {})[number] = BatchRequest(path, headers, request.body, request.id)
+        names = tuple(name for name, _ in headers)
+        batches.setdefault((origin, names), {})[number] = BatchRequest(path, headers, request.body, request.id)
     done = await asyncio.gather(
-        *(transport.send_batch(HttpBatch(origin, (), list(batch.values()))) for origin, batch in batches.items())
+        *(
+            transport.send_batch(HttpBatch.of(origin, (), list(batch.values())))
+            for (origin, _), batch in batches.items()
+        )
     )
     answers: dict[int, HttpResponse] = {}
     for batch, answered in zip(batches.values(), done, strict=True):

@@ -46,7 +46,7 @@ def requests_of(count: int, body: bytes = BODY, prefix: str = "") -> list[BatchR
 
 
 def batch_of(count: int, body: bytes = BODY, origin: str = ORIGIN) -> HttpBatch:
-    return HttpBatch(origin, SHARED, requests_of(count, body))
+    return HttpBatch.of(origin, SHARED, requests_of(count, body))
 
 
 class Frame(NamedTuple):

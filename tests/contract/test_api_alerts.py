@@ -15,6 +15,7 @@ async def test_an_alert_tells_what_is_stopped_since_when_and_why(api: ApiWorld) 
     await api.world.store.stoppages.put(stoppage(api.world.project.key, failures=3))
     assert (await api.server.get("/v1/alerts")).json["items"] == [
         {
+            "alert": "provider_stopped",
             "kind": "apns",
             "lane": "production/com.example.shop",
             "reason": "bad_credentials",

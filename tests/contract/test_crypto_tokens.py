@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from clarion.crypto import base64url
 from clarion.crypto.derivation import derive_keys
 from clarion.crypto.endpoints import Endpoint, EndpointTokens, vapid_hash
+from clarion.crypto.hmac_sha256 import hmac_sha256, hmac_sha256_under
 from clarion.crypto.identity import AnonymousClaim, AnonymousTokens
 from clarion.crypto.keys import key_hash, looks_like_key, new_key
 from clarion.crypto.receipts import ReceiptClaim, ReceiptExpired, ReceiptForged, ReceiptTokens
@@ -50,6 +51,11 @@ def test_a_signature_is_the_hmac_of_its_payload(payload: bytes, secret: bytes):
     key = hmac.digest(derive_keys([secret], "sign")[0], b"receipt", "sha256")
     expected = payload + hmac.digest(key, payload, "sha256")[:16]
     assert Signer([secret]).sign("receipt", payload) == base64url.encode(expected)
+
+
+@given(st.binary(max_size=64), st.binary(max_size=200))
+def test_our_hmac_is_that_of_the_standard_library(key: bytes, message: bytes):
+    assert hmac_sha256(key, message) == hmac_sha256_under(key)(message) == hmac.digest(key, message, "sha256")
 
 
 def test_the_first_secret_signs_and_all_verify():

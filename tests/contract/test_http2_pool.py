@@ -60,7 +60,9 @@ async def test_answers_come_in_order_whatever_the_order_they_came_in(open_pool: 
 async def test_batches_at_once_share_the_connections(open_pool: Callable[..., Pool]) -> None:
     async with serving(max_concurrent_streams=7) as server:
         pool = open_pool(server)
-        batches = [HttpBatch(server.origin, (("x-batch", str(n)),), requests_of(50, b"", f"{n}-")) for n in range(10)]
+        batches = [
+            HttpBatch.of(server.origin, (("x-batch", str(n)),), requests_of(50, b"", f"{n}-")) for n in range(10)
+        ]
         answers = await asyncio.gather(*(pool.send_batch(batch) for batch in batches))
         assert all(is_own(each, batch) for each, batch in zip(answers, batches, strict=True))
         assert len(server.seen) == 500
@@ -71,7 +73,7 @@ async def test_a_small_batch_does_not_wait_for_the_end_of_a_large_one(open_pool:
         pool = open_pool(server, Limits(connections=1))
         large = asyncio.create_task(pool.send_batch(ask(server, 2_000)))
         await server.until(lambda: bool(server.seen))
-        [small] = await pool.send_batch(HttpBatch(server.origin, (), requests_of(1, prefix="small")))
+        [small] = await pool.send_batch(HttpBatch.of(server.origin, (), requests_of(1, prefix="small")))
         assert small.status == 200
         assert not large.done()
         assert len(await large) == 2_000
@@ -84,26 +86,30 @@ async def test_nothing_is_nothing(open_pool: Callable[..., Pool]) -> None:
 
 # --- bad input -------------------------------------------------------------------------------------------------------
 
+PATH = "refused: the path must begin with / and hold no space and no fragment"
+CHARACTER = "holds a character that is not printable ASCII"
 BAD = [
-    (BatchRequest("3/device", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("/a#b", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("/a b", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("", (), b""), "refused: the path must begin with / and hold no space and no fragment"),
-    (BatchRequest("/\n", (), b""), "refused: path holds a character that is not printable ASCII"),
-    (BatchRequest("/ü", (), b""), "refused: path holds a character that is not printable ASCII"),
-    (BatchRequest("/" + "a" * 4_095, (), b""), "refused: path has 4096 characters, and may have 4095"),
-    (BatchRequest("/", (("a", "b\r\nc: d"),), b""), "refused: a holds a character that is not printable ASCII"),
-    (BatchRequest("/", (("A", "b"),), b""), "refused: 'A' is no name of a request header in lower case"),
-    (BatchRequest("/", ((":path", "/"),), b""), "refused: ':path' is no name of a request header in lower case"),
-    (BatchRequest("/", (("connection", "x"),), b""), "refused: 'connection' is no name of a request header in lower case"),  # noqa: E501
-]  # fmt: skip
+    (BatchRequest(path, (("apns-id", id),), b""), words)
+    for path, id, words in [
+        ("3/device", "", PATH),
+        ("/a#b", "", PATH),
+        ("/a b", "", PATH),
+        ("", "", PATH),
+        ("/\n", "", f"refused: path {CHARACTER}"),
+        ("/ü", "", f"refused: path {CHARACTER}"),
+        ("/" + "a" * 4_095, "", "refused: path has 4096 characters, and may have 4095"),
+        ("/", "b\r\nc: d", f"refused: apns-id {CHARACTER}"),
+        ("/", "ü", f"refused: apns-id {CHARACTER}"),
+        ("/", "a" * 4_096, "refused: apns-id has 4096 characters, and may have 4095"),
+    ]
+]
 
 
 async def test_what_cannot_be_sent_does_not_hold_back_the_others(open_pool: Callable[..., Pool]) -> None:
     async with serving() as server:
         good = requests_of(2)
         answers = await open_pool(server).send_batch(
-            HttpBatch(server.origin, (), [good[0], *(request for request, _ in BAD), good[1]])
+            HttpBatch.of(server.origin, (), [good[0], *(request for request, _ in BAD), good[1]])
         )
         assert [answer.error for answer in answers[1:-1]] == [words for _, words in BAD]
         assert {(answer.status, answer.unknown) for answer in answers[1:-1]} == {NEVER_SENT}
@@ -111,12 +117,33 @@ async def test_what_cannot_be_sent_does_not_hold_back_the_others(open_pool: Call
         assert len(server.seen) == 2
 
 
-async def test_a_batch_with_a_bad_header_is_refused_whole(open_pool: Callable[..., Pool]) -> None:
+async def test_what_cannot_be_sent_at_all_is_answered_at_once(open_pool: Callable[..., Pool]) -> None:
     async with serving() as server:
-        batch = HttpBatch(server.origin, (("authorization", "bearer a\nb"),), requests_of(2))
-        [first, second] = await open_pool(server).send_batch(batch)
-        assert first == second
-        assert first.error == "refused: authorization holds a character that is not printable ASCII"
+        batch = HttpBatch.of(server.origin, (), [request for request, _ in BAD])
+        answers = await open_pool(server).send_batch(batch)
+        assert [answer.error for answer in answers] == [words for _, words in BAD]
+        assert server.sessions == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("authorization", "bearer a\nb", "authorization holds a character that is not printable ASCII"),
+        ("A", "b", "'A' is no name of a request header in lower case"),
+        (":path", "/", "':path' is no name of a request header in lower case"),
+        ("connection", "x", "'connection' is no name of a request header in lower case"),
+    ],
+)
+async def test_a_batch_with_a_bad_header_is_refused_whole(
+    open_pool: Callable[..., Pool], name: str, value: str, reason: str
+) -> None:
+    async with serving() as server:
+        pool, requests = open_pool(server), requests_of(2)
+        answers = await pool.send_batch(HttpBatch.of(server.origin, ((name, value),), requests))
+        if reason.endswith("lower case"):  # of one that varies, the name is everybody's, a value is not
+            paths, bodies = [each.path for each in requests], [each.body for each in requests]
+            answers += await pool.send_batch(HttpBatch(server.origin, (), paths, bodies, {name: [value] * 2}))
+        assert {answer.error for answer in answers} == {f"refused: {reason}"}
         assert server.sessions == []
 
 

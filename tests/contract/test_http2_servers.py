@@ -53,7 +53,7 @@ async def open_pool(server: RealServer, authority: tuple[Authority, Pair]) -> As
 
 
 def batch_of(server: RealServer, requests: list[BatchRequest]) -> HttpBatch:
-    return HttpBatch(server.origin, SHARED, requests)
+    return HttpBatch.of(server.origin, SHARED, requests)
 
 
 def check_each_got_its_own(server: RealServer, batch: HttpBatch, answers: list[HttpResponse]) -> None:
@@ -123,7 +123,7 @@ async def test_several_templates_share_a_connection(server: RealServer, open_poo
     """So many that the table of headers is begun anew again and again."""
     pool = open_pool(Limits(connections=1))
     batches = [
-        HttpBatch(
+        HttpBatch.of(
             server.origin, (("authorization", f"bearer {number}" + "x" * 500),), requests_of(20, prefix=f"{number}-")
         )
         for number in range(30)

@@ -203,7 +203,7 @@ async def test_6_10_long_headers_are_continued() -> None:
     rig = Rig({})
     long = tuple((f"x-{number}", "v" * 4_000) for number in range(10))
     rig.go_on(
-        call_of(HttpBatch("https://push.example", (), [BatchRequest("/", long, b"x"), BatchRequest("/", long, b"")]))
+        call_of(HttpBatch.of("https://push.example", (), [BatchRequest("/", long, b"x"), BatchRequest("/", long, b"")]))
     )
     frames = rig.frames()
     assert [each.kind for each in frames] == [

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -195,6 +196,51 @@ async def test_events_of_before_stay_on_postgres(postgres_server) -> None:
         url = plain.replace("postgresql:", "postgresql+psycopg:")
         await check_events_of_before(url, PostgresStore(plain))
         assert differences(url) == []
+
+
+_NOES = """
+INSERT INTO consent (project, person, category, channel, granted, source, at, said_at) VALUES
+(1, 1, 'offers', 'push', false, 'unsubscribe', :now, NULL), (1, 1, 'offers', 'push', false, 'unsubscribe', :now, NULL),
+(1, 2, 'offers', 'push', true, 'form', :now, NULL), (1, 3, 'offers', 'push', false, 'import', :now, NULL),
+(1, 4, 'offers', 'push', false, 'crm', :now, 5), (1, 5, 'offers', 'push', false, 'form', 5, NULL),
+(1, 6, '*', 'push', false, 'browser_revoked', :now, NULL)
+"""
+_DEAD = """
+INSERT INTO device (key, project, id, person, kind, permission, state, details, registered_at, created_at, updated_at)
+VALUES (9, 1, 'd', 7, 'fcm', 'granted', 'retired', '{}', 0, 0, :now),
+(8, 1, 'e', 8, 'fcm', 'granted', 'active', '{}', 0, 0, :now)
+"""
+
+
+def losses_after_migration(url: str) -> list[tuple]:
+    engine = create_engine(url)
+    with engine.begin() as conn:
+        upgrade_to(conn, "0011")
+        now = {"now": time.time_ns() // 1_000_000 - 60_000}
+        conn.execute(text(_NOES), now)
+        conn.execute(text(_DEAD), now)
+        upgrade_to(conn, "0012")
+        found = conn.execute(text("SELECT person, kind, category, channel, device FROM loss ORDER BY person"))
+        rows = [tuple(row) for row in found]
+    engine.dispose()
+    return rows
+
+
+NOES_OF_BEFORE = [
+    (1, "opt_out", "offers", "push", 0),
+    (6, "permission", "", "push", 0),
+    (7, "subscription", "", "push", 9),
+]
+
+
+def test_who_said_no_in_the_days_before_is_known_on_sqlite(tmp_path: Path) -> None:
+    assert losses_after_migration(f"sqlite:///{tmp_path / 'clarion.db'}") == NOES_OF_BEFORE
+
+
+@pytest.mark.postgres
+def test_who_said_no_in_the_days_before_is_known_on_postgres(postgres_server) -> None:
+    with postgres_server.database() as plain:
+        assert losses_after_migration(plain.replace("postgresql:", "postgresql+psycopg:")) == NOES_OF_BEFORE
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from clarion.ports import (
     Rejected,
     RetryAfter,
     TooLarge,
+    uuid_of,
 )
 from clarion.providers.apns import ApnsProvider
 from clarion.testing import ManualClock, MemoryStore, SeededChance
@@ -82,7 +83,7 @@ async def test_an_ordinary_alert(apns: ApnsSimulator, provider: ApnsProvider, cl
         "apns-push-type": "alert",
         "apns-priority": "10",
         "apns-expiration": str(clock.now() // 1000 + 61),
-        "apns-collapse-id": ID.hex(),
+        "apns-collapse-id": UUID,
     }
 
 
@@ -149,7 +150,7 @@ async def test_what_was_armed_goes_out_like_any_other(apns: ApnsSimulator, provi
         kind=DeviceKind.APNS, notification=first.notification, armed_at=0, category=first.category,
         urgency=first.urgency, collapse_key=first.collapse_key, headers=first.headers,
         users=[each.user for each in others], devices=[each.device for each in others],
-        ids=[each.id for each in others],
+        ids=[uuid_of(each.id) for each in others],
         addresses=[each.address.address for each in batch], details=[str(batch[0].address.details, "utf-8")],
         bodies=[each.payload for each in others],
     )  # fmt: skip

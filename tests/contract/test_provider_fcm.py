@@ -14,15 +14,18 @@ from clarion.crypto.credentials import ServiceAccount
 from clarion.model import Action, Device, DeviceKind, DeviceState, Json, LockScreen, Registration, Urgency
 from clarion.ports import (
     Accepted,
+    ArmedWork,
     BadCredentials,
     Gone,
     HttpResponse,
     Outgoing,
+    Prepared,
     ProviderOutcome,
     Quarantined,
     Rejected,
     RetryAfter,
     TooLarge,
+    uuid_of,
 )
 from clarion.providers.fcm import URL, FcmProvider
 from clarion.testing import ManualClock, MemoryStore, SeededChance
@@ -106,6 +109,29 @@ async def test_a_message_as_it_is_composed_gets_its_target_and_its_time(
     for sent in fcm.shown.messages:
         assert sent.payload["android"] == {"ttl": "60s", "priority": "HIGH"}
         assert sent.payload["data"] == {"ttl": "mine", "token": "mine"}
+
+
+@pytest.mark.parametrize(
+    "payload", [PAYLOAD, b'{"android":{"ttl":null,"priority":"HIGH"}}', b'{"android":{"ttl":"5s"}}']
+)
+@pytest.mark.parametrize(("address", "details"), [(TOKEN, "{}"), (FID, '{"address_kind":"fid"}')])
+async def test_what_was_armed_goes_out_like_any_other(
+    fcm: FcmSimulator, provider: FcmProvider, payload: bytes, address: str, details: str
+) -> None:
+    """Straight from its columns, with the same words as one by one, and the time that is left at the fire."""
+    one = message(address, details.encode(), payload=payload, id=b"i" * 16, expires_at=NOW + 60_000)
+    ready, [body] = one.ready, await provider.prepare([one], {})
+    assert isinstance(body, bytes)
+    work = ArmedWork(
+        kind=DeviceKind.FCM, notification=ready.notification, armed_at=0, category=ready.category,
+        urgency=ready.urgency, collapse_key=None, headers=None, users=[ready.user], devices=[ready.device],
+        ids=[uuid_of(ready.id)], addresses=[address], details=[details], bodies=[body],
+    )  # fmt: skip
+    armed = Prepared(work, ready.expires_at)
+    for batch in ([one], armed, list(armed)):
+        assert accepted(await send(provider, batch, service_account(fcm), NOW + 20_000)) == [True]
+    assert [each.payload for each in fcm.shown.messages] == [fcm.shown.messages[0].payload] * 3
+    assert fcm.shown.messages[0].payload["android"]["ttl"] in ("40s", "5s")
 
 
 async def test_a_thousand_go_out_in_one_batch(fcm: FcmSimulator, provider: FcmProvider) -> None:

@@ -135,7 +135,10 @@ async def test_each_request_of_a_mixed_batch_is_as_if_it_were_alone(batch: list[
     outcomes = await WebPushProvider(transport, subject=SUBJECT, own_origin=OWN).send(batch, BOTH, NOW)
     assert outcomes == [Accepted()] * len(batch)
     requests = transport.requests
-    shared = {(each.address.address.split("/s/")[0], each.address.details[-60:], each.ready.urgency) for each in batch}
+    shared = {
+        (each.address.address.split("/s/")[0], each.address.details[-60:], each.ready.urgency, *headers_of(each, ""))
+        for each in batch
+    }
     assert len(transport.batches) <= len(shared)
     for message in batch:
         details = json.loads(message.address.details)

@@ -7,19 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from clarion.model import Delivery, DeliveryState, DeviceKind, Reason
-from clarion.ports import Effects, FactsQuery, Sent, Slot
+from clarion.model import (
+    DAY_MS,
+    Delivery,
+    DeliveryState,
+    DeviceKind,
+    DeviceState,
+    DeviceVerdict,
+    Permission,
+    Reason,
+)
+from clarion.ports import Dimension, Effects, FactsQuery, Sent, Slot
 from clarion.storage.sqlite import SqliteStore
 from contract.support import (
     NOW,
     claim_one,
+    consent,
     decision,
     event,
+    loss_alert,
     new_armed,
     new_channel,
     new_notification,
     new_project,
     new_users,
+    outcome,
     pairs_work,
     push_message,
     put_work,
@@ -32,11 +44,13 @@ from contract.world import World, new_world, read_all
 # What may be walked: what is small by nature, and a project's own list, page by page in the order of its key.
 SMALL = (
     *("sqlite_sequence", "json_each", "batch", "kept", "CONSTANT", "(subquery", "people", "numbered", "anon_"),
+    *("told", "counted"),  # the notifications of a day, and the names that they are counted by
     "walk",  # the names of the queues that hold a job
 )
 LISTS = (
     "api_key",
     "credential",
+    "loss_alert",  # a row for each name that loses more people than usual
     "stoppage",  # a row for each lane that nothing leaves by for now
     "device_quarantined",  # those of all projects, which are few
     "push_node",  # a row for each running gateway
@@ -123,9 +137,16 @@ async def _everything(store: SqliteStore) -> None:
     await store.idempotency.finish(project, "k", 200, b"")
     await store.idempotency.abandon(project, "k")
     await store.users.erase(project, third.user_id)
-    await _fired(store, world)
+    await _looked_at(store, world)
     await _capped(store, world)
+    await _lost(store, world)
     await store.ping()
+
+
+async def _looked_at(store: SqliteStore, world: World) -> None:
+    await store.tallies.lately(world.project.key, NOW, 3)
+    await store.tallies.of_notifications(world.project.key, [world.notification.key, 9], 3)
+    await _fired(store, world)
 
 
 async def _capped(store: SqliteStore, world: World) -> None:
@@ -137,6 +158,24 @@ async def _capped(store: SqliteStore, world: World) -> None:
     await store.steps.commit(Effects(revised=[decision(later, person.key)], slots=slots))
     await store.steps.commit(Effects(revised=[decision(later, person.key, Reason.CANCELLED)]))
     await store.steps.forget_slots(NOW, 0, 10)
+
+
+async def _lost(store: SqliteStore, world: World) -> None:
+    project, person = world.project, world.people[0]
+    await store.consents.append(project.key, [consent(person.key, False)])
+    await register(store, project, person.key, person.device.address or "", permission=Permission.DENIED)
+    verdict = DeviceVerdict(person.device.key, DeviceState.RETIRED, "gone", NOW)
+    await store.steps.commit(Effects(device_verdicts=[verdict], outcomes=[outcome(person.queued, DeliveryState.SENT)]))
+    await store.losses.since(project.key, NOW)
+    await store.losses.of_user(project.key, person.key)
+    await store.losses.touches(project.key, [person.key], NOW)
+    counts = await store.losses.reached(project.key, NOW - NOW % DAY_MS)
+    assert counts
+    await store.losses.put(project.key, 0, counts)
+    await store.losses.sums(project.key, Dimension.CATEGORY, 0, NOW)
+    await store.losses.put_alerts(project.key, [loss_alert(project.key)])
+    await store.losses.alerts()
+    await store.losses.forget(project.key, NOW, NOW)
 
 
 async def _fired(store: SqliteStore, world: World) -> None:

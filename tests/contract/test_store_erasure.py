@@ -30,7 +30,13 @@ async def test_an_erased_person_is_nowhere_and_everybody_else_is_as_before(store
         traces = [name for name, answer in answers.items() if gone.mark in answer or repr(gone.user_id) in answer]
         assert traces == []
     after = await read_all(store, world.project.key, world, stays)
-    shared = {"trail.progress", "trail.decisions of a notification", "trail.deliveries of a notification"}
+    shared = {
+        "losses.since",
+        "trail.progress",
+        "trail.decisions of a notification",
+        "trail.deliveries of a notification",
+        "tallies.of_notifications",
+    }
     assert {name for name in before if before[name] != after[name]} == shared
 
 

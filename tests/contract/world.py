@@ -19,7 +19,7 @@ from clarion.model import (
     ReceiptKind,
     UserChange,
 )
-from clarion.ports import CapsQuery, Effects, FactsQuery, Slot, Store
+from clarion.ports import CapsQuery, Dimension, Effects, FactsQuery, LossCount, Slot, Store
 from contract.support import (
     NOW,
     api_key,
@@ -28,6 +28,7 @@ from contract.support import (
     decision,
     delivery,
     event,
+    loss_alert,
     new_notification,
     new_project,
     outcome,
@@ -66,6 +67,9 @@ async def new_world(store: Store, name: str, people: int = 1) -> World:
     await store.projects.add_key(api_key(project.key, "k1", name=f"{name}-key"), name.encode().ljust(32))
     await store.projects.add_credential(credential(project.key, DeviceKind.APNS, f"{name}-team"))
     await store.stoppages.put(stoppage(project.key, detail=f"{name}-detail"))
+    await store.losses.put_alerts(project.key, [loss_alert(project.key, f"{name}-alert")])
+    count = LossCount(dimension=Dimension.CATEGORY, name=f"{name}-offers", day=NOW, reached=1)
+    await store.losses.put(project.key, 0, [count])
     await store.definitions.put(project.key, "templates", "t1", {"name": "t1", "title": f"{name}-title"}, NOW)
     notification = await new_notification(
         store, project, "n1", message=Message(title=f"{name}-title"), to=Audience(everyone=True)
@@ -81,6 +85,8 @@ async def _new_person(store: Store, project: Project, notification: Notification
     address = f"https://push.example/{user_id}"  # the same in every world
     device = await register(store, project, user.key, address, id=f"device-{user_id}", model=mark)
     await store.consents.append(project.key, [consent(user.key, True, source=mark)])
+    # A no to a category of their own, so that the mark is in what is kept of those who said no.
+    await store.consents.append(project.key, [consent(user.key, False, category=mark)])
     asked = QuietHours(start="22:00", end="08:00", days=(mark,))  # the store does not look into the days
     await store.preferences.put(project.key, user.key, PreferenceChange(quiet_hours=asked), NOW)
     happened = event(user_id, properties={"secret": mark}, id=f"event-{user_id}")
@@ -123,6 +129,9 @@ READS_BY_ID: dict[str, Read] = {
     "users.resolve": lambda at: at.store.users.resolve(at.project, [at.person.user_id], NOW, create=False),
     "devices.get": lambda at: at.store.devices.get(at.project, at.person.device.id),
     "devices.find": lambda at: at.store.devices.find(at.project, [at.person.device.id]),
+    "losses.since": lambda at: at.store.losses.since(at.project, 0),
+    "losses.sums": lambda at: at.store.losses.sums(at.project, Dimension.CATEGORY, 0, NOW + 1),
+    "losses.alerts": lambda at: at.store.losses.alerts(at.project),
     "stoppages.of_project": lambda at: at.store.stoppages.of_project(at.project),
     "trail.notification": lambda at: at.store.trail.notification(at.project, at.world.notification.id),
     "trail.notifications": lambda at: at.store.trail.notifications(at.project, None, 10),
@@ -137,6 +146,8 @@ READS_BY_KEY: dict[str, Read] = {
     "preferences.get": lambda at: at.store.preferences.get(at.project, at.person.key),
     "events.load": lambda at: at.store.events.load(at.project, at.person.events),
     "events.of_user": lambda at: at.store.events.of_user(at.project, at.person.key, 10),
+    "losses.of_user": lambda at: at.store.losses.of_user(at.project, at.person.key),
+    "losses.touches": lambda at: at.store.losses.touches(at.project, [at.person.key], 0),
     "trail.load": lambda at: at.store.trail.load(at.project, [at.world.notification.key]),
     "trail.progress": lambda at: at.store.trail.progress(at.project, at.world.notification.key),
     "trail.decisions of a notification": lambda at: _decisions(at, notification=at.world.notification.key),
@@ -144,6 +155,9 @@ READS_BY_KEY: dict[str, Read] = {
     "trail.deliveries of a notification": lambda at: _deliveries(at, notification=at.world.notification.key),
     "trail.deliveries of a user": lambda at: _deliveries(at, user=at.person.key),
     "trail.receipts_of_user": lambda at: at.store.trail.receipts_of_user(at.project, at.person.key, 10),
+    "tallies.of_notifications": lambda at: at.store.tallies.of_notifications(
+        at.project, [at.world.notification.key], 10
+    ),
     "steps.addresses": lambda at: at.store.steps.addresses(at.project, [at.person.device.key]),
     "steps.refused_since": lambda at: at.store.steps.refused_since(at.project, [at.person.key], NOW),
     "steps.facts of users": lambda at: at.store.steps.facts(at.project, _query(users=[at.person.key])),

@@ -216,7 +216,7 @@ class World:
             self.sent[path] = request
             requests.append(request)
         shared = (("authorization", f"bearer {len(self.sending) % 3}" + "t" * 60),)
-        batch = HttpBatch(ORIGIN, shared, requests)
+        batch = HttpBatch.of(ORIGIN, shared, requests)
         self.sending.append((batch, asyncio.ensure_future(self._all_of(batch))))
 
     async def _all_of(self, batch: HttpBatch) -> list[HttpResponse]:

@@ -19,7 +19,7 @@ import pytest
 from clarion import __version__
 from clarion.cli import main
 from clarion.cli.outcome import print_results
-from clarion.cli.table import print_story
+from clarion.cli.table import print_alerts, print_losses, print_story
 from clarion.config import load
 from free_ports import free_port
 from story.terminal import Ended, Running, Shop, environment, process
@@ -288,6 +288,34 @@ def test_a_push_service_without_a_credential_is_an_alert_by_both_doors(clarion: 
     assert "Delivery queued: provider_down" in clarion("explain", "--user", "noether", *shop.asking).out
 
 
+def test_whom_we_lose_is_told_by_both_doors(clarion: Clarion, shop: Shop) -> None:
+    assert "No message reached anybody" in clarion("losses", "--by", "template", *shop.asking).out
+    given = shop.answer("/v1/losses")
+    assert clarion("losses", "--json", *shop.asking).json == given
+    assert clarion("losses", "--json", *shop.opening).json == given
+    assert clarion("losses", "--by", "title", *shop.asking).code == 2
+
+
+def test_whom_we_lose_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    rate = {"value": 0.024, "low": 0.0162, "high": 0.0355}
+    people = {"reached": 1000, "delivered": 24, "tapped": 24, "lost": 24, "opt_outs": 20, "permissions": 4}
+    rates = {"delivered_rate": rate, "tap_rate": rate, "loss_rate": rate}
+    item = people | rates | {"name": "offers", "subscriptions": 0, "doubled_since": "2027-01-15T08:00:00Z"}
+    span = {"since": "2027-01-09T00:00:00Z", "until": "2027-01-16T00:00:00Z"}
+    print_losses({"by": "category", "items": [item], **span})
+    told = capsys.readouterr().out
+    assert re.search(r"offers doubled +1,000 +2.4% +2.40% +2.40% +1.62%-3.55% +20 +4 +0", told)
+    assert "2027-01-09 to 2027-01-15 (UTC)" in told
+
+
+def test_an_alert_of_losses_is_a_line_before_the_table_of_services(capsys: pytest.CaptureFixture[str]) -> None:
+    losing = {"alert": "losses_doubled", "by": "category", "name": "offers", "since": "2027-01-15T08:00:00Z"}
+    print_alerts({"items": [losing | {"detail": "24 of 1000 people lost (2.40 %), usually 0.80 %"}]})
+    told = capsys.readouterr().out
+    assert "! category offers: 24 of 1000 people lost (2.40 %), usually 0.80 % since 2027-01-15" in told
+    assert "Credential" not in told
+
+
 # --- which door ------------------------------------------------------------------------------------------------------
 
 
@@ -487,7 +515,7 @@ def test_the_demo_tells_where_to_look_and_shows_its_keys_once(tmp_path: Path) ->
     for _ in range(2):
         demo = Running("demo", tmp_path)
         links = re.findall(rf"{demo.url}/\S+", demo.said)
-        assert len(links) == 3
+        assert len(links) == 4
         for link in links:
             with urllib.request.urlopen(link) as page:
                 assert page.status == 200

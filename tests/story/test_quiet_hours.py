@@ -179,6 +179,24 @@ async def test_what_is_fired_at_night_wakes_nobody(world: World, content_key: st
     assert await world.reasons(notification) == {"ada": "send", "bob": "send"}
 
 
+async def test_hours_of_their_own_hold_at_the_fire_whenever_they_were_asked_for(world: World) -> None:
+    """Where nobody else has any: those from before the arming, and those from after it."""
+    await settings(world, quiet_hours=None)
+    await asks_for(world, "ada", NIGHT)
+    for name in ("bob", "cat"):
+        await world.subscribe(name, timezone="Europe/Paris")
+    await go_to(world, MORNING + 6 * HOUR_MS)
+    notification = await world.pipeline.notify(world.project, Message(title="Goal!"), Audience(everyone=True), arm=True)
+    await world.work()
+    world.clock.advance(HOUR_MS)
+    await asks_for(world, "bob", NIGHT)
+    await go_to(world, EVENING + 24 * HOUR_MS)
+    await world.pipeline.fire(world.project, notification.id)
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "quiet_hours", "bob": "quiet_hours", "cat": "send"}
+    assert [one.address.address for one in world.browser.sent] == ["https://push.example/cat"]
+
+
 async def test_arming_at_night_disturbs_nobody_and_holds_nobody_back(world: World) -> None:
     told = Message(title="Goal!")
     notification = await world.pipeline.notify(world.project, told, Audience(everyone=True), arm=True)

@@ -15,6 +15,7 @@ class Metrics:
         self._answers: dict[tuple[str, int], int] = {}
         self._backlog: dict[str, int] = {}
         self._stopped: Sequence[tuple[str, str, str]] = ()
+        self._lossy: Sequence[tuple[str, str, str]] = ()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -23,16 +24,21 @@ class Metrics:
         key = (route, status)
         self._answers[key] = self._answers.get(key, 0) + 1
 
-    def text(self, backlog: Mapping[str, int], stopped: Sequence[tuple[str, str, str]]) -> bytes:
+    def text(
+        self,
+        backlog: Mapping[str, int],
+        stopped: Sequence[tuple[str, str, str]],
+        lossy: Sequence[tuple[str, str, str]] = (),
+    ) -> bytes:
         """Ours, and what the other parts of this process registered. Lanes are told together: labels stay few.
 
-        `stopped`: project, kind and lane of each stoppage.
+        `stopped`: project, kind and lane of each stoppage; `lossy`: project, dimension and name of each alert.
         """
         self._backlog = {}
         for queue, jobs in backlog.items():
             family = family_of(queue)
             self._backlog[family] = self._backlog.get(family, 0) + jobs
-        self._stopped = stopped
+        self._stopped, self._lossy = stopped, lossy
         return generate_latest(self._registry) + generate_latest(REGISTRY)
 
     def collect(self) -> Iterator[Metric]:
@@ -52,3 +58,8 @@ class Metrics:
         for place in self._stopped:
             stopped.add_metric(place, 1)
         yield stopped
+        words = "1 while messages lose at least twice as many people as usual"
+        lossy = GaugeMetricFamily("clarion_losses_doubled", words, labels=["project", "by", "name"])
+        for about in self._lossy:
+            lossy.add_metric(about, 1)
+        yield lossy

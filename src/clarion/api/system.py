@@ -37,16 +37,19 @@ async def healthz(desk: FromDesk) -> Health:
 @get("/metrics", media_type="text/plain")
 async def show_metrics(desk: FromDesk) -> Response[bytes]:
     """Prometheus text."""
-    stopped = await _stopped(desk)
-    text = desk.metrics.text(await desk.door.backlog.counts(), stopped)
+    text = desk.metrics.text(await desk.door.backlog.counts(), *await _alerts(desk))
     return Response(text, media_type="text/plain; version=0.0.4")
 
 
-async def _stopped(desk: Desk) -> list[tuple[str, str, str]]:
+async def _alerts(desk: Desk) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
     """Of all projects by their public ids; one that was removed is named no more."""
-    every = await desk.services.store.stoppages.all()
-    names = {project.key: project.id for project in await desk.services.store.projects.all()} if every else {}
-    return [(names[each.project], each.kind, each.lane) for each in every if each.project in names]
+    store = desk.services.store
+    every, lossy = await store.stoppages.all(), await store.losses.alerts()
+    names = {project.key: project.id for project in await store.projects.all()} if every or lossy else {}
+    return (
+        [(names[each.project], each.kind, each.lane) for each in every if each.project in names],
+        [(names[each.project], each.dimension, each.name) for each in lossy if each.project in names],
+    )
 
 
 @get("/openapi.json", include_in_schema=False)

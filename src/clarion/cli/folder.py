@@ -1,5 +1,6 @@
 """Straight into the folder or database on this machine, beside a running server or without one."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -7,9 +8,10 @@ from typing import Any, Self
 
 import msgspec
 
-from clarion.api import batches, linting, messages, previewing
-from clarion.api.answers.alerts import AlertAnswer, AlertList
+from clarion.api import batches, linting, messages, previewing, segments
+from clarion.api.answers.alerts import AlertList
 from clarion.api.answers.base import Answer
+from clarion.api.answers.losses import LossList
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.results import ResultsAnswer
 from clarion.api.answers.sending import Created, NotificationSummary
@@ -17,7 +19,16 @@ from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.batches import Batches
 from clarion.api.decoding import Reader
 from clarion.api.plain import event
-from clarion.api.schemas import EventBatch, EventBody, KeyPost, LintBody, NotificationBody, PreviewBody
+from clarion.api.schemas import (
+    EventBatch,
+    EventBody,
+    KeyPost,
+    LintBody,
+    NotificationBody,
+    PeopleBody,
+    PreviewBody,
+    SegmentPreview,
+)
 from clarion.bootstrap import Platform
 from clarion.cli import settings
 from clarion.cli.problem import Problem
@@ -28,10 +39,13 @@ from clarion.journey.founding import add_key, found
 from clarion.journey.winning import results_of
 from clarion.journey.words import project_facts
 from clarion.model import Json, Project
+from clarion.ports import Dimension
 
 _read_notification = Reader[NotificationBody](NotificationBody).read
 _read_events = Batches(EventBody, EventBatch).read
 _read_lint = Reader[LintBody](LintBody).read
+_read_segment_preview = Reader[SegmentPreview](SegmentPreview).read
+_read_people = Reader[PeopleBody](PeopleBody).read
 _read_preview = Reader[PreviewBody](PreviewBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
@@ -105,6 +119,16 @@ class Folder:
         found = await results_of(platform.store, notification, platform.clock.now())
         return _json(ResultsAnswer.of(notification, found))
 
+    async def preview_segment(self, body: Json) -> Json:
+        wanted, platform = _read_segment_preview(msgspec.json.encode(body)), self._platform
+        now = platform.clock.now()
+        return _json(await segments.preview(platform.store, platform.catalog, self._project, wanted, now))
+
+    async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
+        wanted, platform = _read_people(msgspec.json.encode({"users": users})), self._platform
+        now = platform.clock.now()
+        return _json(await segments.add(platform.store, self._project, name, wanted.users, now))
+
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         chapters = await self._platform.pipeline.story(self._project, user_id, notification_id)
         return _json(StoryAnswer(user_id=user_id, chapters=[ChapterAnswer.of(chapter) for chapter in chapters]))
@@ -127,8 +151,12 @@ class Folder:
         return _json(NewKeyAnswer(**msgspec.structs.asdict(KeyAnswer.of(key)), key=text))
 
     async def alerts(self) -> Json:
-        every = await self._platform.store.stoppages.of_project(self._project.key)
-        return _json(AlertList(items=[AlertAnswer.of(each) for each in every]))
+        project, store = self._project.key, self._platform.store
+        return _json(AlertList.of(await store.stoppages.of_project(project), await store.losses.alerts(project)))
+
+    async def losses(self, by: str, days: int) -> Json:
+        span, standings = await self._platform.pipeline.losses.standings(self._project.key, Dimension(by), days)
+        return _json(LossList.of(Dimension(by), *span, standings))
 
     async def revoke_key(self, id: str) -> None:
         now = self._platform.clock.now()

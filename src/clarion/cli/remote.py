@@ -3,6 +3,7 @@
 import asyncio
 import os
 import ssl
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -91,6 +92,12 @@ class Remote:
         query = f"?notification_id={quote(notification_id, safe='')}" if notification_id else ""
         return await self._ask("GET", f"/v1/users/{quote(user_id, safe='')}/story{query}")
 
+    async def preview_segment(self, body: Json) -> Json:
+        return await self._ask("POST", "/v1/segments/preview", body)
+
+    async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
+        return await self._ask("POST", f"/v1/segments/{quote(name, safe='')}/users", {"users": users})
+
     async def keys(self) -> Json:
         first = page = await self._ask("GET", "/v1/keys")
         items = first["items"]
@@ -104,6 +111,9 @@ class Remote:
 
     async def alerts(self) -> Json:
         return await self._ask("GET", "/v1/alerts")
+
+    async def losses(self, by: str, days: int) -> Json:
+        return await self._ask("GET", f"/v1/losses?by={by}&days={days}")
 
     async def revoke_key(self, id: str) -> None:
         await self._ask("DELETE", f"/v1/keys/{quote(id, safe='')}")

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,9 +16,10 @@ from clarion.model import Json
 _VERDICTS = {"pass": ("✓", "green"), "send": ("✓", "green"), "hold": ("◷", "yellow"), "drop": ("✗", "red")}
 _PIPE_WIDTH = 200
 _MOST_LINES = 20
+_WAYS_LOST = ("opt_outs", "permissions", "subscriptions")
 _BAD = ("failed", "expired")
 # Of a chapter's details, what its sentence does not say already and a person wants to know.
-_SHOWN = ("model", "source", "properties", "attempts")
+_SHOWN = ("model", "source", "properties", "attempts", "notification_ids")
 
 
 def print_json(answer: Any) -> None:
@@ -51,6 +52,14 @@ def print_new_key(answer: Json) -> None:
     """A key, for the only time."""
     _fields(("Key", answer["key"], "yellow"), ("Id", answer["id"], ""), ("Scopes", " ".join(answer["scopes"]), ""))
     _print(Text("It is shown this once.", "dim"))
+
+
+def print_preview(answer: Json) -> None:
+    """Who is in a segment."""
+    count, sample = answer["count"], answer["sample"]
+    more = f" and {count - len(sample):,} more" if count > len(sample) else ""
+    _print(Text(answer["sentence"][:1].upper() + answer["sentence"][1:] + "."))
+    _fields(("Now", f"{count:,}", "bold"), ("Such as", ", ".join(sample) + more, ""))
 
 
 def print_keys(answer: Json) -> None:
@@ -100,7 +109,15 @@ def print_alerts(answer: Json) -> None:
     """What is stopped, since when and why; what waits for it comes by itself when that is over."""
     alerts = _shown(answer["items"])
     if not alerts:
-        _print(Text.assemble(("✓ ", "green"), "All push services take what we send."))
+        _print(Text.assemble(("✓ ", "green"), "All push services take what we send, and nobody minds more than usual."))
+        return
+    losing = [alert for alert in alerts if alert["alert"] == "losses_doubled"]
+    alerts = [alert for alert in alerts if alert["alert"] == "provider_stopped"]
+    for alert in losing:
+        since = _local(alert["since"]).strftime("%Y-%m-%d %H:%M")
+        about = f"{alert['by']} {alert['name']}"
+        _print(Text.assemble(("! ", "red"), (about, "bold"), f": {alert['detail']} ", (f"since {since}", "dim")))
+    if not alerts:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("Kind", "Lane", "Reason", "What it answered", "Credential", "Since", "Next try", "Tried"):
@@ -117,6 +134,33 @@ def print_alerts(answer: Json) -> None:
             str(alert["failures"]),
         )
     _print(table)
+
+
+def print_losses(answer: Json) -> None:
+    """People reached, who tapped and who said no, a line a name; where the most are lost comes first."""
+    items = _shown(answer["items"])
+    last = datetime.fromisoformat(answer["until"]) - timedelta(days=1)
+    days = f"{datetime.fromisoformat(answer['since']):%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
+    if not items:
+        _print(Text(f"No message reached anybody, {days}.", "dim"))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(answer["by"].capitalize(), overflow="fold")
+    for column in ("Reached", "Delivered", "Tapped", "Lost", "between", "Opt-outs", "Permissions", "Subscriptions"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for item in items:
+        lost, doubled = item["loss_rate"], item["doubled_since"]
+        style = "bold red" if doubled else "yellow" if item["lost"] else "green"
+        table.add_row(
+            Text.assemble(item["name"], (" doubled", "bold red") if doubled else ""),
+            f"{item['reached']:,}",
+            f"{item['delivered_rate']['value']:.1%}",
+            f"{item['tap_rate']['value']:.2%}",
+            Text(f"{lost['value']:.2%}", style),
+            Text(f"{lost['low']:.2%}-{lost['high']:.2%}", "dim"),
+            *(Text(f"{item[each]:,}", "" if item[each] else "dim") for each in _WAYS_LOST),
+        )
+    _print(table, Text(f"People, once a day each, {days}. Lost: said no within 24 hours of a message.", "dim"))
 
 
 def print_sent(answer: Json, user_id: str) -> None:
@@ -175,7 +219,7 @@ def _told(chapter: Json) -> Group:
 def _tone(detail: Json) -> str:
     if "decision" in detail:
         return f"bold {_VERDICTS[detail['decision']][1]}"
-    return "bold red" if detail.get("state") in _BAD else "bold"
+    return "bold red" if detail.get("state") in _BAD or "loss" in detail else "bold"
 
 
 def _gates(gates: Collection[list[str]]) -> Iterator[Text]:

@@ -52,7 +52,6 @@ def load_private(raw: bytes) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(raw, "big"), CURVE)
 
 
-@lru_cache(maxsize=4096)
 def load_public(point: bytes) -> ec.EllipticCurvePublicKey:
     """The key of a 65-byte point. Raises ValueError for another form, or a point that is not on the curve."""
     if len(point) != POINT_SIZE or point[0] != _UNCOMPRESSED:

@@ -7,7 +7,6 @@ Nearly all of its cost is the two multiplications on the curve, so everything ar
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hmac import digest
 from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from clarion.crypto import base64url
+from clarion.crypto.hmac_sha256 import hmac_sha256
 from clarion.crypto.p256 import CURVE, ECDH, POINT_SIZE, KeyPair, load_private, load_public, point_of
 
 AUTH_SIZE = 16
@@ -168,9 +168,9 @@ def _encrypt_or_error(payload: bytes, p256dh: str | bytes, auth: str | bytes) ->
 
 def _content_keys(shared: bytes, auth: bytes, salt: bytes, points: bytes) -> tuple[bytes, bytes]:
     """Content-encryption key and nonce. `points` is the receiver's point, then the sender's (RFC 8291 §3.4)."""
-    secret = digest(digest(auth, shared, "sha256"), _KEY_INFO + points + b"\x01", "sha256")
-    pseudorandom = digest(salt, secret, "sha256")
-    return digest(pseudorandom, _CEK_INFO, "sha256")[:16], digest(pseudorandom, _NONCE_INFO, "sha256")[:12]
+    secret = hmac_sha256(hmac_sha256(auth, shared), _KEY_INFO + points + b"\x01")
+    pseudorandom = hmac_sha256(salt, secret)
+    return hmac_sha256(pseudorandom, _CEK_INFO)[:16], hmac_sha256(pseudorandom, _NONCE_INFO)[:12]
 
 
 def _split(body: bytes) -> tuple[bytes, int, bytes, bytes]:

@@ -20,11 +20,13 @@ from clarion.ports import (
     NewWork,
     Outgoing,
     PairsWork,
+    Prepared,
     ProviderOutcome,
     Ready,
     RetryAfter,
     Sent,
     sole,
+    uuid_of,
 )
 
 OVERLAP_MS = 30_000
@@ -62,10 +64,14 @@ def armed(
     batch: Sequence[Outgoing],
     bodies: Sequence[bytes | ProviderOutcome],
     notifications: Mapping[Key, Notification],
+    quiet: Collection[Key],
     project: Key,
     now: Millis,
 ) -> Effects:
-    """The prepared messages as work that waits for the fire; what can never be sent has failed now."""
+    """The prepared messages as work that waits for the fire; what can never be sent has failed now.
+
+    `quiet`: users with quiet hours of their own.
+    """
     prepared: dict[Key, list[tuple[Outgoing, bytes]]] = {}
     again: list[Ready] = []
     failed: list[Outcome] = []
@@ -78,7 +84,7 @@ def armed(
         else:
             failed.append(told)
             verdicts += deliver.verdict(outgoing.address, body, now)
-    work = [_armed_work(job, notifications[key], messages, project) for key, messages in prepared.items()]
+    work = [_armed_work(job, notifications[key], messages, quiet, project) for key, messages in prepared.items()]
     if again:
         later = msgspec.structs.replace(job, messages=again)
         work.append(
@@ -98,7 +104,11 @@ def armed(
 
 
 def _armed_work(
-    job: DeliverWork, notification: Notification, messages: Sequence[tuple[Outgoing, bytes]], project: Key
+    job: DeliverWork,
+    notification: Notification,
+    messages: Sequence[tuple[Outgoing, bytes]],
+    quiet: Collection[Key],
+    project: Key,
 ) -> NewWork:
     first = messages[0][0].ready
     details = [_text(outgoing.address.details) for outgoing, _ in messages]
@@ -117,11 +127,12 @@ def _armed_work(
             headers=first.headers,
             users=[outgoing.ready.user for outgoing, _ in messages],
             devices=[outgoing.ready.device for outgoing, _ in messages],
-            ids=[outgoing.ready.id for outgoing, _ in messages],
+            ids=[uuid_of(outgoing.ready.id) for outgoing, _ in messages],
             addresses=[outgoing.address.address for outgoing, _ in messages],
             details=details[:1] if details.count(details[0]) == len(details) else details,
             bodies=[body for _, body in messages],
             expires_at=notification.armed_until,
+            quiet=sorted({outgoing.ready.user for outgoing, _ in messages if outgoing.ready.user in quiet}),
         ),
     )
 
@@ -248,6 +259,9 @@ def _sent(kept: ArmedWork, attempt: Attempt, at: Millis) -> Sent:
     ids = [outcome.provider_id for outcome in attempt.outcomes if isinstance(outcome, Accepted)]
     if not any(ids):
         return Sent(kept.notification, kept.kind, kept.users, kept.devices, None, at)
+    if isinstance(attempt.sent, Prepared):
+        kept = attempt.sent.work
+        return Sent(kept.notification, kept.kind, kept.users, kept.devices, ids, at)
     # A gate that probes sends in an order of its own.
     users = [each.ready.user for each in attempt.sent]
     return Sent(kept.notification, kept.kind, users, [each.ready.device for each in attempt.sent], ids, at)

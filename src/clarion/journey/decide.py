@@ -101,8 +101,9 @@ class _Personal(NamedTuple):
 
 
 class _Spares(NamedTuple):
-    """What may spare people the message: looked at one by one, unless it is exempt."""
+    """What may spare people the message: looked at one by one, unless it is exempt (from all but the audience)."""
 
+    membership: rules.Membership | None
     conditions: Conditions | None
     groups: tuple[rules.Group, ...]
     exempt: bool
@@ -250,7 +251,9 @@ def _spares(notification: Notification, category: Category, law: Law) -> _Spares
     groups = rules.groups(project_id, law.settings, message)
     conditions = Conditions(notification, law.around) if is_conditional(message) else None
     trial = rules.trial(project_id, notification, law.now)
-    return _Spares(conditions, groups, exempt, trial) if conditions or groups or trial else None
+    membership = rules.Membership.of(notification.to)
+    spares = _Spares(membership, conditions, groups, exempt, trial)
+    return spares if membership or conditions or groups or trial else None
 
 
 def _digesting(notification: Notification, category: Category, law: Law) -> rules.DigestGate | None:
@@ -306,16 +309,18 @@ def _asked(
 
 def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
-    conditions, groups, exempt, trial = spares
-    condition = holdout = experiment = None
+    membership, conditions, groups, exempt, trial = spares
+    audience = condition = holdout = experiment = None
+    if membership is not None:
+        audience = membership(recipient.key, facts)
     if conditions is not None:
         condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
     if groups:
         holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
     if trial is not None:
         experiment = rules.EXEMPT if exempt else trial(recipient.user_id)
-    said = condition, holdout, experiment
-    return passed.then.get(said) or passed.on(said, _SPARING, said)
+    said = audience, condition, holdout, experiment
+    return passed.then.get(said) or passed.on(said, (membership.gate if membership else "", *_SPARING), said)
 
 
 def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[_Passed, Millis | None]:

@@ -1,7 +1,7 @@
 """Deliver: what may still leave, and what each outcome means: done, retry, retire, quarantine."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -157,7 +157,8 @@ def settle(
         settled.append(after.outcome)
         if after.again_at is not None:
             again.setdefault(after.again_at, []).append(msgspec.structs.replace(ready, attempts=ready.attempts + 1))
-        verdicts += verdict(outgoing.address, outcome, sent_at)
+        if after.outcome.state is DeliveryState.FAILED:
+            verdicts += verdict(outgoing.address, outcome, sent_at)
     for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
         if held:
             again.setdefault(comes_again(held, until, now), []).extend(held)
@@ -189,7 +190,7 @@ _REASONS: Final[dict[type[ProviderOutcome], Reason]] = {
 }
 
 
-class After(NamedTuple):
+class After(msgspec.Struct, frozen=True, gc=False):
     """What an attempt came to. Of a message whose credentials were refused nothing is said; others may come again."""
 
     outcome: Outcome | None
@@ -250,6 +251,8 @@ _WITHDRAWN = {Reason.CANCELLED, Reason.OPTED_OUT, Reason.IRRELEVANT}
 
 def _withdrawn(sifted: Sifted, now: Millis) -> list[Decision]:
     """Decisions to send that were taken back in time: nothing of them left in this batch or an earlier attempt."""
+    if not sifted.stopped:
+        return []
     sent = {(out.ready.notification, out.ready.user) for out in sifted.outgoing}
     taken_back = {
         (ready.notification, ready.user): reason

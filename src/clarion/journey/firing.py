@@ -6,16 +6,21 @@ from contextlib import contextmanager
 import msgspec
 
 from clarion.journey import arming, deliver
+from clarion.journey.audience import BATCH
 from clarion.journey.catalog import Catalog
 from clarion.journey.changes import Fired, FiredOnes
 from clarion.journey.delivering import Commit, Delivering
-from clarion.model import DeviceKind, Key, Millis, Notification, Reason
+from clarion.journey.rules import Ruling
+from clarion.journey.segments import crowd_of
+from clarion.model import DeviceKind, Key, Millis, Notification, Project, Reason
 from clarion.ports import (
     ArmedWork,
     CatchUpWork,
     Clock,
+    Crowd,
     DeliverWork,
     Effects,
+    FactsQuery,
     Lease,
     NewWork,
     Prepared,
@@ -68,8 +73,9 @@ class Firing:
         batch = [each for each in arming.addressed(job, addresses) if each.ready.notification in notifications]
         secrets = await self._catalog.secrets(project, job.kind)
         bodies = await self._providers[job.kind].prepare(batch, secrets)
+        quiet = await self._delivering.resting.own(project, sorted({each.ready.user for each in batch}))
         now = self._clock.now()
-        effects = arming.armed(job, batch, bodies, notifications, project.key, now)
+        effects = arming.armed(job, batch, bodies, notifications, quiet, project.key, now)
         if again := arming.decided_anew(project.key, arming.lost(job, batch, notifications), now):
             effects = msgspec.structs.replace(effects, work=[*effects.work, *again])
         await self._commit(lease, effects)
@@ -92,9 +98,7 @@ class Firing:
         """None: nothing could leave now, and the job waits for its turn."""
         parted = arming.part(job, fired.notification, fired.changes)
         project, sent_at = await self._catalog.project(lease.project), self._clock.now()
-        key = fired.notification.key
-        pairs = {(key, user) for user in parted.kept.users}
-        quiet = await self._delivering.resting.rulings(project, {key: fired.notification}, pairs, sent_at)
+        quiet = await self._quiet(project, fired.notification, parted.kept, sent_at)
         parted = arming.set_aside(parted, fired.notification, quiet)
         batch = Prepared(parted.kept, fired.notification.expires_at)
         attempt = await self._delivering.attempt(project, job, batch) if batch else None
@@ -104,6 +108,17 @@ class Firing:
             await self._store.work.release(lease, due, counts=False)
             return None
         return arming.settle(job, parted, attempt, project=project.key, sent_at=sent_at, now=now)
+
+    async def _quiet(
+        self, project: Project, notification: Notification, kept: ArmedWork, now: Millis
+    ) -> dict[tuple[Key, Key], Ruling]:
+        """Who rests now. Where everybody may, everybody is asked; else only who had hours of their own before."""
+        resting, users = self._delivering.resting, kept.users
+        if not await resting.anybody_may(project, notification):
+            own = set(kept.quiet)
+            users = [user for user in users if user in own] if own else []
+        pairs = {(notification.key, user) for user in users}
+        return await resting.rulings(project, {notification.key: notification}, pairs, now)
 
     async def catch_up(self, lease: Lease, job: CatchUpWork) -> None:
         """Whoever changed while it was armed is decided anew, by what is known now."""
@@ -121,12 +136,25 @@ class Firing:
         project, to = notification.project, notification.to
         if to.everyone:
             return list(users)
+        crowd = crowd_of(to, await self._catalog.segments(project), self._clock.now())
+        if crowd is not None:
+            return await self._of_crowd(notification, crowd, users)
         if to.devices is not None:
             owners = {device.user for device in await self._store.devices.find(project, to.devices)}
             return [user for user in users if user in owners]
         named = set(to.users or ())
         ids = await self._store.users.ids(project, users)
         return [user for user in users if ids.get(user) in named]
+
+    async def _of_crowd(self, notification: Notification, crowd: Crowd, users: Sequence[Key]) -> list[Key]:
+        """Who is in it now, and who was when it was prepared: they are told if they are not any more."""
+        found: list[Key] = []
+        for start in range(0, len(users), BATCH):
+            query = FactsQuery(users=users[start : start + BATCH], crowds=[crowd], again=[notification.key])
+            facts = await self._store.steps.facts(notification.project, query)
+            before = {user for _, user in facts.chosen}
+            found += [one for one in query.users or () if one in before or one in facts.members[crowd.name]]
+        return found
 
 
 def _unsent(lease: Lease, job: ArmedWork, notification: Notification | None, now: Millis) -> Effects:

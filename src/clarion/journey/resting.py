@@ -1,6 +1,6 @@
 """Who has quiet hours just now, asked again where a decision is older than the hour: what was late, what is fired."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from clarion.journey.catalog import Catalog
 from clarion.journey.rules import Quiet, Ruling, needs_preferences, needs_zones
@@ -16,6 +16,16 @@ class Resting:
     def __init__(self, store: Store, catalog: Catalog) -> None:
         self._store = store
         self._catalog = catalog
+
+    async def anybody_may(self, project: Project, notification: Notification) -> bool:
+        """Whether the project or the category has quiet hours, which hold for who asked for none."""
+        category = (await self._catalog.categories(project.key)).get(notification.message.category)
+        return category is not None and needs_zones([category], project.settings)
+
+    async def own(self, project: Project, users: Sequence[Key]) -> set[Key]:
+        """Who of these people has quiet hours of their own."""
+        asked = await self._store.steps.asked(project.key, users, zones=False)
+        return {user for user, told in asked.items() if told.preferences and told.preferences.quiet_hours}
 
     async def rulings(
         self,

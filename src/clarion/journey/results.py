@@ -8,7 +8,7 @@ import msgspec
 from clarion.intelligence.experiments import Counts, Difference, Interval, difference, rate_interval
 from clarion.journey.variants import told
 from clarion.model import CONTROL, ONLY, Message, Millis, Notification, Reason
-from clarion.ports import Chosen, Tally
+from clarion.ports import Chosen, Counted
 
 ALPHA = 0.05
 """In how many of all experiments an interval may be wrong at any time."""
@@ -52,9 +52,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     now: Millis
 
 
-def results(notification: Notification, tallies: Iterable[Tally], winner: Chosen | None, now: Millis) -> Results:
+def results(notification: Notification, counted: Iterable[Counted], winner: Chosen | None, now: Millis) -> Results:
     """Every comparison is with the first variant, and with the control group where there is one to compare with."""
-    by_arm, rest = _by_arm(notification.message, tallies)
+    by_arm, rest = _by_arm(notification.message, counted)
     by_event = notification.message.goal.event is not None
     counts = {key: Counts(one.settled, one.settled_successes) for key, one in by_arm.items()}
     compared = {key: one for key, one in counts.items() if key != CONTROL or by_event}
@@ -82,9 +82,9 @@ def results(notification: Notification, tallies: Iterable[Tally], winner: Chosen
     return Results(arms=arms, ahead=ahead, winner=winner, rest=rest, now=now)
 
 
-def pick(notification: Notification, tallies: Iterable[Tally]) -> str | None:
+def pick(notification: Notification, counted: Iterable[Counted]) -> str | None:
     """Who takes over, by the notification's rule; None: nobody does, and each person keeps their own variant."""
-    by_arm, _ = _by_arm(notification.message, tallies)
+    by_arm, _ = _by_arm(notification.message, counted)
     counts = {key: Counts(one.settled, one.settled_successes) for key, one in by_arm.items() if key != CONTROL}
     winner = notification.message.winner
     if winner is None or not any(one.people for one in counts.values()):
@@ -107,24 +107,24 @@ def _best(counts: Mapping[str, Counts]) -> str:
     return max(counts, key=lambda key: counts[key].rate)
 
 
-def _by_arm(message: Message, tallies: Iterable[Tally]) -> tuple[dict[str, Tally], int]:
+def _by_arm(message: Message, counted: Iterable[Counted]) -> tuple[dict[str, Counted], int]:
     """Summed up by arm, and how many people got the winner by rule."""
-    parts: dict[str, list[Tally]] = {one.key: [] for one in message.variants} or {ONLY: []}
+    parts: dict[str, list[Counted]] = {one.key: [] for one in message.variants} or {ONLY: []}
     rest = 0
-    for tally in tallies:
-        variant = told(tally.gates)
-        if tally.reason is Reason.HOLDOUT:
-            parts.setdefault(CONTROL, []).append(tally)
+    for part in counted:
+        variant = told(part.gates)
+        if part.reason is Reason.HOLDOUT:
+            parts.setdefault(CONTROL, []).append(part)
         elif variant.by_rule:
-            rest += tally.people
+            rest += part.people
         else:
-            parts.setdefault(variant.key or ONLY, []).append(tally)
+            parts.setdefault(variant.key or ONLY, []).append(part)
     found = {key: _sum(some) for key, some in parts.items()}
     control = {CONTROL: found.pop(CONTROL)} if CONTROL in found else {}
     return found | control, rest
 
 
-def _sum(tallies: Sequence[Tally]) -> Tally:
+def _sum(counted: Sequence[Counted]) -> Counted:
     fields = (
         "people",
         "settled",
@@ -134,5 +134,5 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
         "successes",
         "settled_successes",
     )
-    totals = {name: sum(getattr(one, name) for one in tallies) for name in fields}
-    return Tally(gates="", reason=Reason.SEND, **totals)
+    totals = {name: sum(getattr(one, name) for one in counted) for name in fields}
+    return Counted(gates="", reason=Reason.SEND, **totals)

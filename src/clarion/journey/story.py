@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from clarion.journey.losses import Tied
 from clarion.model import (
     CHANNEL_OF_KIND,
     Consent,
@@ -17,10 +18,15 @@ from clarion.model import (
     Reason,
     verdict_of,
 )
-from clarion.ports import ANY_CATEGORY, DecisionRecord, DeliveryRecord, ReceiptRecord
+from clarion.ports import ANY_CATEGORY, DecisionRecord, DeliveryRecord, LossKind, ReceiptRecord
 
 # The newest of each kind of record that a story is told from.
 MOST = 50
+_LOST = {
+    LossKind.OPT_OUT: "Lost for {category} by {channel}",
+    LossKind.PERMISSION: "Permission was lost",
+    LossKind.SUBSCRIPTION: "The subscription was lost",
+}
 WAY = ("permission", "registration", "trigger", "audience", "decide", "compose", "deliver", "display", "learn")
 
 
@@ -42,6 +48,7 @@ class Records(msgspec.Struct, frozen=True):
     decisions: Sequence[DecisionRecord]
     deliveries: Sequence[DeliveryRecord]
     receipts: Sequence[ReceiptRecord]
+    losses: Sequence[Tied] = ()
 
 
 def tell(records: Records) -> list[Chapter]:
@@ -54,6 +61,7 @@ def tell(records: Records) -> list[Chapter]:
         *_decisions(records.decisions),
         *_deliveries(records.deliveries),
         *_receipts(records.receipts, notification_ids),
+        *_losses(records.losses, notification_ids),
     ]
     return sorted(chapters, key=lambda chapter: (chapter.at, WAY.index(chapter.stage)))
 
@@ -165,5 +173,27 @@ def _receipts(receipts: Iterable[ReceiptRecord], notification_ids: dict[int, str
                 "notification_id": notification_ids.get(receipt.notification),
                 "kind": receipt.kind,
                 "action": receipt.action,
+            },
+        )
+
+
+def _losses(losses: Iterable[Tied], notification_ids: dict[int, str]) -> Iterator[Chapter]:
+    told_before = set()
+    for loss, touches in losses:
+        told = list(dict.fromkeys(touch.notification for touch in touches))
+        about = (loss.kind, loss.category, loss.device, *told[-1:])
+        if not told or about in told_before:  # who says no three times is lost once
+            continue
+        told_before.add(about)
+        messages = "a message" if len(told) == 1 else f"{len(told)} messages"
+        yield Chapter(
+            loss.at,
+            "learn",
+            f"{_LOST[loss.kind].format(category=loss.category, channel=loss.channel)} within a day of {messages}",
+            {
+                "loss": loss.kind,
+                "category": loss.category,
+                "channel": loss.channel,
+                "notification_ids": [notification_ids[key] for key in told if key in notification_ids],
             },
         )

@@ -10,7 +10,7 @@ from clarion.ports import Chosen, Store
 async def results_of(store: Store, notification: Notification, now: Millis) -> Results:
     """What came of it so far."""
     chosen = await store.results.chosen(notification.project, notification.key)
-    return results(notification, await store.results.tally(notification, now), chosen, now)
+    return results(notification, await store.results.count(notification, now), chosen, now)
 
 
 class Winning:
@@ -35,5 +35,5 @@ class Winning:
         return found
 
     async def _choose(self, notification: Notification, now: Millis) -> Chosen:
-        variant = pick(notification, await self._store.results.tally(notification, now))
+        variant = pick(notification, await self._store.results.count(notification, now))
         return await self._store.results.choose(notification.project, notification.key, Chosen(variant, now))

@@ -11,6 +11,7 @@ from clarion.model.experiments import CONTROL, ONLY, Experiment, Goal, Winner, W
 from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent, Variant
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
+from clarion.model.segments import Rule, Segment, Topic
 from clarion.model.trail import Decision, Delivery, DeviceVerdict, Outcome, Receipt, delivery_id
 from clarion.model.words import (
     ARMED_LIFE_MS,
@@ -100,10 +101,13 @@ __all__ = [
     "ReceiptKind",
     "Registration",
     "Rolling",
+    "Rule",
     "ScheduledWindow",
+    "Segment",
     "SlidingWindow",
     "Struct",
     "Template",
+    "Topic",
     "UnlessEvent",
     "Urgency",
     "User",

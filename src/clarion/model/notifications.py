@@ -109,6 +109,8 @@ class Audience(Struct, frozen=True, kw_only=True):
     users: list[str] | None = None
     devices: list[str] | None = None
     everyone: bool | None = None
+    segment: str | None = None
+    topic: str | None = None
 
 
 class Notification(Struct, frozen=True, kw_only=True):

@@ -107,6 +107,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     HOLDOUT = "holdout"
     NOT_IN_SEGMENT = "not_in_segment"
+    NOT_SUBSCRIBED = "not_subscribed"
     IRRELEVANT = "irrelevant"
     CATEGORY_MISMATCH = "category_mismatch"
     TEMPLATE_ERROR = "template_error"

@@ -3,6 +3,7 @@
 All work on batches.
 """
 
+from clarion.ports.audiences import Audiences, Crowd, RosterKind
 from clarion.ports.facts import (
     Address,
     Asked,
@@ -19,6 +20,19 @@ from clarion.ports.facts import (
     Waiting,
 )
 from clarion.ports.ledger import ANY_CATEGORY, last_said, permission_line, told_news
+from clarion.ports.losses import (
+    MOST_NAMES,
+    REACHED,
+    Dimension,
+    Loss,
+    LossAlert,
+    LossCount,
+    Losses,
+    LossKind,
+    Touch,
+    opt_outs,
+    revoked,
+)
 from clarion.ports.nouns import (
     Consents,
     DecisionRecord,
@@ -52,10 +66,11 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
-from clarion.ports.results import Chosen, Results, Tally
+from clarion.ports.results import Chosen, Counted, Results
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
+from clarion.ports.tallies import HOUR_MS, Decided, Delivered, Tallies, Tally
 from clarion.ports.transport import (
     BatchRequest,
     ClientIdentity,
@@ -92,17 +107,22 @@ from clarion.ports.work import (
     queue_of,
     size_of,
     sole,
+    uuid_of,
 )
 
 __all__ = [
     "ANY_CATEGORY",
     "DELIVERIES",
+    "HOUR_MS",
     "LATE_MS",
+    "MOST_NAMES",
+    "REACHED",
     "Accepted",
     "Address",
     "ArmedWork",
     "Asked",
     "AudienceWork",
+    "Audiences",
     "BadCredentials",
     "BatchRequest",
     "Blames",
@@ -116,12 +136,17 @@ __all__ = [
     "Clock",
     "Collected",
     "Consents",
+    "Counted",
+    "Crowd",
+    "Decided",
     "Deciding",
     "DecisionRecord",
     "Definitions",
     "DeliverWork",
+    "Delivered",
     "DeliveryRecord",
     "Devices",
+    "Dimension",
     "Effects",
     "Events",
     "EventsWork",
@@ -137,6 +162,11 @@ __all__ = [
     "Job",
     "Lease",
     "Limiter",
+    "Loss",
+    "LossAlert",
+    "LossCount",
+    "LossKind",
+    "Losses",
     "NewWork",
     "Outgoing",
     "Page",
@@ -161,6 +191,7 @@ __all__ = [
     "Released",
     "Results",
     "RetryAfter",
+    "RosterKind",
     "SavedAnswer",
     "Senders",
     "Sent",
@@ -172,9 +203,11 @@ __all__ = [
     "Stoppages",
     "Store",
     "Taken",
+    "Tallies",
     "Tally",
     "Target",
     "TooLarge",
+    "Touch",
     "Trail",
     "Transport",
     "Users",
@@ -184,10 +217,13 @@ __all__ = [
     "family_of",
     "lane_queue",
     "last_said",
+    "opt_outs",
     "owner_of",
     "permission_line",
     "queue_of",
+    "revoked",
     "size_of",
     "sole",
     "told_news",
+    "uuid_of",
 ]

@@ -59,6 +59,7 @@ def _messages(work: ArmedWork, expires_at: Millis) -> list[Outgoing]:
     kind, notification, category, urgency = work.kind, work.notification, work.category, work.urgency
     collapse_key, attempts, headers = work.collapse_key, work.attempts, work.headers
     details = work.details * len(work.users) if len(work.details) == 1 else work.details
+    ids = map(bytes.fromhex, [id.replace("-", "") for id in work.ids])
     return [
         Outgoing(
             Ready(notification, user, device, id, b"", category, expires_at, urgency, collapse_key, attempts, headers),
@@ -66,7 +67,7 @@ def _messages(work: ArmedWork, expires_at: Millis) -> list[Outgoing]:
             body,
         )
         for user, device, id, address, detail, body in zip(
-            work.users, work.devices, work.ids, work.addresses, details, work.bodies, strict=True
+            work.users, work.devices, ids, work.addresses, details, work.bodies, strict=True
         )
     ]
 

@@ -7,7 +7,7 @@ import msgspec
 from clarion.model import Key, Millis, Notification, Reason
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """Some of the people whose decision reads alike: sent, or held out as a control group.
 
     `settled`: of these the time in which they may be a success is over. `reached` have a delivery that a push service
@@ -36,7 +36,7 @@ class Chosen(NamedTuple):
 class Results(Protocol):
     """Counts for experiments, and who won."""
 
-    async def tally(self, notification: Notification, now: Millis) -> list[Tally]:
+    async def count(self, notification: Notification, now: Millis) -> list[Counted]:
         """Everybody who was sent to or held out, by what their gates say.
 
         One aggregate statement, however many they are. A person's time begins with the decision, or with the fire of

@@ -2,11 +2,14 @@
 
 from typing import Protocol
 
+from clarion.ports.audiences import Audiences
 from clarion.ports.facts import Steps
+from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.results import Results
 from clarion.ports.stoppages import Stoppages
+from clarion.ports.tallies import Tallies
 from clarion.ports.work import Work
 
 
@@ -28,6 +31,8 @@ class Store(Protocol):
     @property
     def events(self) -> Events: ...
     @property
+    def audiences(self) -> Audiences: ...
+    @property
     def trail(self) -> Trail: ...
     @property
     def results(self) -> Results: ...
@@ -40,7 +45,11 @@ class Store(Protocol):
     @property
     def stoppages(self) -> Stoppages: ...
     @property
+    def losses(self) -> Losses: ...
+    @property
     def push(self) -> PushStore: ...
+    @property
+    def tallies(self) -> Tallies: ...
     async def open(self) -> None:
         """Connect and migrate; on SQLite also void the leases of the process before us."""
         ...

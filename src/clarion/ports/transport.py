@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Protocol
 
 import msgspec
@@ -32,7 +33,7 @@ class HttpResponse(msgspec.Struct, frozen=True, gc=False):
 
 
 class BatchRequest(msgspec.Struct, frozen=True, gc=False):
-    """What one request of a batch does not share with the others. `path` with its query; header names in lower case.
+    """One request of a batch by itself: what it does not share with the others.
 
     `id`, a delivery's id, lets a transport that can tell a repetition recognise it.
     """
@@ -44,7 +45,10 @@ class BatchRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class HttpBatch(msgspec.Struct, frozen=True):
-    """POST requests to one origin (`https://host[:port]`). `headers`, in lower case, go with every one of them.
+    """POST requests to one origin (`https://host[:port]`), as columns: the n-th request is the n-th of each.
+
+    `headers` go with every request; of those in `varying` each has a value of its own. Names are in lower case, paths
+    with their query. `ids`, where there are any, are those of the deliveries.
 
     A plain success may be answered without its headers: reading them costs more than the request. Anything else has
     all of them.
@@ -52,7 +56,45 @@ class HttpBatch(msgspec.Struct, frozen=True):
 
     origin: str
     headers: tuple[tuple[str, str], ...]
-    requests: Sequence[BatchRequest]
+    paths: Sequence[str]
+    bodies: Sequence[bytes]
+    varying: Mapping[str, Sequence[str]] = {}
+    ids: Sequence[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        columns = [self.bodies, *self.varying.values(), *([] if self.ids is None else [self.ids])]
+        if any(len(column) != len(self.paths) for column in columns):
+            raise ValueError("the columns of a batch are of different lengths")
+
+    @classmethod
+    def of(cls, origin: str, headers: tuple[tuple[str, str], ...], requests: Sequence[BatchRequest]) -> "HttpBatch":
+        """A batch of requests that all name the same headers, in the same order."""
+        names = [name for name, _ in requests[0].headers] if requests else []
+        varying = {name: [request.headers[at][1] for request in requests] for at, name in enumerate(names)}
+        ids = [request.id for request in requests if request.id is not None]
+        paths, bodies = [request.path for request in requests], [request.body for request in requests]
+        return cls(origin, headers, paths, bodies, varying, ids if len(ids) == len(requests) else None)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def requests(self) -> list[BatchRequest]:
+        """One by one, for who has no use for columns."""
+        names, count = tuple(self.varying), len(self)
+        values = zip(*self.varying.values(), strict=True) if names else repeat((), count)
+        headers = (tuple(zip(names, each, strict=True)) for each in values)
+        return list(map(BatchRequest, self.paths, headers, self.bodies, self.ids or repeat(None, count)))
+
+    def part(self, numbers: Sequence[int]) -> "HttpBatch":
+        """Those of the requests."""
+        return msgspec.structs.replace(
+            self,
+            paths=[self.paths[number] for number in numbers],
+            bodies=[self.bodies[number] for number in numbers],
+            varying={name: [values[number] for number in numbers] for name, values in self.varying.items()},
+            ids=None if self.ids is None else [self.ids[number] for number in numbers],
+        )
 
 
 class Transport(Protocol):

@@ -75,13 +75,20 @@ class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):
     quiet_from: Millis | None = None
 
 
+def uuid_of(id: bytes) -> str:
+    """A delivery's id as a canonical UUID."""
+    text = id.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     """Messages of one notification that can be handed to a provider as they are: due when it is fired.
 
     Columns: the n-th message is the n-th of each list, so that a thousand of them are read at once. `bodies` are what
-    `Provider.prepare` made, `details` the devices' own, a single one where all have the same. `attempts` counts those
-    since the fire. Stored while it waits for that, it is due at once if its notification is fired or cancelled by then.
-    `expires_at`: when the armed life ends, after the fire when the time to live does.
+    `Provider.prepare` made, `ids` the deliveries' as UUIDs (`uuid_of`), `details` the devices' own, a single one where
+    all have the same. `attempts` counts those since the fire. Stored while it waits for that, it is due at once if its
+    notification is fired or cancelled by then. `expires_at`: when the armed life ends, after the fire when the time to
+    live does. `quiet`: who of the users has quiet hours of their own; who asks for some later is among the changes.
     """
 
     kind: DeviceKind
@@ -93,7 +100,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     headers: dict[str, str] | None
     users: list[Key]
     devices: list[Key]
-    ids: list[bytes]
+    ids: list[str]
     addresses: list[str]
     details: list[str]
     bodies: list[bytes]
@@ -101,6 +108,7 @@ class ArmedWork(msgspec.Struct, frozen=True, tag="armed"):
     attempts: int = 0
     waits: bool = True  # for the fire; else for its turn after it
     expires_at: Millis | None = None
+    quiet: list[Key] = []
 
     def part(self, at: slice) -> "ArmedWork":
         """Some of the messages."""

@@ -17,8 +17,8 @@ from clarion.model import Channel, DeviceKind, Millis, Urgency
 from clarion.ports import (
     Accepted,
     Address,
+    ArmedWork,
     BadCredentials,
-    BatchRequest,
     Blames,
     ClientIdentity,
     Gone,
@@ -34,6 +34,7 @@ from clarion.ports import (
     Senders,
     TooLarge,
     Transport,
+    uuid_of,
 )
 from clarion.wire.answers import clean, retry_after
 from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
@@ -109,6 +110,18 @@ class _Way(NamedTuple):
     named: bool
 
 
+class _Columns(NamedTuple):
+    """What the requests of one way do not have in common.
+
+    Without a key of the caller's, it is the delivery's own id by which a resend shows once.
+    """
+
+    addresses: Sequence[str]
+    bodies: Sequence[bytes]
+    ids: Sequence[str]
+    collapse_ids: Sequence[str]
+
+
 class ApnsProvider:
     """Sends with the project's signing keys and push certificates, each device by the one that is for its app."""
 
@@ -130,10 +143,10 @@ class ApnsProvider:
         if isinstance(batch, Prepared) and batch and len(batch.work.details) == 1:
             way = _way(batch.first(), credentials)
             if isinstance(way, _Way):
-                return await self._one_way(way, _prepared_requests(batch), now)
+                return await self._one_way(way, _columns_of(batch.work), now)
         ways, outcomes = _sorted(batch, credentials)
         answers = await asyncio.gather(
-            *(self._one_way(way, [_request(batch[number]) for number in numbers], now) for way, numbers in ways.items())
+            *(self._one_way(way, _columns([batch[at] for at in numbers]), now) for way, numbers in ways.items())
         )
         for numbers, answered in zip(ways.values(), answers, strict=True):
             outcomes.update(zip(numbers, answered, strict=True))
@@ -167,7 +180,7 @@ class ApnsProvider:
             refused = refused or outcome
         return refused
 
-    async def _one_way(self, way: _Way, requests: Sequence[BatchRequest], now: Millis) -> list[ProviderOutcome]:
+    async def _one_way(self, way: _Way, columns: _Columns, now: Millis) -> list[ProviderOutcome]:
         headers = [
             ("apns-topic", way.topic),
             (PUSH_TYPE, way.push_type),
@@ -179,8 +192,11 @@ class ApnsProvider:
                 headers.append(("authorization", f"bearer {self._token(way.credential, now)}"))
             sender = self._sender(way)
         except (InvalidRequest, ValueError) as error:
-            return [BadCredentials(clean(str(error)))] * len(requests)
-        answers = await sender.send_batch(HttpBatch(self._hosts[way.environment], tuple(headers), requests))
+            return [BadCredentials(clean(str(error)))] * len(columns.ids)
+        paths = ["/3/device/" + address for address in columns.addresses]
+        varying = {"apns-id": columns.ids, "apns-collapse-id": columns.collapse_ids}
+        batch = HttpBatch(self._hosts[way.environment], tuple(headers), paths, columns.bodies, varying)
+        answers = await sender.send_batch(batch)
         if all(answer.status == 200 for answer in answers):  # noqa: PLR2004 - OK
             return [_ACCEPTED] * len(answers)
         outcomes = [_outcome(answer, way, now) for answer in answers]
@@ -277,30 +293,22 @@ def _is_token(address: str) -> bool:
     return address.isascii() and address.isalnum()
 
 
-def _prepared_requests(batch: Prepared) -> list[BatchRequest]:
-    """From columns to requests, with nothing in between: this runs once for each of millions who wait."""
-    work, requests = batch.work, []
-    key = None if work.collapse_key is None else _collapse_id(work.collapse_key)
-    for id, address, body in zip(work.ids, work.addresses, work.bodies, strict=True):
-        text = id.hex()
-        uuid = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-        headers = (("apns-id", uuid), ("apns-collapse-id", key or text))
-        requests.append(BatchRequest("/3/device/" + address, headers, body))
-    return requests
+def _columns_of(work: ArmedWork) -> _Columns:
+    """From columns to columns: this runs once for each of millions who wait."""
+    key = work.collapse_key
+    collapse_ids = work.ids if key is None else [_collapse_id(key)] * len(work.ids)
+    return _Columns(work.addresses, work.bodies, work.ids, collapse_ids)
 
 
-def _request(outgoing: Outgoing) -> BatchRequest:
-    ready = outgoing.ready
-    # Without a key of the caller's, it is the delivery's id that makes a resend show once.
-    collapse_id = ready.id.hex() if ready.collapse_key is None else _collapse_id(ready.collapse_key)
-    headers = (("apns-id", _uuid(ready)), ("apns-collapse-id", collapse_id))
-    return BatchRequest(f"/3/device/{outgoing.address.address}", headers, outgoing.body or ready.payload)
-
-
-def _uuid(ready: Ready) -> str:
-    """The delivery's id as a canonical UUID."""
-    text = ready.id.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _columns(batch: Sequence[Outgoing]) -> _Columns:
+    ids = [uuid_of(outgoing.ready.id) for outgoing in batch]
+    keys = [outgoing.ready.collapse_key for outgoing in batch]
+    return _Columns(
+        [outgoing.address.address for outgoing in batch],
+        [outgoing.body or outgoing.ready.payload for outgoing in batch],
+        ids,
+        [id if key is None else _collapse_id(key) for id, key in zip(ids, keys, strict=True)],
+    )
 
 
 @lru_cache(maxsize=1_024)

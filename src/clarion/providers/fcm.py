@@ -17,11 +17,11 @@ from clarion.model import Channel, DeviceKind, Json, Millis
 from clarion.ports import (
     Accepted,
     BadCredentials,
-    BatchRequest,
     Gone,
     HttpBatch,
     HttpResponse,
     Outgoing,
+    Prepared,
     ProviderOutcome,
     Quarantined,
     Ready,
@@ -44,10 +44,13 @@ _FIRST_WAIT_S: Final = 10.0
 _LONGEST_WAIT_S: Final = 900.0
 _UNSAID: Final = b'{"android":{"ttl":null'
 """How a payload begins whose TTL the caller did not choose."""
+_TARGET: Final = {"token": b',"token":', "fid": b',"fid":'}
 _JSON: Final = ("content-type", "application/json")
 _FORM: Final = ("content-type", "application/x-www-form-urlencoded")
 
 
+_SUCCESS: Final = range(200, 300)
+"""RFC 9110 section 15.3."""
 _MEANING: Final[dict[str, type[Gone | Quarantined | BadCredentials | RetryAfter]]] = {
     "UNREGISTERED": Gone,
     "SENDER_ID_MISMATCH": Quarantined,
@@ -152,14 +155,21 @@ class FcmProvider:
         accounts = among(secrets, ServiceAccount)
         if not accounts:
             return [BadCredentials("the project has no FCM credential (POST /v1/credentials)")] * len(batch)
-        outcomes = [_body(outgoing, now) for outgoing in batch]
-        sendable = [number for number, made in enumerate(outcomes) if isinstance(made, bytes)]
-        bodies = [made for made in outcomes if isinstance(made, bytes)]
+        if isinstance(batch, Prepared):
+            made: Sequence[bytes | ProviderOutcome] = batch.work.bodies
+            heads = [_head(batch.expires_at, now)] * len(made)
+        else:
+            made = [outgoing.body or _body(outgoing) for outgoing in batch]
+            heads = [_head(outgoing.ready.expires_at, now) for outgoing in batch]
+        bodies = [_whole(head, body) for head, body in zip(heads, made, strict=True) if isinstance(body, bytes)]
         answers = await self._post(accounts[0], bodies, now) if bodies else ()
-        done = dict(zip(sendable, answers, strict=True))
+        taken = [answer for answer in answers if isinstance(answer, HttpResponse) and answer.status in _SUCCESS]
+        if len(taken) == len(batch):
+            return [Accepted(_name(answer.body)) for answer in taken]
+        left = iter(answers)
         return [
-            _outcome(done[number], batch[number].ready, now) if isinstance(made, bytes) else made
-            for number, made in enumerate(outcomes)
+            _outcome(next(left), outgoing.ready, now) if isinstance(body, bytes) else body
+            for outgoing, body in zip(batch, made, strict=True)
         ]
 
     def uses(self, lane: str, secrets: Mapping[str, bytes]) -> list[str]:  # noqa: ARG002 - one service, one lane
@@ -171,8 +181,8 @@ class FcmProvider:
         batch: Sequence[Outgoing],
         secrets: Mapping[str, bytes],  # noqa: ARG002 - nothing is sealed for a device
     ) -> list[bytes | ProviderOutcome]:
-        """There is nothing to do ahead: the payloads."""
-        return [outgoing.ready.payload for outgoing in batch]
+        """The bodies but for the time that is left."""
+        return [_body(outgoing) for outgoing in batch]
 
     async def check(self, secret: bytes, now: Millis) -> BadCredentials | RetryAfter | None:
         """Get an access token, and have a message validated that goes nowhere: its target is all that may be wrong."""
@@ -188,8 +198,8 @@ class FcmProvider:
             return [access] * len(bodies)
         path = f"/v1/projects/{account.project_id}/messages:send"
         headers = (_JSON, ("authorization", f"Bearer {access.token}"))
-        requests = [BatchRequest(path, (), body) for body in bodies]
-        answers = await self._senders.to(self._url).send_batch(HttpBatch(self._url, headers, requests))
+        batch = HttpBatch(self._url, headers, [path] * len(bodies), bodies)
+        answers = await self._senders.to(self._url).send_batch(batch)
         if any(answer.status == 401 for answer in answers) and self._access.get(account) == access:  # noqa: PLR2004
             self._access.put(account, _Access("", 0))  # whatever is wrong with it, the next one is new
         return answers
@@ -228,7 +238,7 @@ class FcmProvider:
         form = urlencode({"grant_type": _GRANT, "assertion": sign_grant(claims, key, account.private_key_id)})
         parts = urlsplit(account.token_uri)
         origin = f"{parts.scheme}://{parts.netloc}"
-        batch = HttpBatch(origin, (_FORM,), [BatchRequest(parts.path or "/", (), form.encode())])
+        batch = HttpBatch(origin, (_FORM,), [parts.path or "/"], [form.encode()])
         [answer] = await self._senders.to(origin).send_batch(batch)
         return _granted(answer, now)
 
@@ -255,28 +265,31 @@ def _denial(body: bytes) -> str:
     return f"{denied.error} {denied.error_description}"
 
 
-def _body(outgoing: Outgoing, now: Millis) -> bytes | ProviderOutcome:
-    """The message with its target, and with the time that is left to it unless the caller chose one."""
+def _body(outgoing: Outgoing) -> bytes | ProviderOutcome:
+    """The message with its target, whole if the caller chose a TTL; else what comes after it (`_head`)."""
     ready, address = outgoing.ready, outgoing.address
     kind = _address_kind(address.details)
-    if kind not in ("token", "fid"):
+    if kind not in _TARGET:
         return Quarantined("address_kind must be token or fid")
-    payload, ttl = outgoing.body or ready.payload, _ttl(ready.expires_at, now)
-    if payload.startswith(_UNSAID):
-        # As nearly all of them are: TTL and target find their places without a look at the rest.
-        target = b'{"message":{"token":' if kind == "token" else b'{"message":{"fid":'
-        rest = payload[len(_UNSAID) :]
-        return b"".join((target, _encode(address.address), b',"android":{"ttl":', ttl, rest, b"}"))
-    message = _decode_parts(payload)
-    android = _decode_parts(message.get("android", b"{}"))
-    android.setdefault("ttl", msgspec.Raw(ttl))
-    return _encode({"message": {kind: address.address, **message, "android": android}})
+    payload = ready.payload
+    if not payload.startswith(_UNSAID):
+        message = _decode_parts(payload)
+        android = _decode_parts(message.pop("android", b"{}"))
+        if "ttl" in android:
+            return _encode({"message": {kind: address.address, **message, "android": android}})
+        payload = _encode({"android": {"ttl": None, **android}, **message})
+    # As nearly all of them are: TTL and target find their places without a look at the rest.
+    return b"".join((payload[len(_UNSAID) : -1], _TARGET[kind], _encode(address.address), b"}}"))
 
 
 @lru_cache(maxsize=1_024)
-def _ttl(expires_at: Millis, now: Millis) -> bytes:
-    """The time that is left, as JSON."""
-    return b'"%ds"' % min(max(0, -(-(expires_at - now) // 1000)), _MOST_TTL_S)
+def _head(expires_at: Millis, now: Millis) -> bytes:
+    """How a message begins: with the time that is left to it."""
+    return b'{"message":{"android":{"ttl":"%ds"' % min(max(0, -(-(expires_at - now) // 1000)), _MOST_TTL_S)
+
+
+def _whole(head: bytes, body: bytes) -> bytes:
+    return body if body[:1] == b"{" else head + body
 
 
 @lru_cache(maxsize=1_024)
@@ -292,7 +305,7 @@ def _outcome(response: _Answer, ready: Ready, now: Millis) -> ProviderOutcome:
     if not isinstance(response, HttpResponse):
         return response
     status = response.status
-    if 200 <= status < 300:  # noqa: PLR2004 - success by RFC 9110 section 15.3
+    if status in _SUCCESS:
         return Accepted(_name(response.body))
     if status == 0:
         return RetryAfter(detail=clean(response.error or "no answer"), unknown=response.unknown)

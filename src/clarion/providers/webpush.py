@@ -108,15 +108,16 @@ class WebPushProvider:
         letters = await _letters(batch, secrets)
         bodies = await self._bodies(batch, letters)
         outcomes: dict[int, ProviderOutcome] = {}
-        ways: dict[_Way, dict[int, BatchRequest]] = {}
+        ways: dict[tuple[_Way, tuple[str, ...]], dict[int, BatchRequest]] = {}
         for number, (outgoing, letter, body) in enumerate(zip(batch, letters, bodies, strict=True)):
             if number and number % _SLICE == 0:
                 await asyncio.sleep(0)
             if isinstance(letter, _Letter) and isinstance(body, bytes):
-                ways.setdefault(letter.way, {})[number] = self._request(outgoing.ready, letter, body, now)
+                request = self._request(outgoing.ready, letter, body, now)
+                ways.setdefault((letter.way, tuple(name for name, _ in request.headers)), {})[number] = request
             elif not isinstance(body, bytes):
                 outcomes[number] = body
-        done = await asyncio.gather(*(self._post(way, requests, secrets, now) for way, requests in ways.items()))
+        done = await asyncio.gather(*(self._post(way, requests, secrets, now) for (way, _), requests in ways.items()))
         for part in done:
             outcomes |= part
         return [outcomes[number] for number in range(len(batch))]
@@ -168,7 +169,7 @@ class WebPushProvider:
             ("urgency", way.urgency),
             *_ALWAYS,
         )
-        answers = await self._transport.send_batch(HttpBatch(way.origin, headers, list(requests.values())))
+        answers = await self._transport.send_batch(HttpBatch.of(way.origin, headers, list(requests.values())))
         return {number: _outcome(answer, now) for number, answer in zip(requests, answers, strict=True)}
 
 
@@ -192,10 +193,16 @@ def _letter(outgoing: Outgoing, secrets: Mapping[str, bytes]) -> _Letter | Provi
     slash = endpoint.find("/", len("https://"))
     origin, path = (endpoint[:slash], endpoint[slash:]) if slash >= 0 else (endpoint, "")
     try:
-        apple = _service(origin).apple
+        way = _way(origin, keys.vapid_public_key, outgoing.ready.urgency)
     except ValueError as error:
         return Rejected(f"endpoint {error}")
-    return _Letter(_Way(origin, keys.vapid_public_key, "high" if apple else outgoing.ready.urgency), path, keys)
+    return _Letter(way, path, keys)
+
+
+@lru_cache(maxsize=4_096)
+def _way(origin: str, vapid_public_key: str, urgency: str) -> _Way:
+    """To Apple everything is urgent. Raises ValueError for what no URL begins with."""
+    return _Way(origin, vapid_public_key, "high" if _service(origin).apple else urgency)
 
 
 @lru_cache(maxsize=4_096)

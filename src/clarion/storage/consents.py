@@ -8,8 +8,9 @@ import msgspec
 from sqlalchemy import Connection, Row, insert, select
 
 from clarion.model import Channel, Consent, Key
-from clarion.ports import last_said, told_news
+from clarion.ports import last_said, opt_outs, told_news
 from clarion.storage.database import Database, by_other_index
+from clarion.storage.losses import add_losses
 from clarion.storage.merging import present
 from clarion.storage.schema import consent, person
 
@@ -39,7 +40,9 @@ def add_lines(conn: Connection, project: Key, lines: Sequence[Consent]) -> None:
 
 def _append(conn: Connection, project: Key, lines: Sequence[Consent]) -> None:
     now = present(conn, project, {line.user for line in lines})
-    add_lines(conn, project, [msgspec.structs.replace(line, user=now[line.user]) for line in lines if line.user in now])
+    said = [msgspec.structs.replace(line, user=now[line.user]) for line in lines if line.user in now]
+    add_lines(conn, project, said)
+    add_losses(conn, project, opt_outs(said))
 
 
 def _take_over(conn: Connection, project: Key, lines: Sequence[Consent]) -> list[bool]:

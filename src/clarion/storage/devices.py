@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, inser
 
 from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Permission, Registration
-from clarion.ports import permission_line
+from clarion.ports import permission_line, revoked
 from clarion.storage.consents import add_lines
 from clarion.storage.database import Database, to_json
+from clarion.storage.losses import add_losses
 from clarion.storage.merging import present
 from clarion.storage.schema import device, person
 
@@ -76,6 +77,7 @@ def _register(
         conn.execute(update(device).where(device.c.key == key).values(told))
         line = permission_line(owner, registration.kind, before, registration.permission, now)
         add_lines(conn, project, [line] if line else [])
+        add_losses(conn, project, revoked(line, key))
     else:
         made = {"project": project, "id": device_id, "registered_at": now, "created_at": now, "updated_at": now}
         added = insert(device).values(values | made)

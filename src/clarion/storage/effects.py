@@ -23,6 +23,7 @@ from clarion.ports import Effects, Lease
 from clarion.storage.arming import hastened, write_sent
 from clarion.storage.collecting import write_collected
 from clarion.storage.database import Dialect, Row, columns_of
+from clarion.storage.losses import add_retired
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
@@ -224,6 +225,7 @@ def _judge(conn: Connection, dialect: Dialect, project: Key, verdicts: Sequence[
         if each.device not in gravest or each.state is DeviceState.RETIRED:
             gravest[each.device] = each
     rows = [(key, project, each.state.value, each.reason, each.sent_at, at) for key, each in gravest.items()]
+    add_retired(conn, dialect, _VERDICT, rows)
     dialect.apply(conn, _JUDGE, _VERDICT, rows)
 
 

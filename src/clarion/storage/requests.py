@@ -1,9 +1,10 @@
 """How a notification's message and audience lie in one column, and a row becomes a notification."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from clarion.model import Audience, Key, Message, Notification
 from clarion.storage.schema import notification
@@ -20,6 +21,9 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Request)
+_BY_KEY = select(notification).where(
+    notification.c.project == bindparam("owner"), notification.c.key.in_(bindparam("keys", expanding=True))
+)
 
 
 def encode_request(request: Request) -> str:
@@ -32,10 +36,9 @@ def decode_request(text: str) -> Request:
     return _decoder.decode(text)
 
 
-def read_notifications(conn: Connection, project: Key, condition: ColumnElement[bool]) -> list[Notification]:
-    """Those of a project that fit."""
-    query = select(notification).where(notification.c.project == project, condition)
-    return [to_notification(row) for row in conn.execute(query)]
+def read_notifications(conn: Connection, project: Key, keys: Collection[Key]) -> list[Notification]:
+    """Those of a project that there are."""
+    return [to_notification(row) for row in conn.execute(_BY_KEY, {"owner": project, "keys": list(keys)})]
 
 
 def to_notification(row: Row[Any]) -> Notification:

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 from sqlalchemy.sql.selectable import Exists
 
 from clarion.model import DeliveryState, Goal, Key, Millis, Notification, Reason, ReceiptKind
-from clarion.ports import Chosen, Tally
+from clarion.ports import Chosen, Counted
 from clarion.storage.database import Database, by_other_index, upsert
 from clarion.storage.schema import decision, delivery, event, experiment_winner, gate_record, receipt
 
@@ -17,8 +17,8 @@ class SqlResults:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def tally(self, notification: Notification, now: Millis) -> list[Tally]:
-        return await self._db.read(_tally, notification, now)
+    async def count(self, notification: Notification, now: Millis) -> list[Counted]:
+        return await self._db.read(_count, notification, now)
 
     async def choose(self, project: Key, notification: Key, chosen: Chosen) -> Chosen:
         return await self._db.write(_choose, project, notification, chosen)
@@ -27,7 +27,7 @@ class SqlResults:
         return await self._db.read(_chosen, project, notification)
 
 
-def _tally(conn: Connection, about: Notification, now: Millis) -> list[Tally]:
+def _count(conn: Connection, about: Notification, now: Millis) -> list[Counted]:
     """Looks by the primary key, for each person, and no joins.
 
     Of a notification that is new to PostgreSQL's statistics, a join would pair each person with all deliveries. What is
@@ -56,14 +56,14 @@ def _tally(conn: Connection, about: Notification, now: Millis) -> list[Tally]:
     )
     written = (gate_record.c.project == about.project) & (gate_record.c.hash == people.c.gates)
     rows = conn.execute(select(people, gate_record.c.gates.label("written")).join(gate_record, written))
-    return [_as_tally(row) for row in rows]
+    return [_counted(row) for row in rows]
 
 
-def _as_tally(row: Row[Any]) -> Tally:
+def _counted(row: Row[Any]) -> Counted:
     """People who are alike in all that is asked of them."""
     people, settled, success = row.people, bool(row.settled), bool(row.success)
     furthest = DeliveryState.QUEUED if row.furthest is None else row.furthest
-    return Tally(
+    return Counted(
         gates=row.written,
         reason=Reason(row.reason),
         people=people,

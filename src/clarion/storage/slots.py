@@ -14,7 +14,7 @@ from clarion.ports import CapsQuery, Effects, Slot, Taken, Waiting
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.merging import aliases
 from clarion.storage.requests import read_notifications
-from clarion.storage.schema import notification, sent_log
+from clarion.storage.schema import sent_log
 
 _SLOT = columns_of(sent_log)
 _PAIR = columns_of(sent_log, "project", "person", "notification")
@@ -71,7 +71,7 @@ def load_waiting(conn: Connection, rows: PeoplesRows, project: Key, caps: CapsQu
     if not held:
         return {}
     keys = {key for _, key, _ in held}
-    about = {each.key: each for each in read_notifications(conn, project, notification.c.key.in_(keys))}
+    about = {each.key: each for each in read_notifications(conn, project, keys)}
     found: dict[Key, list[Waiting]] = {}
     for person, key, until in held:
         waits = about.get(key)

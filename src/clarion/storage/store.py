@@ -1,11 +1,13 @@
 """All nouns over one database, whichever engine it is."""
 
+from clarion.storage.audiences import SqlAudiences
 from clarion.storage.consents import SqlConsents
 from clarion.storage.database import Database
 from clarion.storage.definitions import SqlDefinitions
 from clarion.storage.devices import SqlDevices
 from clarion.storage.events import SqlEvents
 from clarion.storage.idempotency import SqlIdempotency, touch
+from clarion.storage.losses import SqlLosses
 from clarion.storage.people import SqlUsers
 from clarion.storage.preferences import SqlPreferences
 from clarion.storage.projects import SqlProjects
@@ -13,6 +15,7 @@ from clarion.storage.push import SqlPushStore
 from clarion.storage.results import SqlResults
 from clarion.storage.steps import SqlSteps
 from clarion.storage.stoppages import SqlStoppages
+from clarion.storage.tallies import SqlTallies
 from clarion.storage.trail import SqlTrail
 from clarion.storage.work import SqlWork
 
@@ -26,6 +29,7 @@ class SqlStore:
         self.definitions = SqlDefinitions(database)
         self.users = SqlUsers(database)
         self.devices = SqlDevices(database)
+        self.audiences = SqlAudiences(database)
         self.consents = SqlConsents(database)
         self.preferences = SqlPreferences(database)
         self.events = SqlEvents(database)
@@ -36,6 +40,8 @@ class SqlStore:
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)
+        self.losses = SqlLosses(database)
+        self.tallies = SqlTallies(database)
 
     async def ping(self) -> None:
         """Write a row.

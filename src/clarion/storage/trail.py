@@ -1,5 +1,6 @@
 """Notifications and what became of them: decisions, deliveries and receipts, as the API shows them."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ from clarion.storage.schema import (
 )
 from clarion.storage.work import hasten
 
+_SPARE_S = 60.0
+"""A key that was fetched ahead is used so soon, or never: keys rise with the time at which they are used."""
+
 
 class SqlTrail:
     """See `ports.Trail`."""
@@ -31,23 +35,28 @@ class SqlTrail:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._spare: list[Key] = []
+        self._spare_until = 0.0
         self._receipts = ReceiptWriter(database)
 
     async def reserve(self, count: int) -> list[Key]:
         """See `ports.Trail`; keys are fetched ahead, so that most calls cost nothing."""
+        now = time.monotonic()
+        if now > self._spare_until:
+            self._spare = []
         while len(self._spare) < count:
             size = max(count - len(self._spare), self._db.key_block)
             fetched = await self._db.write(_reserve, self._db.dialect, size)
+            if not self._spare:
+                self._spare_until = now + _SPARE_S
             self._spare += fetched  # not before the wait: others take from the list meanwhile
         taken, self._spare = self._spare[:count], self._spare[count:]
         return taken
 
     async def notification(self, project: Key, id: str) -> Notification | None:
-        found = await self._db.read(read_notifications, project, notification.c.id == id)
-        return found[0] if found else None
+        return await self._db.read(_by_id, project, id)
 
     async def load(self, project: Key, keys: Sequence[Key]) -> dict[Key, Notification]:
-        found = await self._db.read(read_notifications, project, notification.c.key.in_(keys))
+        found = await self._db.read(read_notifications, project, keys)
         return {each.key: each for each in found}
 
     async def notifications(self, project: Key, cursor: str | None, limit: int) -> Page[Notification]:
@@ -98,6 +107,12 @@ class SqlTrail:
 
 def _reserve(conn: Connection, dialect: Dialect, count: int) -> list[Key]:
     return dialect.keys(conn, "notification", count)
+
+
+def _by_id(conn: Connection, project: Key, id: str) -> Notification | None:
+    mine = (notification.c.project == project) & (notification.c.id == id)
+    row = conn.execute(select(notification).where(mine)).first()
+    return to_notification(row) if row is not None else None
 
 
 def _page(conn: Connection, project: Key, after: tuple[int, ...] | None, limit: int) -> Page[Notification]:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from clarion.ports import BatchRequest, HttpBatch, HttpRequest, HttpResponse, Transport
+from clarion.ports import HttpBatch, HttpRequest, HttpResponse, Transport
 
 log = structlog.get_logger(__name__)
 
@@ -38,26 +38,23 @@ class LocalTransport:
 
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
         if batch.origin == self._origin:
-            return await self._accepted(batch, batch.requests)
-        ours = [self._issued(batch.origin, request.path) for request in batch.requests]
+            return await self._accepted(batch)
+        ours = [self._issued(batch.origin, path) for path in batch.paths]
         if not any(ours):
             return await self._other.send_batch(batch)
-        local = [request for request, own in zip(batch.requests, ours, strict=True) if own]
-        remote = [request for request, own in zip(batch.requests, ours, strict=True) if not own]
-        answers = await asyncio.gather(
-            self._accepted(batch, local), self._other.send_batch(HttpBatch(batch.origin, batch.headers, remote))
-        )
+        local, remote = (batch.part([at for at, own in enumerate(ours) if own is which]) for which in (True, False))
+        answers = await asyncio.gather(self._accepted(local), self._other.send_batch(remote))
         of_local, of_remote = map(iter, answers)
         return [next(of_local if own else of_remote) for own in ours]
 
     async def close(self) -> None:
         await self._other.close()
 
-    async def _accepted(self, batch: HttpBatch, requests: Sequence[BatchRequest]) -> list[HttpResponse]:
+    async def _accepted(self, batch: HttpBatch) -> list[HttpResponse]:
         shared = dict(batch.headers)
         asked = [
             HttpRequest("POST", batch.origin + each.path, shared | dict(each.headers), each.body, each.id)
-            for each in requests
+            for each in batch.requests
         ]
         try:
             return await self._accept(asked)

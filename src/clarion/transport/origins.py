@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver
 
@@ -73,7 +74,7 @@ class OriginsTransport:
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
         name, began = batch.origin, self._time()
         if began < (self._resting.get(name) or _NEVER):
-            return [HttpResponse(0, error=RESTING)] * len(batch.requests)
+            return [HttpResponse(0, error=RESTING)] * len(batch)
         answers = await self._send(batch)
         now = self._time()
         if any(answer.status for answer in answers):
@@ -94,14 +95,15 @@ class OriginsTransport:
             return await self._plain.send_batch(batch)
         origin.under_way += 1
         try:
-            answers = await origin.pool.send_batch(HttpBatch(name, (*_HEADERS, *batch.headers), batch.requests))
+            answers = await origin.pool.send_batch(
+                msgspec.structs.replace(batch, origin=name, headers=(*_HEADERS, *batch.headers))
+            )
         finally:
             origin.under_way -= 1
         # Not sent at all, for whatever reason: HTTP/1.1 finds out, with the same guard, whether it can be.
         refused = [number for number, each in enumerate(answers) if each.error and each.error.startswith("refused:")]
         if refused:
-            requests = [batch.requests[number] for number in refused]
-            again = await self._plain.send_batch(HttpBatch(batch.origin, batch.headers, requests))
+            again = await self._plain.send_batch(batch.part(refused))
             for number, answer in zip(refused, again, strict=True):
                 answers[number] = answer
             if not origin.pool.speaks_http2 and any(answer.status for answer in again):

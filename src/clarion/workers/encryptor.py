@@ -10,7 +10,6 @@ import signal
 import socket
 from typing import Any, Final
 
-from clarion.crypto.p256 import load_public
 from clarion.crypto.webpush import BadSubscription, PayloadTooLarge, Plain, Sealed, encrypt_many
 
 HEAD: Final = 4
@@ -40,7 +39,6 @@ def bodies_of(data: bytes | memoryview) -> list[Sealed]:
 def answer(data: bytes | memoryview) -> bytes:
     """The whole work."""
     sealed = encrypt_many(plain_of(data))
-    load_public.cache_clear()  # the next chunk is for others: what is remembered of these costs memory only
     return framed([each if isinstance(each, bytes) else (type(each).__name__, *each.args) for each in sealed])
 
 

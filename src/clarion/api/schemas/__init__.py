@@ -44,6 +44,15 @@ from clarion.api.schemas.messages import (
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
 from clarion.api.schemas.preferences import PreferenceBody, PreferencePut, PreferencesPut
+from clarion.api.schemas.segments import (
+    OwnTopicPut,
+    PeopleBody,
+    SegmentPost,
+    SegmentPreview,
+    SegmentPut,
+    TopicPost,
+    TopicPut,
+)
 
 __all__ = [
     "MAX_BATCH",
@@ -82,8 +91,10 @@ __all__ = [
     "MessagePreviewBody",
     "NotificationBody",
     "OwnPreferencesPut",
+    "OwnTopicPut",
     "PartialPost",
     "PartialPut",
+    "PeopleBody",
     "PlatformsBody",
     "PreferenceBody",
     "PreferencePut",
@@ -98,10 +109,15 @@ __all__ = [
     "ScheduledWindowBody",
     "SdkEventBatch",
     "SdkEventBody",
+    "SegmentPost",
+    "SegmentPreview",
+    "SegmentPut",
     "SlidingWindowBody",
     "SmsDevice",
     "TemplatePost",
     "TemplatePut",
+    "TopicPost",
+    "TopicPut",
     "UnlessEventBody",
     "UserPut",
     "VariantBody",

@@ -8,6 +8,7 @@ from clarion.journey.rules.digest import DigestGate, Gathered
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
+from clarion.journey.rules.membership import Membership, crowd_name
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
@@ -22,6 +23,7 @@ __all__ = [
     "Duplicate",
     "Gathered",
     "Group",
+    "Membership",
     "Quiet",
     "Ruling",
     "Trial",
@@ -31,6 +33,7 @@ __all__ = [
     "category",
     "check_caps",
     "content_hash",
+    "crowd_name",
     "device",
     "digest",
     "exempt",

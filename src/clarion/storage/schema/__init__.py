@@ -8,8 +8,10 @@ and every deletion is one of a few verbs in the folder above. An index is paid f
 needs.
 """
 
+from clarion.storage.schema.audiences import roster, roster_member
 from clarion.storage.schema.columns import metadata
 from clarion.storage.schema.jobs import idempotency, stoppage, work, work_body
+from clarion.storage.schema.losses import loss, loss_alert, loss_count
 from clarion.storage.schema.people import consent, departed, device, merged, person, person_preference
 from clarion.storage.schema.projects import api_key, credential, definition, project
 from clarion.storage.schema.push import push_broadcast, push_channel, push_device, push_message, push_node
@@ -42,6 +44,9 @@ __all__ = [
     "experiment_winner",
     "gate_record",
     "idempotency",
+    "loss",
+    "loss_alert",
+    "loss_count",
     "merged",
     "metadata",
     "notification",
@@ -54,6 +59,8 @@ __all__ = [
     "push_message",
     "push_node",
     "receipt",
+    "roster",
+    "roster_member",
     "sent_content",
     "sent_log",
     "stoppage",

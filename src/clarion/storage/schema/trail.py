@@ -14,7 +14,8 @@ event = Table(
     column("properties", DOCUMENT),
     column("occurred_at", BigInteger),
     column("id", Text, null=True),
-    Index("event_person", "person", "occurred_at"),
+    Index("event_person", "person", "name", "occurred_at"),
+    Index("event_named", "name", "project", "occurred_at", "person"),  # who did it of late: segments
     sqlite_autoincrement=True,
     postgresql_partition_by="RANGE (key)",  # parts are made and dropped by `events`
 )
@@ -46,6 +47,9 @@ notification = Table(
     column("fired_at", BigInteger, null=True),
     Index("notification_id", "project", "id", unique=True),
     Index("notification_span", "project", "key"),
+    # What was sent at another time than it was made; the others are found by their keys, which rise with time.
+    Index("notification_planned", "project", "send_at", **where("send_at IS NOT NULL")),
+    Index("notification_fired", "project", "fired_at", **where("fired_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

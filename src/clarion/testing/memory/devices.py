@@ -6,7 +6,7 @@ import msgspec
 
 from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Registration
-from clarion.ports import permission_line
+from clarion.ports import permission_line, revoked
 from clarion.testing.memory.tables import Tables, drop
 
 
@@ -44,6 +44,7 @@ class MemoryDevices:
         before = known.permission if known else None
         line = permission_line(user, device.kind, before, device.permission, now)
         self._tables.consents += [line] if line else []
+        self._tables.losses |= dict.fromkeys((project, each) for each in revoked(line, device.key))
         self._tables.devices[device.key] = device
         self._tables.device_ids[device.key] = device.id
         return device, known is None

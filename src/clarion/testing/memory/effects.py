@@ -3,10 +3,12 @@
 import msgspec
 
 from clarion.model import (
+    CHANNEL_OF_KIND,
     STATE_OF_RECEIPT,
     Decision,
     Delivery,
     DeliveryState,
+    DeviceState,
     DeviceVerdict,
     Key,
     Millis,
@@ -15,7 +17,7 @@ from clarion.model import (
     Reason,
     Receipt,
 )
-from clarion.ports import ArmedWork, Effects, NewWork, PairsWork, Sent
+from clarion.ports import ArmedWork, Effects, Loss, LossKind, NewWork, PairsWork, Sent
 from clarion.testing.memory.collecting import write_collected
 from clarion.testing.memory.devices import with_state
 from clarion.testing.memory.slots import write_slots
@@ -150,6 +152,11 @@ class EffectsWriter:
     def _judge(self, verdict: DeviceVerdict, now: Millis) -> None:
         device = self._tables.devices.get(verdict.device)
         if device is not None and device.registered_at <= verdict.sent_at:
+            if verdict.state is DeviceState.RETIRED and device.state is not DeviceState.RETIRED:
+                channel = CHANNEL_OF_KIND[device.kind]
+                kind = LossKind.SUBSCRIPTION
+                lost = Loss(user=device.user, at=now, kind=kind, channel=channel, device=device.key)
+                self._tables.losses[device.project, lost] = None
             self._tables.devices[device.key] = with_state(device, verdict.state, verdict.reason, now)
 
 

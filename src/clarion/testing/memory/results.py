@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from clarion.model import DeliveryState, Key, Millis, Notification, Reason, ReceiptKind
-from clarion.ports import Chosen, Tally
+from clarion.ports import Chosen, Counted
 from clarion.testing.memory.tables import Tables
 
 
@@ -13,7 +13,7 @@ class MemoryResults:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def tally(self, notification: Notification, now: Millis) -> list[Tally]:
+    async def count(self, notification: Notification, now: Millis) -> list[Counted]:
         counts: dict[tuple[str, Reason], dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for row in self._tables.decisions.values():
             one = row.decision
@@ -31,7 +31,7 @@ class MemoryResults:
             count["clicked"] += furthest >= DeliveryState.CLICKED
             count["successes"] += success
             count["settled_successes"] += success and until <= now
-        return [Tally(gates=gates, reason=reason, **count) for (gates, reason), count in counts.items()]
+        return [Counted(gates=gates, reason=reason, **count) for (gates, reason), count in counts.items()]
 
     async def choose(self, project: Key, notification: Key, chosen: Chosen) -> Chosen:
         return self._tables.winners.setdefault((project, notification), chosen)

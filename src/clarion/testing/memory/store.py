@@ -4,16 +4,19 @@ import time
 
 from clarion.model import Millis
 from clarion.ports import Clock
+from clarion.testing.memory.audiences import MemoryAudiences
 from clarion.testing.memory.devices import MemoryDevices
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.events import MemoryEvents
 from clarion.testing.memory.idempotency import MemoryIdempotency
+from clarion.testing.memory.losses import MemoryLosses
 from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
 from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.results import MemoryResults
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
+from clarion.testing.memory.tallies import MemoryTallies
 from clarion.testing.memory.trail import MemoryTrail
 from clarion.testing.memory.users import MemoryConsents, MemoryPreferences, MemoryUsers
 from clarion.testing.memory.work import MemoryWork
@@ -35,6 +38,7 @@ class MemoryStore:
         self.devices = MemoryDevices(tables)
         self.consents = MemoryConsents(tables)
         self.preferences = MemoryPreferences(tables)
+        self.audiences = MemoryAudiences(tables, self.users)
         self.events = MemoryEvents(tables, self.users, self.work)
         self.trail = MemoryTrail(tables, effects)
         self.results = MemoryResults(tables)
@@ -42,6 +46,8 @@ class MemoryStore:
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)
         self.stoppages = MemoryStoppages(tables)
+        self.losses = MemoryLosses(tables)
+        self.tallies = MemoryTallies(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""

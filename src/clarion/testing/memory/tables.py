@@ -28,7 +28,23 @@ from clarion.model import (
     Receipt,
     User,
 )
-from clarion.ports import Chosen, Collected, Job, Page, Place, PushChannel, PushMessage, SavedAnswer, Slot, Stoppage
+from clarion.ports import (
+    Chosen,
+    Collected,
+    Dimension,
+    Job,
+    Loss,
+    LossAlert,
+    LossCount,
+    Page,
+    Place,
+    PushChannel,
+    PushMessage,
+    RosterKind,
+    SavedAnswer,
+    Slot,
+    Stoppage,
+)
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -98,8 +114,13 @@ class Tables:
     credentials: dict[tuple[Key, DeviceKind, str], Credential] = field(default_factory=dict)
     paced_until: dict[tuple[Key, DeviceKind, str], int] = field(default_factory=dict)  # microseconds
     stoppages: dict[Place, Stoppage] = field(default_factory=dict)
+    losses: dict[tuple[Key, Loss], None] = field(default_factory=dict)
+    loss_counts: dict[tuple[Key, Dimension, Millis, str], LossCount] = field(default_factory=dict)
+    loss_alerts: dict[tuple[Key, Dimension, str], LossAlert] = field(default_factory=dict)
     definitions: dict[tuple[Key, str, str], Json] = field(default_factory=dict)
     users: dict[Key, User] = field(default_factory=dict)
+    buckets: dict[Key, int] = field(default_factory=dict)  # see `model.segments.bucket_of`
+    rosters: dict[tuple[Key, RosterKind, str], set[Key]] = field(default_factory=dict)  # by project, kind and name
     successors: dict[tuple[Key, Key], Key] = field(default_factory=dict)
     departed: list[tuple[Key, Key, Key | None, Millis]] = field(default_factory=list)  # project, user, successor, at
     user_keys: dict[tuple[Key, str], Key] = field(default_factory=dict)

@@ -18,7 +18,8 @@ from clarion.model import (
     Verdict,
     verdict_of,
 )
-from clarion.ports import ANY_CATEGORY, last_said, told_news
+from clarion.model.segments import bucket_of
+from clarion.ports import ANY_CATEGORY, last_said, opt_outs, told_news
 from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
@@ -82,6 +83,9 @@ class MemoryUsers:
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
         drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
+        for on in tables.rosters.values():
+            on.discard(key)
+        drop(tables.losses, lambda row, _: row[1].user == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
 
@@ -123,10 +127,17 @@ class MemoryUsers:
         )
         self._tables.users[user.key] = user
         self._tables.user_keys[project, user_id] = user.key
+        self._tables.buckets[user.key] = bucket_of(user_id)
         return user
 
     def _move_belongings(self, old: User, new: User, now: Millis) -> None:
         tables, replace = self._tables, msgspec.structs.replace
+        if new.created_at > old.created_at:  # who we have known for longer keeps the bucket
+            tables.buckets[new.key] = tables.buckets[old.key]
+        for on in tables.rosters.values():
+            if old.key in on:
+                on.remove(old.key)
+                on.add(new.key)
         for key, device in tables.devices.items():
             if device.user == old.key:
                 tables.devices[key] = replace(device, user=new.key, user_id=new.user_id, updated_at=now)
@@ -164,6 +175,9 @@ class MemoryUsers:
             if user == old:
                 del tables.slots[old, notification]
                 tables.slots.setdefault((new, notification), replace(slot, user=new))
+        for project, each in [row for row in tables.losses if row[1].user == old]:
+            del tables.losses[project, each]
+            tables.losses[project, replace(each, user=new)] = None
 
     def _move_consents(self, old: Key, new: Key, refused: set[tuple[str, Channel]], now: Millis) -> None:
         ledger = self._tables.consents
@@ -196,7 +210,9 @@ class MemoryConsents:
         self._tables = tables
 
     async def append(self, project: Key, lines: Sequence[Consent]) -> None:
-        self._tables.consents += [line for line in lines if self._tables.user(project, line.user)]
+        said = [line for line in lines if self._tables.user(project, line.user)]
+        self._tables.consents += said
+        self._tables.losses |= dict.fromkeys((project, each) for each in opt_outs(said))
 
     async def take_over(self, project: Key, lines: Sequence[Consent]) -> list[bool]:
         known = [line for line in lines if self._tables.user(project, line.user)]

@@ -85,10 +85,10 @@ class Connection(asyncio.BufferedProtocol):
             return 0
         return self._outbound.room()
 
-    def send(self, call: Call, most: int) -> None:
-        """Begin up to `most` of the batch's waiting requests; no more than there is room."""
+    def send(self, call: Call, most: int) -> int:
+        """Begin up to `most` of the batch's waiting requests, no more than there is room; how many they are."""
         self.used_at = self._loop.time()
-        self._outbound.send(call, most, self.used_at)
+        return self._outbound.send(call, most, self.used_at)
 
     def flush(self) -> None:
         """Everything that waits, in one write."""

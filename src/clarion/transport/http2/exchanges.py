@@ -9,7 +9,7 @@ from clarion.transport.http2.call import Call
 from clarion.transport.http2.frames import Code, StreamFault
 
 Exchange: TypeAlias = tuple[Call, int]
-"""A batch and the number of the request in it."""
+"""A batch, and what half of the stream is to be added to for the number of the request in it: many share one."""
 
 MOST_CANCELLED: Final = 1_000
 """Streams that we ended and the peer did not; with more of them a connection takes no new ones."""
@@ -45,6 +45,12 @@ class Exchanges:
         self.cancelled: set[int] = set()
         self._answer_bytes = answer_bytes
         self._sent: deque[tuple[float, int]] = deque()  # when all streams up to this one were on their way
+
+    def start(self, call: Call, numbers: range, first: int) -> range:
+        """These requests of the batch go out on the streams from `first` on: which they are."""
+        streams = range(first, first + 2 * len(numbers), 2)
+        self.open.update(dict.fromkeys(streams, (call, numbers.start - first // 2)))
+        return streams
 
     def sent(self, now: float, last: int) -> None:
         """Streams up to `last` are on their way."""
@@ -114,10 +120,10 @@ class Exchanges:
         if stream in self.partial:
             self.cut_off(stream, reason)  # it did, or it would not have begun to answer
             return None
-        call, number = self.open.pop(stream)
-        call.give_back(number, reason, counts=counts)
+        call, shift = self.open.pop(stream)
+        call.give_back(shift + stream // 2, reason, counts=counts)
         return call
 
     def _answer(self, stream: int, response: HttpResponse) -> None:
-        call, number = self.open.pop(stream)
-        call.answer(number, response)
+        call, shift = self.open.pop(stream)
+        call.answer(shift + stream // 2, response)

@@ -12,7 +12,7 @@ from clarion.transport.http2.frames import Code, ConnectionFault, StreamFault
 LARGEST_LIST: Final = 65_536
 """Bytes of one response's headers, counted as RFC 9113 §6.5.2 does; we keep them only until the caller has them."""
 
-PLAIN: Final = {0x88: HttpResponse(200), 0x89: HttpResponse(204), 0x8A: HttpResponse(206)}
+PLAIN: Final = {b"\x88": HttpResponse(200), b"\x89": HttpResponse(204), b"\x8a": HttpResponse(206)}
 """Successes by the first byte of a block: `:status` out of the static table (RFC 7541 §6.1 and appendix A)."""
 
 STATUS_SIZE: Final = 5
@@ -35,7 +35,7 @@ def plain_success(block: bytes) -> HttpResponse | None:
         return None
     if block[0] in _NAMED_STATUS:
         return _WRITTEN.get(block[1:5]) or _HUFFMAN.get(block[1:4])
-    return PLAIN.get(block[0])
+    return PLAIN.get(block[:1])
 
 
 class Decoder:

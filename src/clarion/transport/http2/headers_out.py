@@ -1,5 +1,7 @@
 """Our side of HPACK (RFC 7541): what all requests share is told once in a connection, then named by one byte each."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -75,6 +77,33 @@ class Prefix(NamedTuple):
 
     before: str
     after: str
+
+
+class Column(NamedTuple):
+    """One value for each request of a batch; `length`, where all have the same."""
+
+    values: Sequence[str]
+    length: int | None
+
+
+def blocks(prefix: Prefix, paths: Column, varying: Mapping[str, Column], numbers: range) -> list[bytes]:
+    """The blocks of these requests of a batch, joined column by column."""
+    part = slice(numbers.start, numbers.stop)
+    pieces = _pieces(prefix.before, paths, part)
+    lead = prefix.after
+    for name, column in varying.items():
+        pieces += _pieces(lead + UNINDEXED[name], column, part)
+        lead = ""
+    texts = map("".join, zip(*pieces, repeat(lead), strict=False))
+    return [text.encode("latin-1") for text in texts]
+
+
+def _pieces(lead: str, column: Column, part: slice) -> list[Iterable[str]]:
+    """What comes before each value, with its length, and the values."""
+    values = column.values[part]
+    if column.length is not None:
+        return [repeat(lead + LENGTHS[column.length]), values]
+    return [repeat(lead), map(LENGTHS.__getitem__, map(len, values)), values]
 
 
 class Encoder:

@@ -37,6 +37,7 @@ _MOST_IDLE_FRAMES: Final = 10_000
 """Frames in a row that answer no request (§10.5)."""
 _SETTINGS_COST: Final = 100
 """So many frames is one SETTINGS worth: it may change every open stream."""
+_LONGEST_HEAD: Final = DEFAULT_FRAME << 8 | 0xFF
 _REASON: Final = 300
 """Bytes of what a peer says at the end that are kept."""
 
@@ -55,7 +56,7 @@ class Inbound:
         self._answer_bytes = limits.answer_bytes
         self._returned = returned
         self._decoder = Decoder()
-        self._plain: dict[int, HttpResponse] = {}  # PLAIN, from when blocks are stateless
+        self._plain: dict[bytes, HttpResponse] = {}  # PLAIN, from when blocks are stateless
         self._block: tuple[int, bool, list[bytes]] | None = None  # headers that CONTINUATION will complete
         self._ungranted = 0
         self._idle_frames = 0
@@ -81,62 +82,80 @@ class Inbound:
         Raises:
             ConnectionFault: the connection must end.
         """
-        at, filled = 0, len(buffer)
-        while filled - at >= HEAD_SIZE:
-            head, flags, stream = HEAD.unpack_from(buffer, at)
-            kind, length = head & 0xFF, head >> 8
-            if length > DEFAULT_FRAME:
-                raise ConnectionFault(Code.FRAME_SIZE_ERROR, "a frame longer than we read")  # §4.2
-            start = at + HEAD_SIZE
-            stop = start + length
-            if stop > filled:
+        data, at = bytes(buffer), 0
+        while True:
+            plain = at if self._block is not None else self._take_plain(data, at)
+            at = self._take_one(data, plain)
+            if at == plain:
                 break
-            at = stop
-            if (
-                kind > HEADERS
-                or self._block is not None
-                or not self._take_success(kind, flags, stream, buffer, start, stop)
-            ):
-                self._frame(kind, flags, stream & LARGEST_STREAM, bytes(buffer[start:stop]))
         if self._ungranted > OUR_WINDOW // 2:
             self._outbound.put(frames.window_update(0, self._ungranted))
             self._ungranted = 0
         return at
 
-    def _take_success(self, kind: int, flags: int, stream: int, buffer: memoryview, start: int, stop: int) -> bool:
+    def _take_plain(self, data: bytes, at: int) -> int:  # noqa: C901 - a call for each frame costs as much as the frame
         """Nearly all that comes: headers that begin with a success, and the body in one frame. Nothing is decoded.
 
-        False when it is anything else, and nothing was done.
+        Takes such frames from `at` on; where the first one stands that is anything else.
         """
-        exchanges = self._exchanges
-        if kind == HEADERS:
-            answer = self._plain.get(buffer[start]) if start < stop else None
-            if answer is None and self._decoder.stateless:
-                answer = plain_success(bytes(buffer[start : min(start + STATUS_SIZE, stop)]))
-            if answer is None or stream not in exchanges.open or stream in exchanges.partial:
-                return False
-            if stream in exchanges.begun or stream in self._uploads.waiting:
-                return False
-            if flags == END_HEADERS:
-                exchanges.begun[stream] = answer
-                return True
-            if flags != END_HEADERS | END_STREAM:
-                return False
-        else:
-            size = stop - start
-            if flags != END_STREAM or size > self._answer_bytes or stream not in exchanges.begun:
-                return False
-            answer = exchanges.begun.pop(stream)
-            if size:
-                answer = HttpResponse(answer.status, answer.headers, bytes(buffer[start:stop]))
-                self._ungranted += size
-        call, number = exchanges.open.pop(stream)
-        call.answers[number] = answer
-        call.answered(1)
+        opened, begun, partial = self._exchanges.open, self._exchanges.begun, self._exchanges.partial
+        unpack, plain, unsent = HEAD.unpack_from, self._plain, self._uploads.waiting
+        filled, ended = len(data), False
+        while at + HEAD_SIZE <= filled:
+            head, flags, stream = unpack(data, at)
+            start = at + HEAD_SIZE
+            stop: int = start + (head >> 8)
+            if stop > filled or head > _LONGEST_HEAD:
+                break
+            if head & 0xFF == HEADERS and flags | END_STREAM == END_HEADERS | END_STREAM and stream in opened:
+                answer = plain.get(data[start : start + 1]) or self._written(data[start:stop])
+                if answer is None or stream in begun or stream in partial or stream in unsent:
+                    break
+                if flags == END_HEADERS:
+                    begun[stream] = answer
+                    at = stop
+                    continue
+            elif head & 0xFF == DATA and flags == END_STREAM and stop - start <= self._answer_bytes:
+                answer = begun.pop(stream, None)
+                if answer is None:
+                    break
+                if stop > start:
+                    answer = HttpResponse(answer.status, answer.headers, data[start:stop])
+                    self._ungranted += stop - start
+            else:
+                break
+            call, shift = opened.pop(stream)
+            call.answers[shift + stream // 2] = answer
+            call.left -= 1
+            if not call.left:
+                call.end()
+            at, ended = stop, True
+        if ended:
+            self._succeeded()
+        return at
+
+    def _succeeded(self) -> None:
         self.answered = True
         self._outbound.cautious = False
         self._idle_frames = 0
-        return True
+
+    def _written(self, block: bytes) -> HttpResponse | None:
+        """A success that is written in another way."""
+        return plain_success(block[:STATUS_SIZE]) if self._decoder.stateless else None
+
+    def _take_one(self, data: bytes, at: int) -> int:
+        """Any frame, if it is there whole; where the next one stands."""
+        if len(data) - at < HEAD_SIZE:
+            return at
+        head, flags, stream = HEAD.unpack_from(data, at)
+        if head > _LONGEST_HEAD:
+            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "a frame longer than we read")  # §4.2
+        start = at + HEAD_SIZE
+        stop: int = start + (head >> 8)
+        if stop > len(data):
+            return at
+        self._frame(head & 0xFF, flags, stream & LARGEST_STREAM, data[start:stop])
+        return stop
 
     def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if not self.settled and kind not in (SETTINGS, GOAWAY):

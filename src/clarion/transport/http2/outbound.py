@@ -4,7 +4,7 @@ from clarion.transport.http2 import frames
 from clarion.transport.http2.call import Call
 from clarion.transport.http2.exchanges import MOST_CANCELLED, Exchanges
 from clarion.transport.http2.frames import DATA, DEFAULT_FRAME, END_HEADERS, END_STREAM, HEAD, HEADERS, Code
-from clarion.transport.http2.headers_out import LENGTHS, UNINDEXED, Encoder, Headers
+from clarion.transport.http2.headers_out import Encoder, Headers, blocks
 from clarion.transport.http2.limits import Limits
 from clarion.transport.http2.uploads import Uploads
 
@@ -45,24 +45,16 @@ class Outbound:
         streams = min(self.streams, 1) if self.cautious else self.streams
         return max(0, min(streams - len(self.exchanges.open), (self._last_stream - self.next) // 2 + 1))
 
-    def send(self, call: Call, most: int, now: float) -> None:
-        """Begin up to `most` of the batch's waiting requests; no more than there is room."""
-        taken = call.take(most)
-        if not taken:
-            return
-        (before, after), steady = self.encoder.prefixes(self._pseudo, call.batch.headers)
-        requests, streams, uploads, out = call.requests, self.exchanges.open, self.uploads, self._frames
+    def send(self, call: Call, most: int, now: float) -> int:
+        """Begin up to `most` of the batch's waiting requests, no more than there is room; how many they are."""
+        numbers = call.take(most)
+        if not numbers:
+            return 0
+        streams, out = self.exchanges.start(call, numbers, self.next), self._frames
+        uploads = self.uploads
         small = min(uploads.initial, uploads.largest)
-        pack, names, stream = HEAD.pack, UNINDEXED, self.next
-        for number in taken:
-            request = requests[number]
-            path, body = request.path, request.body
-            text = f"{before}{LENGTHS[len(path)]}{path}{after}"
-            for name, value in request.headers:
-                text += f"{names[name]}{LENGTHS[len(value)]}{value}"
-            before, after = steady
-            block = text.encode("latin-1")
-            streams[stream] = (call, number)
+        pack, bodies = HEAD.pack, call.bodies[numbers.start : numbers.stop]
+        for stream, block, body in zip(streams, self._blocks(call, numbers), bodies, strict=True):
             size = len(body)
             if 0 < size <= small and size <= uploads.window and len(block) <= DEFAULT_FRAME:
                 head = pack(len(block) << 8 | HEADERS, END_HEADERS, stream)
@@ -70,10 +62,15 @@ class Outbound:
                 uploads.window -= size
             else:
                 self._send_at_length(stream, block, body)
-            stream += 2
-        self.next = stream
-        self.draining |= stream > self._last_stream  # §5.1.1: numbers are not used again
-        self.exchanges.sent(now, stream - 2)
+        self.next = streams.stop
+        self.draining |= self.next > self._last_stream  # §5.1.1: numbers are not used again
+        self.exchanges.sent(now, self.next - 2)
+        return len(numbers)
+
+    def _blocks(self, call: Call, numbers: range) -> list[bytes]:
+        opening, steady = self.encoder.prefixes(self._pseudo, call.headers)
+        parts = [(opening, numbers)] if opening is steady else [(opening, numbers[:1]), (steady, numbers[1:])]
+        return [block for prefix, part in parts for block in blocks(prefix, call.paths, call.varying, part)]
 
     def _send_at_length(self, stream: int, block: bytes, body: bytes) -> None:
         """A request without a body, with one that has to wait, or with headers longer than a frame (§4.3)."""

@@ -69,18 +69,19 @@ class Pool:
 
     async def send_batch(self, batch: HttpBatch) -> list[HttpResponse]:
         """Returns when every request has its answer."""
-        if reason := why_unsendable(batch.headers):
-            return [HttpResponse(0, error=f"refused: {reason}")] * len(batch.requests)
+        if reason := why_unsendable((*batch.headers, *((name, "") for name in batch.varying))):
+            return [HttpResponse(0, error=f"refused: {reason}")] * len(batch)
         if self._closed:
-            return [HttpResponse(0, error=_CLOSED)] * len(batch.requests)
-        if not batch.requests:
+            return [HttpResponse(0, error=_CLOSED)] * len(batch)
+        if not len(batch):
             return []
         loop = asyncio.get_running_loop()
         call = Call(batch, loop.create_future(), loop.time())
-        if not self._queue:
-            self._moved_at = call.begun
-        self._queue.append(call)
-        self._wake()
+        if call.pending:
+            if not self._queue:
+                self._moved_at = call.begun
+            self._queue.append(call)
+            self._wake()
         self._start_ticking()
         try:
             await call.done
@@ -146,9 +147,7 @@ class Pool:
         queue = self._queue
         while queue and (room := min(connection.room(), most)) > 0:
             call = queue.popleft()
-            count = min(room, len(call.pending))
-            connection.send(call, count)
-            most -= count
+            most -= connection.send(call, room)
             self._moved_at = connection.used_at
             if call.pending:
                 queue.append(call)
