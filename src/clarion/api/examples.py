@@ -96,6 +96,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "unsubscribe_users": {"users": ["u1"]},
     "put_own_topic": {"topic": "sport/football", "subscribed": True},
     "lint": {"title": "Last chance: 50% off!!!", "body": "Shoes and boots.", "locale": "en"},
+    "preview": {
+        "title": "Hello",
+        "variants": [{"key": "a"}, {"key": "b", "title": "Good morning"}],
+        "platforms": ["iphone"],
+    },
     "put_project": {
         "name": "Shop",
         "allowed_origins": ["https://shop.example"],

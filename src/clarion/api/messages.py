@@ -8,6 +8,7 @@ import msgspec
 from clarion.api.fields import millis
 from clarion.api.quiet import of_category
 from clarion.api.schemas import (
+    ActionBody,
     AudienceBody,
     AutomationPut,
     Body,
@@ -15,6 +16,8 @@ from clarion.api.schemas import (
     CategoryPut,
     ContentBody,
     DigestBody,
+    ExperimentBody,
+    GoalBody,
     MessageBody,
     NotificationBody,
     PartialPut,
@@ -36,7 +39,9 @@ from clarion.model import (
     DeviceKind,
     Digest,
     EventSelector,
+    Experiment,
     FixedWindow,
+    Goal,
     Holdout,
     Message,
     Millis,
@@ -48,6 +53,8 @@ from clarion.model import (
     Struct,
     Template,
     UnlessEvent,
+    Variant,
+    Winner,
 )
 
 S = TypeVar("S", bound=Struct)
@@ -70,7 +77,20 @@ def message(body: MessageBody) -> Message:
         for name, told, noun in (("unless_event", body.unless_event, UnlessEvent), ("holdout", body.holdout, Holdout))
         if told is not None
     }
-    return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()], **more)
+    more |= {} if body.experiment is None else {"experiment": experiment(body.experiment)}
+    variants = [_given(one, Variant, **_actions(one.actions)) for one in body.variants or ()]
+    return _given(body, Message, variants=variants, **_actions(body.actions), **more)
+
+
+def _actions(bodies: Sequence[ActionBody] | None) -> dict[str, list[Action]]:
+    return {} if bodies is None else {"actions": [_given(action, Action) for action in bodies]}
+
+
+def experiment(body: ExperimentBody) -> Experiment:
+    """What is tried out."""
+    goal = Goal() if not isinstance(body.goal, GoalBody) else _given(body.goal, Goal)
+    winner = None if body.winner is None else _given(body.winner, Winner)
+    return _given(body, Experiment, goal=goal, winner=winner)
 
 
 def changes(body: ReplaceBody) -> dict[str, Any]:

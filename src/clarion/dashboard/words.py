@@ -16,6 +16,7 @@ REASONS: Final = MappingProxyType(
         Reason.SCHEDULE: "Waits for its time",
         Reason.PROVIDER_DOWN: "Waits for a push service",
         Reason.DIGEST: "Waits for a digest",
+        Reason.EXPERIMENT: "Waits for the better words",
         Reason.NO_PERMISSION: "The device does not allow it",
         Reason.NO_CONSENT: "Never said yes",
         Reason.OPTED_OUT: "Said no",

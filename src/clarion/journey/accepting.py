@@ -79,8 +79,8 @@ class Accepting:
             segments, topics = await self._catalog.segments(project.key), await self._catalog.topics(project.key)
             problems += check_audience(to, segments, topics)
         if not problems and project.settings.lint:
-            draft = honesty.of_message(message, categories, templates, facts, partials=partials)
-            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
+            drafts = honesty.of_wordings(message, categories, templates, facts, partials=partials)
+            problems = await asyncio.to_thread(honesty.all_refusals, message, drafts, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 

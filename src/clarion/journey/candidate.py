@@ -32,7 +32,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
     `quiet_from`: what was not handed over by then may disturb the person's quiet hours. `group`: what it is collected
     with, or, sent, what may be collected after it; `due`: it was collected long enough, and is still to be settled.
-    `shown`: as of the candidate.
+    `shown`: as of the candidate. `variant`: the wording that it is sent in, of a message that has several.
     """
 
     notification: Notification
@@ -46,6 +46,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     due: bool = False
     only: Collection[Key] | None = None
     shown: bool | None = None
+    variant: str | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
@@ -63,13 +64,22 @@ def _with_gate(gates: str, gate: str, because: str) -> str:
     return f"{gates[:-1]},{record(gate, None, because)}]"
 
 
-def noted(decided: Decided, gate: str, told: str) -> Decided:
-    """The same candidate, with what a later stage has to tell of it among its gates."""
-    notification, recipient, reason, until = decided.notification, decided.recipient, decided.reason, decided.until
-    gates = _with_gate(decided.gates, gate, told)  # built anew by hand: half a microsecond a person, not three
-    targets, quiet_from, group, due = decided.targets, decided.quiet_from, decided.group, decided.due
+def noted(decided: Decided, gate: str, told: str, variant: str | None = None) -> Decided:
+    """The same candidate, with what a later stage has to tell of it among its gates; `variant`: if that is chosen."""
+    # Built anew by hand: half a microsecond a person, not three.
     return Decided(
-        notification, recipient, reason, until, gates, targets, quiet_from, group, due, decided.only, decided.shown
+        decided.notification,
+        decided.recipient,
+        decided.reason,
+        decided.until,
+        _with_gate(decided.gates, gate, told),
+        decided.targets,
+        decided.quiet_from,
+        decided.group,
+        decided.due,
+        decided.only,
+        decided.shown,
+        variant or decided.variant,
     )
 
 

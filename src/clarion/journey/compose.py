@@ -10,6 +10,7 @@ from clarion.journey.candidate import Decided, dropped, noted
 from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.payloads import DRAFTS, Draft, Written
 from clarion.journey.rules import is_quiet
+from clarion.journey.wordings import worded
 from clarion.journey.words import (
     Setting,
     TextError,
@@ -61,6 +62,7 @@ class Scene(NamedTuple):
     partials: Mapping[str, Partial] = NO_PARTIALS
     zone: str = "UTC"
     digests: Mapping[Key, Json] = {}  # by notification: what the texts of a digest see of what it stands for
+    winners: Mapping[Key, str] = {}  # by notification: the variant that took over
 
 
 class _Blanks:
@@ -116,8 +118,8 @@ class _Letter(NamedTuple):
     urgency: str
 
 
-_About: TypeAlias = tuple[Key, str | None, DeviceKind, bool]
-"""The notification, the language, the kind of device, and whether it takes the place of what is shown there."""
+_About: TypeAlias = tuple[Key, str | None, str | None, DeviceKind, bool]
+"""Notification, variant, language, kind of device, and whether it takes the place of what is shown there."""
 
 
 class Composer:
@@ -125,6 +127,7 @@ class Composer:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._messages: dict[tuple[Key, str | None], Message] = {}
         self._letters: dict[_About, _Letter] = {}
         # By letter: an id and a receipt that are as long as every other, once one of its messages was composed.
         self._stand_ins: dict[_About, dict[str, bytes]] = {}
@@ -169,14 +172,15 @@ class Composer:
 
     def _told(self, one: Decided) -> Decided:
         """The same, with the version of the template that it was composed from."""
-        template = template_of(one.notification.message, self._scene.templates)
+        template = template_of(self._message(one.notification, one.variant), self._scene.templates)
         if template is None:
             return one
         return noted(one, "compose", f"{template.name}, version {template.version}")
 
     def _wrong(self, decided: Decided, target: Target) -> tuple[Reason, str] | None:
         """Why this device's message cannot be composed."""
-        about = decided.notification.key, target.locale or decided.recipient.locale, target.kind, bool(decided.shown)
+        locale = target.locale or decided.recipient.locale
+        about = decided.notification.key, decided.variant, locale, target.kind, bool(decided.shown)
         stand_ins = self._stand_ins.get(about)
         try:
             if stand_ins is None:
@@ -185,7 +189,7 @@ class Composer:
                 id, receipt = delivery_id(decided.notification.id, target.key), letter.make_receipt(0, target.key)
                 self._stand_ins[about] = {_ID: id.hex().encode(), _RECEIPT: receipt.encode()}
             elif (letter := self._letters[about]).same is None:
-                values = _personal(letter, decided.recipient, about[1]) | stand_ins
+                values = _personal(letter, decided.recipient, locale) | stand_ins
                 _payload(letter, values, decided.notification.message, target.kind)
         except TextError as error:
             return Reason.TEMPLATE_ERROR, str(error)
@@ -196,7 +200,7 @@ class Composer:
     def _ready(self, decided: Decided, target: Target) -> Ready:
         notification, recipient, device = decided.notification, decided.recipient, target.key
         locale = target.locale or recipient.locale
-        about = notification.key, locale, target.kind, bool(decided.shown)
+        about = notification.key, decided.variant, locale, target.kind, bool(decided.shown)
         letter = self._letters.get(about) or self._letter(notification, about)
         id, place, update = delivery_id(notification.id, device), None, notification.update
         values = letter.same if letter.same is not None else _personal(letter, recipient, locale)
@@ -224,9 +228,18 @@ class Composer:
             bool(decided.shown) and is_quiet(notification),
         )
 
+    def _message(self, notification: Notification, variant: str | None) -> Message:
+        """The message in one wording."""
+        if variant is None:
+            return notification.message
+        found = self._messages.get((notification.key, variant))
+        if found is None:
+            found = self._messages[notification.key, variant] = worded(notification.message, variant)
+        return found
+
     def _letter(self, notification: Notification, about: _About) -> _Letter:
-        message, scene = notification.message, self._scene
-        _, locale, kind, shown = about
+        _, variant, locale, kind, shown = about
+        message, scene = self._message(notification, variant), self._scene
         message, words, text_locale = chosen(message, self._template(message), locale, kind)
         told = (message, words, scene.project_facts, scene.receipts_url)
         setting = Setting(locale, text_locale, scene.partials, scene.zone)

@@ -109,10 +109,11 @@ class _Spares(NamedTuple):
     conditions: Conditions | None
     groups: tuple[rules.Group, ...]
     exempt: bool
+    trial: rules.Trial | None
 
 
 _ASKED = ("consent", "device", "permission", "duplicate")
-_SPARING = ("condition", "holdout")
+_SPARING = ("condition", "holdout", "experiment")
 _RESTING = ("quiet_hours",)
 _DIGESTING = ("digest",)
 _CAPPING = ("caps",)
@@ -272,11 +273,13 @@ def _in_place(notification: Notification, worn: Category, law: Law, *, shown: bo
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
     message = notification.message
-    groups = rules.groups(law.around.project.get("id", ""), law.settings, message)
+    project_id, exempt = law.around.project.get("id", ""), rules.exempt(category)
+    groups = rules.groups(project_id, law.settings, message)
     conditions = Conditions(notification, law.around) if is_conditional(message) else None
+    trial = rules.trial(project_id, notification, law.now)
     membership = rules.Membership.of(notification.to)
-    spares = _Spares(membership, conditions, groups, rules.exempt(category))
-    return spares if membership or conditions or groups else None
+    spares = _Spares(membership, conditions, groups, exempt, trial)
+    return spares if membership or conditions or groups or trial else None
 
 
 def _digesting(notification: Notification, category: Category, law: Law) -> rules.DigestGate | None:
@@ -336,15 +339,17 @@ def _asked(
 
 def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
-    membership, conditions, groups, exempt = spares
-    audience = condition = holdout = None
+    membership, conditions, groups, exempt, trial = spares
+    audience = condition = holdout = experiment = None
     if membership is not None:
         audience = membership(recipient.key, facts)
     if conditions is not None:
         condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
     if groups:
         holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
-    said = audience, condition, holdout
+    if trial is not None:
+        experiment = rules.EXEMPT if exempt else trial(recipient.user_id)
+    said = audience, condition, holdout, experiment
     return passed.then.get(said) or passed.on(said, (membership.gate if membership else "", *_SPARING), said)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey import conditions, digest, digest_draft, payloads, words
+from clarion.journey import conditions, digest, digest_draft, payloads, variants, words
 from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.rules import misfit
+from clarion.journey.wordings import every, placed
 from clarion.model import (
     AUTOMATION_SENDER,
     ApiKey,
@@ -33,23 +34,34 @@ def check_message(
     with_event: bool = False,
     armed: bool = False,
 ) -> list[FieldError]:
-    """Every wrong field: the category, the template, and texts that render for nobody."""
+    """Every wrong field: the category, the template, the variants, and texts that render for nobody."""
     found = payloads.problems(message)
     if message.category not in categories:
         found.append(FieldError("category", f"there is no category {message.category}"))
+    context = _trial(message.data, project_facts, with_event=with_event)
+    for at, said in enumerate(every(message)):
+        wrong = _said(said, templates, context, partials)
+        found += [FieldError(placed(message, at, each.field), each.message) for each in wrong]
+    if armed and conditions.is_conditional(message):
+        name = "condition" if message.condition is not None else "unless_event"
+        found.append(FieldError("arm", f"cannot be true beside {name}: what is armed is decided before it is fired"))
+    found += variants.problems(message, armed=armed)
+    return list(dict.fromkeys(found + conditions.check(message, context)))
+
+
+def _said(
+    message: Message, templates: Mapping[str, Template], context: Json, partials: Mapping[str, Partial]
+) -> list[FieldError]:
+    """What is wrong with one wording."""
     template = words.template_of(message, templates)
-    found += _no_template(message, template, templates)
+    found = _no_template(message, template, templates)
     if message.template is None and not (message.title or "").strip():
         found.append(FieldError("title", "is needed unless a template is given"))
-    context = _trial(message.data, project_facts, with_event=with_event)
     if template is None:
         contents = [("", words.chosen(message, None, None))]
     else:
         contents = [("", one) for _, one in _every(message, template)]
-    if armed and conditions.is_conditional(message):
-        name = "condition" if message.condition is not None else "unless_event"
-        found.append(FieldError("arm", f"cannot be true beside {name}: what is armed is decided before it is fired"))
-    return found + conditions.check(message, context) + words.problems(contents, context, partials)
+    return found + words.problems(contents, context, partials)
 
 
 def _no_template(message: Message, template: Template | None, templates: Mapping[str, Template]) -> list[FieldError]:
@@ -122,9 +134,11 @@ def check_automation(
     """The fields of its notification, under their full names."""
     message = automation.notification
     problems = check_message(message, categories, templates, project_facts, partials, with_event=True)
+    problems += variants.no_winner(message)
     worn = categories.get(message.category)
-    if worn is not None and (wrong := misfit(message, worn, AUTOMATION_SENDER + automation.name)) is not None:
-        problems.append(FieldError(*wrong))
+    for at, said in enumerate(every(message) if worn is not None else ()):
+        if worn is not None and (wrong := misfit(said, worn, AUTOMATION_SENDER + automation.name)) is not None:
+            problems.append(FieldError(placed(message, at, wrong.field), wrong.because))
     return [FieldError(f"notification.{name}", text) for name, text in problems]
 
 

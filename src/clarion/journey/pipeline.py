@@ -33,6 +33,7 @@ from clarion.journey.rules import is_withdrawal
 from clarion.journey.segments import crowd_of, with_crowds
 from clarion.journey.story import Chapter, tell
 from clarion.journey.updating import Updating
+from clarion.journey.winning import Winning
 from clarion.journey.words import project_facts, time_told
 from clarion.model import (
     Audience,
@@ -115,6 +116,7 @@ class Pipeline:
         self.losses = LossWatch(store, clock)
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
+        self._winning = Winning(store)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
         self.updating = Updating(store, clock, self._new_id, self._accepting.check, self._begin)
         self._cutting = Cutting(store, catalog, clock, self.updating)
@@ -307,6 +309,7 @@ class Pipeline:
         now = self._clock.now()
         job, notifications, keys = await asked_together(self._store, self._catalog, project.key, job, now)
         scene = await self._scene(project, list(notifications.values()), now)
+        scene = scene._replace(winners=await self._winning.winners(notifications.values(), now))
         law = self._law(project, scene, now)
         only, standing = await self._only(notifications), await self.updating.where(job, notifications)
         query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))

@@ -7,7 +7,18 @@ public ids are text and live at the edge.
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
-from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent, Update
+from clarion.model.experiments import CONTROL, ONLY, Experiment, Goal, Winner, WinnerRule
+from clarion.model.notifications import (
+    Action,
+    Audience,
+    Event,
+    Holdout,
+    Message,
+    Notification,
+    UnlessEvent,
+    Update,
+    Variant,
+)
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
 from clarion.model.segments import Rule, Segment, Topic
@@ -46,12 +57,14 @@ __all__ = [
     "ARMED_LIFE_MS",
     "AUTOMATION_SENDER",
     "CHANNEL_OF_KIND",
+    "CONTROL",
     "DAY_MS",
     "DEFAULT_TTL_SECONDS",
     "HOLD_REASONS",
     "MAX_CAP_SECONDS",
     "MAX_DIGEST_SECONDS",
     "MAX_TTL_SECONDS",
+    "ONLY",
     "STATE_OF_RECEIPT",
     "WEEKDAYS",
     "Action",
@@ -75,7 +88,9 @@ __all__ = [
     "Digest",
     "Event",
     "EventSelector",
+    "Experiment",
     "FixedWindow",
+    "Goal",
     "Holdout",
     "Json",
     "Key",
@@ -110,8 +125,11 @@ __all__ = [
     "Urgency",
     "User",
     "UserChange",
+    "Variant",
     "Verdict",
     "Window",
+    "Winner",
+    "WinnerRule",
     "delivery_id",
     "verdict_of",
 ]

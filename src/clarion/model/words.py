@@ -95,6 +95,7 @@ class Reason(StrEnum):
     SCHEDULE = "schedule"
     PROVIDER_DOWN = "provider_down"
     DIGEST = "digest"
+    EXPERIMENT = "experiment"
     # drop
     NO_PERMISSION = "no_permission"
     NO_CONSENT = "no_consent"
@@ -127,6 +128,7 @@ HOLD_REASONS = frozenset(
         Reason.SCHEDULE,
         Reason.PROVIDER_DOWN,
         Reason.DIGEST,
+        Reason.EXPERIMENT,
     }
 )
 

@@ -67,6 +67,7 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
+from clarion.ports.results import Chosen, Counted, Results
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
@@ -131,10 +132,12 @@ __all__ = [
     "CatchUpWork",
     "Chance",
     "Changes",
+    "Chosen",
     "ClientIdentity",
     "Clock",
     "Collected",
     "Consents",
+    "Counted",
     "Crowd",
     "Decided",
     "Deciding",
@@ -187,6 +190,7 @@ __all__ = [
     "Recorder",
     "Rejected",
     "Released",
+    "Results",
     "RetryAfter",
     "RosterKind",
     "SavedAnswer",

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
+from clarion.journey import variants
 from clarion.journey.progress import STATES
 from clarion.model import (
     DeliveryState,
@@ -152,6 +153,7 @@ class DecisionAnswer(Answer, frozen=True, kw_only=True):
     until: Told | None
     gates: list[Any]
     at: Told
+    variant: Annotated[str | None, Meta(description="The wording that was chosen; null: there is one only.")] = None
     digest_id: Annotated[str | None, Meta(description="The notification that it was sent in; null: none.")] = None
 
     @classmethod
@@ -163,6 +165,7 @@ class DecisionAnswer(Answer, frozen=True, kw_only=True):
             decision=verdict_of(record.reason),
             reason=record.reason,
             until=told_or_none(record.until),
+            variant=variants.told(record.gates).key,
             gates=msgspec.json.decode(record.gates) if record.gates else [],
             at=told(record.at),
             digest_id=record.digest_id,
@@ -176,6 +179,7 @@ class TrialDecision(Answer, frozen=True, kw_only=True):
     decision: Verdict
     reason: Reason
     until: Told | None
+    variant: str | None
     gates: list[Any]
     at: Told
 
@@ -184,6 +188,7 @@ class DryRunAnswer(Answer, frozen=True, kw_only=True):
     """What would be decided: counts by reason, and at most 1,000 of the decisions."""
 
     counts: dict[str, int]
+    variants: Annotated[dict[str, int], Meta(description="Who would be sent each variant; empty without variants.")]
     decisions: list[TrialDecision]
     took_ms: float
 

@@ -3,6 +3,7 @@
 The comments of fields are for readers of the code; `description`s go into the OpenAPI document.
 """
 
+from clarion.api.schemas.actions import ActionBody
 from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
 from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
 from clarion.api.schemas.definitions import (
@@ -31,10 +32,10 @@ from clarion.api.schemas.devices import (
 )
 from clarion.api.schemas.digests import DigestBody, FixedWindowBody, ScheduledWindowBody, SlidingWindowBody
 from clarion.api.schemas.events import EventBatch, EventBody, ReceiptBatch, ReceiptBody, SdkEventBatch, SdkEventBody
-from clarion.api.schemas.linting import LintBody
+from clarion.api.schemas.experiments import ExperimentBody, GoalBody, VariantBody, WinnerBody
+from clarion.api.schemas.linting import LintBody, MessagePreviewBody
 from clarion.api.schemas.messages import (
     MAX_DEVICES,
-    ActionBody,
     AudienceBody,
     HoldoutBody,
     MessageBody,
@@ -79,13 +80,16 @@ __all__ = [
     "EventBatch",
     "EventBody",
     "EventSelectorBody",
+    "ExperimentBody",
     "FcmDevice",
     "FixedWindowBody",
+    "GoalBody",
     "HoldoutBody",
     "KeyPost",
     "KeyPut",
     "LintBody",
     "MessageBody",
+    "MessagePreviewBody",
     "NotificationBody",
     "OwnPreferencesPut",
     "OwnTopicPut",
@@ -118,6 +122,8 @@ __all__ = [
     "TopicPut",
     "UnlessEventBody",
     "UserPut",
+    "VariantBody",
     "WebPushDevice",
+    "WinnerBody",
     "WordingVersion",
 ]

@@ -5,20 +5,13 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from clarion.api.fields import EventName, Instant, Link, Name, PublicId, Title, TopicName, UserId, Word, Words
+from clarion.api.schemas.actions import ActionBody
 from clarion.api.schemas.base import NOT_YET, Body
+from clarion.api.schemas.experiments import ExperimentBody, VariantBody
 from clarion.model import MAX_TTL_SECONDS, Json, LockScreen, Urgency
 
 MAX_DEVICES = 10_000
 """That one notification may name; they are all looked up while the caller waits."""
-
-
-class ActionBody(Body, frozen=True, kw_only=True):
-    """A button."""
-
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
-    title: Title
-    url: Link | None = None
-    icon: Link | None = None
 
 
 class UnlessEventBody(Body, frozen=True, kw_only=True):
@@ -83,6 +76,14 @@ class MessageBody(Body, frozen=True, kw_only=True):
     ) = None
     unless_event: UnlessEventBody | None = None
     holdout: HoldoutBody | None = None
+    variants: (
+        Annotated[
+            list[VariantBody],
+            Meta(min_length=2, max_length=10, description="The same message in several wordings, to be compared."),
+        ]
+        | None
+    ) = None
+    experiment: ExperimentBody | None = None
     apns: Json | None = None
     fcm: Json | None = None
     webpush: Json | None = None

@@ -117,8 +117,8 @@ async def _check_automation(services: Services, project: Project, automation: Au
     templates = await services.catalog.templates_for(project.key, [automation.notification])
     partials, facts = await services.catalog.partials(project.key), project_facts(project)
     defined.refuse(draft.check_automation(automation, categories, templates, facts, partials))
-    notification = honesty.of_message(automation.notification, categories, templates, facts, partials=partials)
-    refused = await asyncio.to_thread(honesty.refusals, notification, project.settings)
+    drafts = honesty.of_wordings(automation.notification, categories, templates, facts, partials=partials)
+    refused = await asyncio.to_thread(honesty.all_refusals, automation.notification, drafts, project.settings)
     defined.refuse([FieldError(f"notification.{field}", words) for field, words in refused])
 
 

@@ -8,6 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 
 from clarion.api import messages
+from clarion.api.answers.results import ResultsAnswer
 from clarion.api.answers.sending import (
     DELIVERY_STATES,
     Created,
@@ -35,6 +36,7 @@ from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody, ReplaceBody
 from clarion.api.services import Services
 from clarion.journey.progress import state_of
+from clarion.journey.winning import results_of
 from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
 
 AUDIENCE_LIMIT = 16 * MIB
@@ -68,7 +70,12 @@ async def notify(
         trial = await services.pipeline.dry_run(caller.project, message, to, send_at=send_at, sent_by=caller.key.id)
         took_ms = round((time.perf_counter() - begun) * 1000, 3)
         return Response(
-            DryRunAnswer(counts=trial.counts, decisions=[_trial(one) for one in trial.decisions], took_ms=took_ms),
+            DryRunAnswer(
+                counts=trial.counts,
+                variants=trial.variants,
+                decisions=[_trial(one) for one in trial.decisions],
+                took_ms=took_ms,
+            ),
             status_code=200,
         )
     today, id = await _repeated(services, caller, request)
@@ -188,6 +195,14 @@ async def list_decisions(
     return DecisionList(items=[DecisionAnswer.of(record) for record in page.items], next_cursor=page.next_cursor)
 
 
+@get("/v1/notifications/{notification_id:str}/results", **server("read"))
+async def get_results(services: FromServices, caller: FromCaller, notification_id: IdInPath) -> ResultsAnswer:
+    """What came of a notification by variant, with intervals that may be looked at as often as one likes."""
+    notification = await _notification(services, caller.project, notification_id)
+    found = await results_of(services.store, notification, services.clock.now())
+    return ResultsAnswer.of(notification, found)
+
+
 @get("/v1/deliveries", **server("read"))
 async def list_deliveries(
     services: FromServices,
@@ -253,6 +268,7 @@ def _trial(one: Any) -> TrialDecision:
         decision=one.decision,
         reason=one.reason,
         until=told_or_none(one.until),
+        variant=one.variant,
         gates=one.gates,
         at=told(one.at),
     )
@@ -267,5 +283,6 @@ SENDING = (
     replace_notification,
     withdraw_notification,
     list_decisions,
+    get_results,
     list_deliveries,
 )

@@ -13,6 +13,7 @@ from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
+from clarion.journey.rules.trial import Trial, trial
 from clarion.journey.rules.updates import (
     WITHDRAWING,
     is_quiet,
@@ -34,6 +35,7 @@ __all__ = [
     "Membership",
     "Quiet",
     "Ruling",
+    "Trial",
     "by_turn",
     "cancelled",
     "caps_query",
@@ -61,6 +63,7 @@ __all__ = [
     "schedule",
     "slot",
     "superseded",
+    "trial",
     "turn",
     "within_reach",
 ]

@@ -119,6 +119,18 @@ receipt = Table(
     sqlite_with_rowid=False,
 )
 
+# Which variant took over, written once; none: nobody won, and everybody keeps the variant that is theirs.
+experiment_winner = Table(
+    "experiment_winner",
+    metadata,
+    column("project", BigInteger),
+    column("notification", BigInteger),
+    column("variant", Text, null=True),
+    column("at", BigInteger),
+    PrimaryKeyConstraint("project", "notification"),
+    sqlite_with_rowid=False,
+)
+
 sent_content = Table(
     "sent_content",
     metadata,
