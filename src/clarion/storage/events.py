@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from clarion.model import Event, Key, Millis
 from clarion.ports import EventsWork, NewWork
 from clarion.storage.coalesce import Coalescer
-from clarion.storage.database import Database, Dialect, Row, columns_of, from_json
+from clarion.storage.database import Database, Dialect, Row, columns_of, from_json, looked_up
 from clarion.storage.event_parts import PartsMade
 from clarion.storage.people import resolve
 from clarion.storage.retention import Retention
@@ -92,9 +92,8 @@ def _claim(conn: Connection, dialect: Dialect, rows: Sequence[Row]) -> set[Key]:
     named = [(row[1], row[-1], row[0]) for row in rows if row[-1] is not None]
     if not named or dialect.insert(conn, "event_known", _KNOWN, named) == len(named):
         return set()
-    rest = f"FROM event_known WHERE project = ? AND id {dialect.within('text')}"
-    ids = dialect.listed([id for _, id, _ in named])
-    return {key for _, _, key in named} - {key for (key,) in dialect.rows(conn, ("event",), rest, named[0][0], ids)}
+    known = looked_up(conn, dialect, "event", "event_known", named[0][0], [id for _, id, _ in named])
+    return {key for _, _, key in named} - {key for _, key in known}
 
 
 def _unknown(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str | None]) -> list[bool]:
@@ -102,8 +101,7 @@ def _unknown(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str
     given = [id for id in ids if id is not None]
     if not given:
         return [True] * len(ids)
-    rest = f"FROM event_known WHERE project = ? AND id {dialect.within('text')}"
-    seen: set[str | None] = {id for (id,) in dialect.rows(conn, ("id",), rest, project, dialect.listed(given))}
+    seen: set[str | None] = {id for id, _ in looked_up(conn, dialect, "event", "event_known", project, given)}
     new = []
     for id in ids:
         new.append(id is None or id not in seen)
