@@ -14,7 +14,7 @@ DEFAULTS = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 
 @contextmanager
 def postgres() -> Iterator[PostgresServer | None]:
-    """A server of our own, with the memory and the log that PostgreSQL has by itself; None where PostgreSQL is not installed."""
+    """A server of our own, with the memory and log that it has by itself; None where PostgreSQL is not installed."""
     binaries = find_binaries()
     if binaries is None:
         yield None
