@@ -25,6 +25,7 @@ REASONS: Final = MappingProxyType(
         Reason.IN_DIGEST: "Went together with others",
         Reason.EXPIRED: "Came too late",
         Reason.CANCELLED: "Cancelled",
+        Reason.SUPERSEDED: "Got newer words instead",
         Reason.HOLDOUT: "In a control group",
         Reason.NOT_IN_SEGMENT: "Not in the segment",
         Reason.NOT_SUBSCRIBED: "Not subscribed to the topic",

@@ -7,7 +7,7 @@ public ids are text and live at the edge.
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
-from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
+from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent, Update
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
 from clarion.model.segments import Rule, Segment, Topic
@@ -36,6 +36,7 @@ from clarion.model.words import (
     Reason,
     ReceiptKind,
     Struct,
+    UpdateKind,
     Urgency,
     Verdict,
     verdict_of,
@@ -104,6 +105,8 @@ __all__ = [
     "Template",
     "Topic",
     "UnlessEvent",
+    "Update",
+    "UpdateKind",
     "Urgency",
     "User",
     "UserChange",

@@ -1,6 +1,6 @@
 """What sets the way off: an event, or a notification with its message and audience."""
 
-from clarion.model.words import DEFAULT_TTL_SECONDS, Json, Key, LockScreen, Millis, Struct, Urgency
+from clarion.model.words import DEFAULT_TTL_SECONDS, Json, Key, LockScreen, Millis, Struct, UpdateKind, Urgency
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -80,10 +80,23 @@ class Audience(Struct, frozen=True, kw_only=True):
     topic: str | None = None
 
 
+class Update(Struct, frozen=True, kw_only=True):
+    """Which earlier notification this one takes the place of, or takes from the screens, wherever that is shown.
+
+    `first`, `first_id`: the one that was no update itself; all updates of it name that one. `renotify`: with a sound.
+    """
+
+    kind: UpdateKind
+    first: Key
+    first_id: str
+    renotify: bool = False
+
+
 class Notification(Struct, frozen=True, kw_only=True):
     """A stored request to notify: the caller's own, or the one that an event made through an automation.
 
     An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
+    `update`: it changes an earlier one; `updated_by`: the newest that changes this one, or what this one changes.
     `digest_of`: the notifications that it stands for, if it is a digest.
     """
 
@@ -101,6 +114,13 @@ class Notification(Struct, frozen=True, kw_only=True):
     fired_at: Millis | None = None
     sent_by: str | None = None
     digest_of: tuple[Key, ...] = ()
+    update: Update | None = None
+    updated_by: Key | None = None
+
+    @property
+    def first(self) -> Key:
+        """The one that stands on the screens: itself, unless it is an update."""
+        return self.key if self.update is None else self.update.first
 
     @property
     def is_armed(self) -> bool:

@@ -48,6 +48,7 @@ from clarion.ports.nouns import (
     Projects,
     ReceiptRecord,
     SavedAnswer,
+    Standing,
     Trail,
     Users,
 )
@@ -193,6 +194,7 @@ __all__ = [
     "Sent",
     "Slot",
     "SpanWork",
+    "Standing",
     "Steps",
     "StopReason",
     "Stoppage",

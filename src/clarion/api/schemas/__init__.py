@@ -39,6 +39,7 @@ from clarion.api.schemas.messages import (
     HoldoutBody,
     MessageBody,
     NotificationBody,
+    ReplaceBody,
     UnlessEventBody,
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
@@ -100,6 +101,7 @@ __all__ = [
     "QuietHoursBody",
     "ReceiptBatch",
     "ReceiptBody",
+    "ReplaceBody",
     "RollbackBody",
     "RollingBody",
     "ScheduledWindowBody",
