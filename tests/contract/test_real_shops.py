@@ -1,7 +1,7 @@
-"""Two shops whose records are public, lived through again: the ready-made segments find whom a data frame finds.
+"""Two shops, one real and one made up, lived through again: the ready-made segments find whom a data frame finds.
 
 CDNOW is a real shop for music: every purchase of 23,570 customers from January 1997 to June 1998. The clickstream is
-a shop for electronics: half a year of 600 visitors. PyPI has both, inside packages; they come from there.
+a shop that was made up: half a year of 600 visitors. PyPI has both, inside packages; they come from there.
 """
 
 import gzip

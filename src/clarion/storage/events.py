@@ -23,8 +23,6 @@ _KNOWN = columns_of(event_known)
 _SHOWN = ("e.key", "e.person", "p.id", "e.name", "CAST(e.properties AS TEXT)", "e.occurred_at", "e.id")
 _FROM = "FROM event e JOIN person p ON p.key = e.person WHERE e.project = ?"
 _JOB_SIZE = 1_000
-_TOGETHER = 16_000
-"""Events in one commit at most: the more there are, the more of them share a page of the people's index."""
 _BY_PERSON = itemgetter(2, 3)
 _encode = msgspec.json.Encoder().encode
 
@@ -38,7 +36,7 @@ class SqlEvents:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._together = Coalescer(self._write, _TOGETHER)
+        self._together = Coalescer(self._write)
         self._retention = Retention(database)
         self._parts = PartsMade()
 
