@@ -9,7 +9,6 @@ from clarion.api.fields import millis
 from clarion.api.quiet import of_category
 from clarion.api.schemas import (
     AudienceBody,
-    AutomationPut,
     Body,
     CapBody,
     CategoryPut,
@@ -28,13 +27,11 @@ from clarion.errors import InvalidRequest
 from clarion.model import (
     Action,
     Audience,
-    Automation,
     Cap,
     Category,
     Content,
     DeviceKind,
     Digest,
-    EventSelector,
     FixedWindow,
     Holdout,
     Message,
@@ -134,13 +131,6 @@ def _platforms(body: PlatformsBody | None) -> dict[DeviceKind, PlatformContent]:
 def partial(body: PartialPut, name: str) -> Partial:
     """A piece of text."""
     return _given(body, Partial, name=name)
-
-
-def automation(body: AutomationPut, name: str) -> Automation:
-    """An event becomes a notification."""
-    return _given(
-        body, Automation, name=name, on=EventSelector(event=body.on.event), notification=message(body.notification)
-    )
 
 
 def stored(noun: Struct) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.losses import add_retired
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
+from clarion.storage.runs import write_runs
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
 from clarion.storage.slots import write_slots
 from clarion.storage.work import add_work, finish, without
@@ -116,6 +117,7 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
     if effects.sent_content:
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)
+    write_runs(conn, dialect, project, effects, at)
     write_slots(conn, dialect, project, effects)
     write_collected(conn, dialect, project, effects)
 

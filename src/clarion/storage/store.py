@@ -12,6 +12,7 @@ from clarion.storage.people import SqlUsers
 from clarion.storage.preferences import SqlPreferences
 from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
+from clarion.storage.runs import SqlRuns
 from clarion.storage.steps import SqlSteps
 from clarion.storage.stoppages import SqlStoppages
 from clarion.storage.tallies import SqlTallies
@@ -35,6 +36,7 @@ class SqlStore:
         self.trail = SqlTrail(database)
         self.work = SqlWork(database)
         self.steps = SqlSteps(database)
+        self.runs = SqlRuns(database)
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)

@@ -4,14 +4,12 @@ The comments of fields are for readers of the code; `description`s go into the O
 """
 
 from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
+from clarion.api.schemas.automations import AutomationPost, AutomationPut, CancelRunsBody, RunBody, RunsBody
 from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
 from clarion.api.schemas.definitions import (
-    AutomationPost,
-    AutomationPut,
     CategoryPost,
     CategoryPut,
     ContentBody,
-    EventSelectorBody,
     PartialPost,
     PartialPut,
     PlatformsBody,
@@ -65,6 +63,7 @@ __all__ = [
     "AutomationPut",
     "Body",
     "BroadcastPut",
+    "CancelRunsBody",
     "CapBody",
     "CategoryPost",
     "CategoryPut",
@@ -77,7 +76,6 @@ __all__ = [
     "EmailDevice",
     "EventBatch",
     "EventBody",
-    "EventSelectorBody",
     "FcmDevice",
     "FixedWindowBody",
     "HoldoutBody",
