@@ -18,6 +18,7 @@ from clarion.journey.catalog import Catalog
 from clarion.journey.flow import Flow, Needs
 from clarion.journey.rules.calendars import zone_there
 from clarion.journey.segments import crowd_of_rule
+from clarion.journey.watching import Watching
 from clarion.model import Event, Key, Millis, Project, Rule, Run
 from clarion.ports import (
     Begin,
@@ -34,6 +35,7 @@ from clarion.ports import (
     RunsQuery,
     RunsWork,
     Store,
+    WatchWork,
 )
 
 _json = msgspec.json.Decoder(dict).decode
@@ -56,14 +58,27 @@ class Automating:
         self._catalog = catalog
         self._clock = clock
         self._acting = Acting(store, catalog)
+        self._watching = Watching(store, catalog, clock)
 
     async def hand_out(self, limit: int) -> int:
         """What is due becomes work; how many runs that were."""
         return await self._store.runs.hand_out(self._clock.now(), limit)
 
+    async def step(self, lease: Lease, job: EventsWork | RunsWork | BeginWork | WatchWork) -> Sequence[NewWork]:
+        """Do one job. Returns the work that was written."""
+        match job:
+            case EventsWork():
+                return await self._happened(lease, job)
+            case RunsWork():
+                return await self._due(lease, job)
+            case BeginWork():
+                return await self._begin(lease, job)
+            case WatchWork():
+                return await self._watching.step(lease, job)
+
     # --- their time has come ------------------------------------------------------------------------------------------
 
-    async def due(self, lease: Lease, job: RunsWork) -> Sequence[NewWork]:
+    async def _due(self, lease: Lease, job: RunsWork) -> Sequence[NewWork]:
         """Runs of one version whose time has come. Returns the work that was written."""
         flow = await self._catalog.flow(lease.project, job.automation, job.version)
         project, now = await self._catalog.project(lease.project), self._clock.now()
@@ -88,7 +103,7 @@ class Automating:
 
     # --- something happened -------------------------------------------------------------------------------------------
 
-    async def happened(self, lease: Lease, job: EventsWork) -> Sequence[NewWork]:
+    async def _happened(self, lease: Lease, job: EventsWork) -> Sequence[NewWork]:
         """Events begin runs, and move on those that waited for them; the simplest automations make notifications."""
         project, now = await self._catalog.project(lease.project), self._clock.now()
         events = await self._store.events.load(lease.project, job.events)
@@ -106,7 +121,7 @@ class Automating:
         made, work = trigger.notifications(started, keys, project, now)
         return Effects(notifications=made, work=work)
 
-    async def begin(self, lease: Lease, job: BeginWork) -> Sequence[NewWork]:
+    async def _begin(self, lease: Lease, job: BeginWork) -> Sequence[NewWork]:
         """Runs that a call, a segment or a date asked for."""
         project, now = await self._catalog.project(lease.project), self._clock.now()
         flow = (await self._catalog.flows(lease.project)).get(job.automation)

@@ -8,6 +8,7 @@ import msgspec
 
 from clarion.crypto.webhooks import WebhookSecrets
 from clarion.errors import Unavailable
+from clarion.journey.catalog import Catalog
 from clarion.model import Millis
 from clarion.ports import BatchRequest, Call, Clock, Effects, HttpBatch, HttpResponse, Lease, NewWork, Transport
 from clarion.ports import WebhookWork as Webhook
@@ -31,7 +32,8 @@ class Webhooks(NamedTuple):
 class Calling:
     """What the pipeline does with calls of other people's servers."""
 
-    def __init__(self, webhooks: Webhooks | None, clock: Clock) -> None:
+    def __init__(self, webhooks: Webhooks | None, catalog: Catalog, clock: Clock) -> None:
+        self._catalog = catalog
         self._webhooks = webhooks
         self._clock = clock
 
@@ -41,15 +43,15 @@ class Calling:
             raise Unavailable("this process makes no calls")
         return self._webhooks.secrets.secret(project_id)
 
-    async def effects(self, lease: Lease, project_id: str, job: Webhook) -> Effects:
+    async def effects(self, lease: Lease, job: Webhook) -> Effects:
         """Makes the calls; those to be tried again are work of their own, so that each is made until it is taken."""
         if self._webhooks is None:
             return Effects()
-        now = self._clock.now()
+        now, project_id = self._clock.now(), (await self._catalog.project(lease.project)).id
         parts = urlsplit(job.url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         requests = [self._request(project_id, path, call, now) for call in job.calls]
-        batch = HttpBatch(f"{parts.scheme}://{parts.netloc}", _HEADERS, requests)
+        batch = HttpBatch.of(f"{parts.scheme}://{parts.netloc}", _HEADERS, requests)
         answers = await self._webhooks.transport.send_batch(batch)
         left = failed(job.calls, answers)
         if not left or lease.attempts + 1 >= TRIES:

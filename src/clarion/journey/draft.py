@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey import conditions, digest, digest_draft, payloads, words
+from clarion.journey import conditions, digest, digest_draft, flow, payloads, segments, words
 from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.rules import misfit
 from clarion.model import (
@@ -142,7 +142,7 @@ def check_automation(automation: Automation, beside: Beside) -> list[FieldError]
         found += _said(automation, automation.notification, "notification", beside)
     for place, step in flow.sends(automation):
         found += _said(automation, step.notification, place, beside)
-    return found + list(flow.unreachable(automation))
+    return found + list(flow.misdirected(automation))
 
 
 _NO_NAME = "\0"  # none that a segment can have

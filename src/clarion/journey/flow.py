@@ -9,6 +9,7 @@ from clarion.errors import FieldError
 from clarion.model import Automation, Json, Rule
 from clarion.model import automations as words
 from clarion.model.automations import Branch, Delay, EventMatch, Exit, Send, Step, Wait, Webhook
+from clarion.model.segments import Duration
 
 END = -1
 """In place of the number of a step: there is none, the run is done."""
@@ -172,7 +173,7 @@ def _either(automation: Automation) -> Iterator[FieldError]:
             yield FieldError("on.key", "goes with steps")
         if automation.reentry != "always":
             yield FieldError("reentry", "goes with steps")
-    if isinstance(automation.reentry, words.Duration) and not automation.reentry.ms:
+    if isinstance(automation.reentry, Duration) and not automation.reentry.ms:
         yield FieldError("reentry", "must be longer than nothing")
 
 
@@ -203,20 +204,28 @@ def _each(automation: Automation) -> Iterator[FieldError]:
             case Exit() if step.next is not None:
                 yield FieldError(f"{place}.next", "must be left out: an exit is the end")
             case Delay():
-                if [step.for_, step.until, step.window].count(None) != 2:  # noqa: PLR2004 - all but one
-                    yield FieldError(place, "must have exactly one of for, until, window")
-                elif step.for_ is not None and not step.for_.ms:
-                    yield FieldError(f"{place}.for", "must be longer than nothing")
-                elif step.window is not None and step.window.start >= step.window.end:
-                    yield FieldError(f"{place}.window.end", "must be later in the day than start")
+                yield from _delay(step, place)
             case Wait() if not step.timeout.ms:
                 yield FieldError(f"{place}.timeout", "must be longer than nothing")
             case Branch():
-                for number, path in enumerate(step.paths):
-                    if (path.if_ is None) == (path.percent is None):
-                        yield FieldError(f"{place}.paths[{number}]", "must have exactly one of if, percent")
-                if sum(path.percent or 0 for path in step.paths) > 100:  # noqa: PLR2004 - per cent
-                    yield FieldError(f"{place}.paths", "have more than 100 percent together")
+                yield from _branch(step, place)
+
+
+def _delay(step: Delay, place: str) -> Iterator[FieldError]:
+    if [step.for_, step.until, step.window].count(None) != 2:  # noqa: PLR2004 - all but one
+        yield FieldError(place, "must have exactly one of for, until, window")
+    elif step.for_ is not None and not step.for_.ms:
+        yield FieldError(f"{place}.for", "must be longer than nothing")
+    elif step.window is not None and step.window.start >= step.window.end:
+        yield FieldError(f"{place}.window.end", "must be later in the day than start")
+
+
+def _branch(step: Branch, place: str) -> Iterator[FieldError]:
+    for number, path in enumerate(step.paths):
+        if (path.if_ is None) == (path.percent is None):
+            yield FieldError(f"{place}.paths[{number}]", "must have exactly one of if, percent")
+    if sum(path.percent or 0 for path in step.paths) > 100:  # noqa: PLR2004 - per cent
+        yield FieldError(f"{place}.paths", "have more than 100 percent together")
 
 
 def _graph(flow: Flow) -> Iterator[FieldError]:
@@ -248,7 +257,7 @@ def _reach(flow: Flow, *starts: int, blocked: bool = False) -> set[int]:
     return seen
 
 
-def unreachable(automation: Automation) -> Iterator[FieldError]:
+def misdirected(automation: Automation) -> Iterator[FieldError]:
     """Webhooks to what is no URL of somebody else's server."""
     for at, step in enumerate(automation.steps or ()):
         if isinstance(step, Webhook):

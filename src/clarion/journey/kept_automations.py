@@ -38,9 +38,8 @@ async def keep(
     if before is not None:
         waited = set(before.also_watched) | (Flow(before).watched if before.steps is not None else set())
         automation = msgspec.structs.replace(automation, also_watched=sorted(waited))
-        same = {"version": version, "also_watched": before.also_watched, "enabled": before.enabled}
-        if msgspec.structs.replace(automation, **same) == before:
-            return msgspec.structs.replace(before, enabled=automation.enabled)
+        if msgspec.structs.replace(automation, version=version, also_watched=before.also_watched) == before:
+            return before
         version += 1
     while True:
         kept = msgspec.structs.replace(automation, version=version)

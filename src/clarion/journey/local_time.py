@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from clarion.model import WEEKDAYS, Millis
-from clarion.model.automations import LocalTime, Within
+from clarion.model.automations import LocalTime, Weekdays, Within
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -35,7 +35,7 @@ def local_date(now: Millis, zone: ZoneInfo) -> date:
     return (_EPOCH + now * _MS).astimezone(zone).date()
 
 
-def _moments(at: str, days: list[str] | None, now: Millis, zone: ZoneInfo) -> list[Millis]:
+def _moments(at: str, days: Weekdays | None, now: Millis, zone: ZoneInfo) -> list[Millis]:
     today = local_date(now, zone)
     near = [today + timedelta(days=number) for number in range(-1, _DAYS)]
     return [moment(day, at, zone) for day in near if days is None or WEEKDAYS[day.weekday()] in days]

@@ -124,7 +124,7 @@ class Pipeline:
         self._accepting = Accepting(store, catalog, clock, self._new_id)
         self._cutting = Cutting(store, catalog, clock)
         self._automating = Automating(store, catalog, clock)
-        self._calling = Calling(webhooks, clock)
+        self._calling = Calling(webhooks, catalog, clock)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
@@ -303,15 +303,10 @@ class Pipeline:
     async def step(self, lease: Lease) -> None:
         """Do one job. Whatever is raised leaves it undone, to be tried again."""
         match lease.job:
-            case EventsWork():
-                await self._wake_for(await self._automating.happened(lease, lease.job))
-            case RunsWork():
-                await self._wake_for(await self._automating.due(lease, lease.job))
-            case BeginWork():
-                await self._wake_for(await self._automating.begin(lease, lease.job))
+            case EventsWork() | RunsWork() | BeginWork() | WatchWork():
+                await self._wake_for(await self._automating.step(lease, lease.job))
             case WebhookWork():
-                project = await self._catalog.project(lease.project)
-                await self._commit(lease, await self._calling.effects(lease, project.id, lease.job))
+                await self._commit(lease, await self._calling.effects(lease, lease.job))
             case AudienceWork():
                 await self._commit(lease, await self._cutting.effects(lease.project, lease.job))
             case SpanWork() | PairsWork():

@@ -44,7 +44,7 @@ def advance(flow: Flow, run: Run, seen: Seen, now: Millis) -> tuple[Run, list[Ac
         step = flow.steps[run.step]
         if run.waits:
             came = _came(step.for_, run, seen) if isinstance(step, Wait) else None
-            run = _move(flow, run, _left(flow, run.step, came=came is not None), came or now)
+            run = _move(run, _left(flow, run.step, came=came is not None), came or now)
         elif isinstance(step, Delay | Wait | Branch):
             run = _pause(flow, run, step, seen, now)
             if run.waits:
@@ -54,7 +54,7 @@ def advance(flow: Flow, run: Run, seen: Seen, now: Millis) -> tuple[Run, list[Ac
         else:
             if not isinstance(step, Exit):
                 acts.append(Act(run, step))
-            run = _move(flow, run, flow.after(run.step), run.since)
+            run = _move(run, flow.after(run.step), run.since)
         if run.ended is not None:
             return run, acts
     return cancelled(run, now), acts
@@ -64,16 +64,16 @@ def _pause(flow: Flow, run: Run, step: Delay | Wait | Branch, seen: Seen, now: M
     """It waits from now on, or has gone on."""
     match step:
         case Branch():
-            return _move(flow, run, _way(flow, run, step, seen), run.since)
+            return _move(run, _way(flow, run, step, seen), run.since)
         case Wait():
             came = _came(step.for_, run, seen)
             if came is not None:
-                return _move(flow, run, flow.after(run.step), came)
+                return _move(run, flow.after(run.step), came)
             return msgspec.structs.replace(run, waits=True, due_at=now + step.timeout.ms)
         case Delay():
             due = _due(step, now, seen.zone)
             if due <= now:
-                return _move(flow, run, flow.after(run.step), run.since)
+                return _move(run, flow.after(run.step), run.since)
             return msgspec.structs.replace(run, waits=True, due_at=due)
 
 
@@ -93,7 +93,7 @@ def on_event(flow: Flow, run: Run, event: Event, now: Millis) -> Run | None:
         return None
     if not matches(step.for_, event.name, event.properties, run.data):
         return None
-    moved = _move(flow, run, flow.after(run.step), event.occurred_at)
+    moved = _move(run, flow.after(run.step), event.occurred_at)
     return moved if moved.ended is not None else msgspec.structs.replace(moved, due_at=now)
 
 
@@ -101,7 +101,7 @@ def may_begin(flow: Flow, before: Run | None, at: Millis) -> bool:
     """Whether a run may begin at a moment, beside or after the last one under its key."""
     if before is None:
         return True
-    if before.ended is None:
+    if before.ended is None or flow.automation.on.attribute is not None:  # a date comes once
         return False
     match flow.automation.reentry:
         case "always":
@@ -123,7 +123,7 @@ def cancelled(run: Run, now: Millis) -> Run:
     return _end(run, Ended.CANCELLED, now)
 
 
-def _move(flow: Flow, run: Run, to: int, since: Millis) -> Run:
+def _move(run: Run, to: int, since: Millis) -> Run:
     if to == END:
         return _end(run, Ended.DONE, since)
     return msgspec.structs.replace(run, step=to, waits=False, due_at=None, since=since, moves=run.moves + 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -157,8 +157,8 @@ class BeginWork(msgspec.Struct, frozen=True, tag="begin"):
 class WatchWork(msgspec.Struct, frozen=True, tag="watch"):
     """A segment or a date that begins runs of one version of an automation is looked at again, for all its life.
 
-    `cursor`: the last person that this look has come to; `since`: when the look before this one began, None: this is
-    the first.
+    `cursor`: the last person that this look has come to; `began_at`: when it began, None: it has not; `since`: when the
+    look before it began. `first`: nobody was ever looked at.
     """
 
     automation: str
@@ -166,6 +166,7 @@ class WatchWork(msgspec.Struct, frozen=True, tag="watch"):
     cursor: Key = 0
     began_at: Millis | None = None
     since: Millis | None = None
+    first: bool = False
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -205,23 +206,31 @@ LATE_MS = 2_000
 _expiry = attrgetter("expires_at")
 
 
+_SHARED: dict[type, str] = {
+    EventsWork: "trigger",
+    RunsWork: "runs",
+    BeginWork: "runs",
+    WatchWork: "watch",
+    AudienceWork: "audience",
+    CatchUpWork: "audience",
+    SpanWork: "decide",
+    PairsWork: "decide",
+}
+"""The queues that all projects share."""
+
+
 def queue_of(job: Job, project: Key) -> str:
-    """The queue a job waits in. Deliveries have one for each lane, so that a slow service holds back only its own."""
+    """The queue a job waits in. Deliveries have one for each lane, so that a slow service holds back only its own.
+
+    So have calls one for each server.
+    """
     match job:
-        case EventsWork():
-            return "trigger"
-        case RunsWork() | BeginWork():
-            return "runs"
-        case WatchWork():
-            return "watch"
-        case WebhookWork():
-            return f"{DELIVERIES}webhook.{project}.{urlsplit(job.url).netloc}"
-        case AudienceWork() | CatchUpWork():
-            return "audience"
-        case SpanWork() | PairsWork():
-            return "decide"
         case DeliverWork() | ArmedWork():
             return lane_queue(job.kind, project, job.lane)
+        case WebhookWork():
+            return f"{DELIVERIES}webhook.{project}.{urlsplit(job.url).netloc}"
+        case _:
+            return _SHARED[type(job)]
 
 
 def lane_queue(kind: DeviceKind, project: Key, lane: str) -> str:
@@ -342,6 +351,15 @@ class Attributes(NamedTuple):
     values: Json
 
 
+class Listed(NamedTuple):
+    """People who come onto a kept list of the project, or off it."""
+
+    kind: Literal["automation"]
+    name: str
+    users: Sequence[Key]
+    on: bool
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
@@ -349,7 +367,9 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
     are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
     `runs` without a key begin, unless there is one under way of that person and key; the others are as the step left
-    them, unless they ended meanwhile. `attributes` are set. `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
+    them, unless they ended meanwhile. `attributes` are set, `listed` goes onto lists and off them.
+
+    `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
     or expired, gives its place back. `collected` waits for a digest, `released` does not any more; who is collected
     already stays since then.
     """
@@ -367,6 +387,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     released: Sequence[Released] = ()
     runs: Sequence[Run] = ()
     attributes: Sequence[Attributes] = ()
+    listed: Sequence[Listed] = ()
     work: Sequence[NewWork] = ()
 
 

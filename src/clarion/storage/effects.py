@@ -21,6 +21,7 @@ from clarion.model import (
 )
 from clarion.ports import Effects, Lease
 from clarion.storage.arming import hastened, write_sent
+from clarion.storage.audiences import write_listed
 from clarion.storage.collecting import write_collected
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.losses import add_retired
@@ -117,6 +118,7 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
     if effects.sent_content:
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)
+    write_listed(conn, dialect, project, effects, at)
     write_runs(conn, dialect, project, effects, at)
     write_slots(conn, dialect, project, effects)
     write_collected(conn, dialect, project, effects)

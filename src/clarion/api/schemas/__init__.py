@@ -4,7 +4,7 @@ The comments of fields are for readers of the code; `description`s go into the O
 """
 
 from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
-from clarion.api.schemas.automations import AutomationPost, AutomationPut, CancelRunsBody, RunBody, RunsBody
+from clarion.api.schemas.automations import AutomationPost, AutomationPut
 from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
 from clarion.api.schemas.definitions import (
     CategoryPost,
@@ -63,7 +63,6 @@ __all__ = [
     "AutomationPut",
     "Body",
     "BroadcastPut",
-    "CancelRunsBody",
     "CapBody",
     "CategoryPost",
     "CategoryPut",

@@ -62,7 +62,8 @@ async def replace_automation(
     await automations.check(services, project, noun)
     kept = await _kept(services, project, noun, before)
     made = await defined.replace(services, project, AUTOMATIONS, name, kept)
-    await services.pipeline.automation_changed(project, made)
+    if kept.version != before.version:
+        await services.pipeline.automation_changed(project, made)
     return made
 
 
@@ -135,7 +136,7 @@ async def cancel_runs(
 
 @get("/v1/automations/{name:str}/counts", **server("read"))
 async def count_runs(services: FromServices, caller: FromCaller, name: NameInPath) -> CountsAnswer:
-    """How many runs of the newest version are at each step; of all versions, how many are under way and how they ended."""
+    """How many runs of the newest version are at each step, how many are under way, and how the others ended."""
     noun = await _found(services, caller.project, name)
     counts = await services.store.runs.counts(caller.project.key, name)
     return CountsAnswer.of(Flow(noun), counts)

@@ -14,6 +14,7 @@ from clarion.api.schemas import CategoryPost, CategoryPut
 from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.journey import draft
+from clarion.journey.words import project_facts
 from clarion.model import Category, Project, Struct
 
 S = TypeVar("S", bound=Struct)

@@ -98,6 +98,16 @@ def write_runs(tables: Tables, effects: Effects) -> None:
                 tables.users[key] = msgspec.structs.replace(user, attributes=told, updated_at=tables.now())
 
 
+def write_listed(tables: Tables, effects: Effects) -> None:
+    """Onto lists and off them, of those who are still there."""
+    for kind, name, users, on in effects.listed:
+        for user in users:
+            if user in tables.users:
+                whose = (tables.users[user].project, kind, name)
+                these = tables.rosters.setdefault(whose, set())
+                these.add(user) if on else these.discard(user)
+
+
 def merge_runs(tables: Tables, old: Key, new: Key) -> None:
     """The runs of the one become the other's; of two under one key that of the known person stays, if it goes on."""
     for key, (project, run) in list(tables.runs.items()):
