@@ -28,7 +28,7 @@ def automation(body: AutomationPut, name: str) -> Automation:
     if body.parameters is not None:
         raise InvalidRequest.field("parameters", "go with ready_made only")
     if body.on is None:
-        raise InvalidRequest.field("on", "is needed: what starts it")
+        raise InvalidRequest.field("on", "is required: what starts it")
     fields = (*_MADE, "enabled", "description")
     told: dict[str, Any] = {field: getattr(body, field) for field in fields if getattr(body, field) is not None}
     if body.notification is not None:

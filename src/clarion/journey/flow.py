@@ -147,6 +147,9 @@ def _entry(automation: Automation) -> Iterator[FieldError]:
     on = automation.on
     kinds = [name for name in ("event", "segment", "attribute") if getattr(on, name) is not None]
     kinds += ["api"] if on.api else []
+    if not kinds:
+        yield FieldError("on.event", "is required, or another start: segment, attribute, api")
+        return
     if len(kinds) != 1:
         yield FieldError("on", "must have exactly one of event, segment, attribute, api")
         return
@@ -161,10 +164,12 @@ def _entry(automation: Automation) -> Iterator[FieldError]:
 
 
 def _either(automation: Automation) -> Iterator[FieldError]:
-    if (automation.notification is None) == (automation.steps is None):
-        yield FieldError("steps", "must be there unless notification is, and not both")
+    if automation.notification is None and automation.steps is None:
+        yield FieldError("notification", "is required, or steps")
+    if automation.notification is not None and automation.steps is not None:
+        yield FieldError("steps", "must be left out beside notification: make it a step of type send")
     if automation.notification is not None:
-        if automation.on.event is None:
+        if automation.on.event is None and automation.on != words.Entry():
             yield FieldError("on.event", "is needed with notification; other starts take steps")
         for name in ("goal", "exit_on", "exit_if"):
             if getattr(automation, name) is not None:

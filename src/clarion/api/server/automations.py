@@ -1,8 +1,10 @@
 """Automations: listed, made, read, replaced, deleted; their runs begun, shown, counted and cancelled."""
 
+from typing import Annotated
+
 import msgspec
 from litestar import delete, get, post, put
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 
 from clarion.api import automations
 from clarion.api.answers.automations import Begun, Cancelled, CountsAnswer, RunAnswer, RunList, SecretAnswer
@@ -22,6 +24,8 @@ from clarion.model import Automation, Project
 from clarion.ports import Begin
 
 _LIMIT = 4 * MIB
+OfUser = Annotated[str | None, QueryParameter(min_length=1, max_length=255, description="Of this user only.")]
+OfKey = Annotated[str | None, QueryParameter(max_length=255, description="Under this key only.")]
 
 
 @get("/v1/automations", **server("read"))
@@ -79,8 +83,8 @@ async def list_runs(
     services: FromServices,
     caller: FromCaller,
     name: NameInPath,
-    user_id: str | None = None,
-    key: str | None = None,
+    user_id: OfUser = None,
+    key: OfKey = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> RunList:
