@@ -55,7 +55,7 @@ async def test_welcome_is_said_in_the_morning_there(dying: Runs) -> None:
     await on.happens("bob", "signed_up")
     await on.pass_(HOUR)
     assert on.said() == ["Welcome to Shop"] * 2
-    # Friday 08:00 UTC and two days is Sunday 17:00 in Tokyo, 03:00 in New York: ten there is Monday 01:00, Sunday 15:00.
+    # Two days later it is Sunday 17:00 in Tokyo, 03:00 in New York; ten o'clock there is Monday 01:00, Sunday 15:00.
     await on.pass_(2 * DAY + 5 * HOUR)
     assert on.said() == []
     await on.pass_(2 * HOUR)
