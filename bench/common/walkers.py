@@ -12,8 +12,9 @@ from common.database import Database
 HOUR_MS = 3_600_000
 WAITED, WALKED = "waiting", "walking"
 _COLUMNS = (
-    "project", "automation", "version", "person", "run_key", "step", "waits", "due_at", "began_at", "since", "data", "moves",
-)  # fmt: skip
+    *("project", "automation", "version", "person", "run_key", "step"),
+    *("waits", "due_at", "began_at", "since", "data", "moves"),
+)
 _BATCH = 20_000
 
 
