@@ -157,22 +157,23 @@ async def idle_ms(store: Store) -> float:
     return round(statistics.median(took), 3)
 
 
-async def steps_per_s(store: Store, project: int, runs: int) -> float:
-    """Twice as far as they go, an hour apart."""
+async def steps_per_s(store: Store, project: int, runs: int) -> tuple[float, float]:
+    """Twice as far as they go, an hour apart; and the CPU of this process for each, in µs."""
     clock = ManualClock(NOW)
     catalog = Catalog(store, Sealer(SECRET), clock, LocalBus())
     automating = Automating(store, catalog, clock)
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), time.process_time()
     for _ in range(2):
         while await automating.hand_out(HANDED_OUT):
             while leases := await store.work.claim("runs", 4, clock.now(), 60_000):
                 await asyncio.gather(*(automating.step(lease, lease.job) for lease in leases))  # type: ignore[arg-type]
         clock.advance(HOUR_MS + 1_000)
-    took = time.perf_counter() - begun
+    took, spent = time.perf_counter() - begun, time.process_time() - spent
     counts = await store.runs.counts(project, WALKED)
     assert sum(one.runs for one in counts if one.ended is Ended.DONE) == runs, counts
     # Each left a pause, took the fork, began and left a pause, and said something; half of them had attributes set.
-    return round(runs * 5.5 / took)
+    steps = runs * 5.5
+    return round(steps / took), round(spent / steps * 1_000_000, 1)
 
 
 async def walk(where: str, project: int, users: int) -> dict[str, float]:
@@ -196,7 +197,7 @@ async def walk(where: str, project: int, users: int) -> dict[str, float]:
         for _ in add_runs(database, project, WALKED, runs, NOW - HOUR_MS):
             pass
     await store.open()
-    told["steps_per_s"] = await steps_per_s(store, project, runs)
+    told["steps_per_s"], told["step_cpu_us"] = await steps_per_s(store, project, runs)
     await store.close()
     return told
 
@@ -259,6 +260,7 @@ def show(figures: dict[str, float], users: int) -> None:
     waits = f"looking for what is due while {users:,} runs wait, ms (and while none does)"
     table.add_row(waits, *(f"{figures[f'{p}idle_ms']:.2f} ({figures[f'{p}idle_few_ms']:.2f})" for p in there.values()))
     table.add_row("steps of runs a second", *(f"{figures[f'{p}steps_per_s']:,.0f}" for p in there.values()))
+    table.add_row("… CPU of the process for each, µs", *(f"{figures[f'{p}step_cpu_us']:.1f}" for p in there.values()))
     Console().print(table)
 
 
