@@ -37,7 +37,7 @@ def with_id(step: dict, id: str, **more: Any) -> dict:
         (body({"type": "send", "notification": {"titel": "x"}}), "steps[0].notification.titel", "not a field"),
         (
             body({"type": "send", "notification": {"title": "x", "template": "t"}}),
-            "steps[0].notification",
+            "steps[0].notification.template",
             "template t",
         ),
         (body({"type": "send", "notification": {"title": "{{ data.x }}"}}), "steps[0].notification.title", "undefined"),

@@ -191,6 +191,27 @@ async def test_what_arrives_together_is_told_in_order(on: Runs) -> None:
     assert on.said() == ["in time"]
 
 
+async def test_what_is_stored_counts_before_a_worker_has_told_it(on: Runs) -> None:
+    """The purchase, and the answer that a run waits for, are in the database; their own jobs come later."""
+    await on.ready_made("abandoned_cart")
+    wait = {"type": "wait", "for": {"event": "order"}, "timeout": {"hours": 1}, "on_timeout": "late"}
+    late = {"type": "send", "id": "late", "notification": {"title": "late"}}
+    await on.define("answer", on={"event": "cart_added"}, steps=[wait, {"type": "exit"}, late])
+    await on.person("ann")
+    await on.happens("ann", "cart_added")
+    on.clock.advance(HOUR)
+    world = on.world
+    await world.happens("ann", "order")
+    await world.pipeline.hand_out()
+    leases = await world.store.work.claim("runs", 10, on.clock.now(), 15_000)
+    assert len(leases) == 2
+    for lease in leases:
+        await world.pipeline.step(lease)
+    await on.work()
+    assert on.said() == []
+    assert [*await on.ends("abandoned_cart"), *await on.ends("answer")] == ["goal", "done"]
+
+
 async def test_runs_finish_on_their_version(on: Runs) -> None:
     def say(title: str) -> list[dict]:
         return [

@@ -125,4 +125,6 @@ def _pause(step: Json) -> str:
 
 
 def _duration(parts: Json) -> str:
-    return " ".join(f"{number} {name}" for name, number in parts.items() if number)
+    return " ".join(
+        f"{number} {name.removesuffix('s') if number == 1 else name}" for name, number in parts.items() if number
+    )

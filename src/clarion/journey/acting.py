@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.journey.catalog import Catalog
 from clarion.journey.stepping import Act
-from clarion.journey.words import version_key
+from clarion.journey.words import time_told, version_key
 from clarion.model import Audience, Key, Message, Millis, Notification, Partial, Project, Run, Template
 from clarion.model.automations import Send, UpdateUser, Webhook
 from clarion.ports import Attributes, Call, Effects, NewWork, PairsWork, Store, WebhookWork
@@ -147,6 +147,6 @@ def _body(run: Run, step: Webhook, user_id: str, now: Millis) -> bytes:
             "key": run.run_key or None,
             "data": run.data,
             "body": step.body,
-            "at": now,
+            "at": time_told(now),
         }
     )
