@@ -212,6 +212,43 @@ async def test_what_is_stored_counts_before_a_worker_has_told_it(on: Runs) -> No
     assert [*await on.ends("abandoned_cart"), *await on.ends("answer")] == ["goal", "done"]
 
 
+async def test_what_happened_before_the_wait_is_no_answer(on: Runs) -> None:
+    wait = {"type": "wait", "for": {"event": "b"}, "timeout": {"hours": 1}, "on_timeout": "late"}
+    late = {"type": "send", "id": "late", "notification": {"title": "late"}}
+    pause = {"type": "delay", "for": {"minutes": 20}}
+    await on.define("x", on={"event": "a"}, steps=[pause, wait, {"type": "exit"}, late])
+    await on.person("ann")
+    await on.happens("ann", "a")
+    happened_at = on.clock.now() + 10 * MINUTE
+    await on.pass_(HOUR)
+    told_late = Event(user_id="ann", name="b", occurred_at=happened_at)
+    await on.world.pipeline.ingest(on.world.project, [told_late])
+    await on.work()
+    assert await on.ends("x") == [None]
+    await on.pass_(HOUR)
+    assert on.said() == ["late"]
+
+
+async def test_who_is_in_a_segment_already_does_not_come_into_it(on: Runs) -> None:
+    await on.world.define(
+        "segments", name="gold", rule={"type": "attribute", "attribute": "plan", "op": "eq", "value": "gold"}
+    )
+    send = {"type": "send", "notification": {"title": "{{ user.name }}"}}
+    await on.person("ann", plan="gold", name="Ann")
+    await on.person("bob", plan="free", name="Bob")
+    await on.define("news", on={"segment": "gold"}, steps=[send])
+    await on.define("all", on={"segment": "gold", "existing": True}, steps=[send])
+    await on.define("lost", on={"segment": "gold", "when": "leaves"}, steps=[send])
+    assert on.said() == ["Ann"]
+    await on.person("bob", plan="gold", name="Bob")
+    await on.pass_(2 * MINUTE, step=MINUTE)
+    assert on.said() == ["Bob", "Bob"]
+    await on.person("ann", plan="free", name="Ann")
+    await on.pass_(2 * MINUTE, step=MINUTE)
+    assert on.said() == ["Ann"]
+    assert [len(await on.all(name)) for name in ("news", "all", "lost")] == [1, 2, 1]
+
+
 async def test_runs_finish_on_their_version(on: Runs) -> None:
     def say(title: str) -> list[dict]:
         return [
