@@ -7,7 +7,17 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from clarion.model import Ended, Key, Millis, Run
 from clarion.ports import Effects, NewWork, Page, RunRecord, RunsQuery, RunsWork, StepCount
-from clarion.storage.database import Columns, Database, Dialect, Row, columns_of, from_json, int_cursor, to_json
+from clarion.storage.database import (
+    Columns,
+    Database,
+    Dialect,
+    Row,
+    by_other_index,
+    columns_of,
+    from_json,
+    int_cursor,
+    to_json,
+)
 from clarion.storage.schema import automation_run, person
 from clarion.storage.work import add_work
 
@@ -189,7 +199,7 @@ def _page(
     keys = conn.execute(select(run.key).where(chosen).order_by(run.key).limit(limit + 1)).scalars().all()
     runs = load_runs(conn, dialect, project, (), RunsQuery(keys=keys[:limit]))
     named = select(person.c.key, person.c.id).where(
-        person.c.project == project, person.c.key.in_([each.user for each in runs])
+        by_other_index(person.c.project) == project, person.c.key.in_([each.user for each in runs])
     )
     ids = {row.key: row.id for row in conn.execute(named)}
     items = [RunRecord(ids[each.user], each) for each in runs if each.user in ids]
