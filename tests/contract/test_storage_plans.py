@@ -43,7 +43,7 @@ from contract.world import World, new_world, read_all
 
 # What may be walked: what is small by nature, and a project's own list, page by page in the order of its key.
 SMALL = (
-    *("sqlite_sequence", "json_each", "batch", "kept", "CONSTANT", "(subquery", "people", "numbered", "anon_"),
+    *("sqlite_sequence", "json_each", "each", "batch", "kept", "CONSTANT", "(subquery", "people", "numbered", "anon_"),
     *("told", "counted"),  # the notifications of a day, and the names that they are counted by
     "walk",  # the names of the queues that hold a job
 )

@@ -18,6 +18,7 @@ import pytest
 
 from clarion import __version__
 from clarion.cli import main
+from clarion.cli.outcome import print_results
 from clarion.cli.table import print_alerts, print_losses, print_story
 from clarion.config import load
 from free_ports import free_port
@@ -202,6 +203,43 @@ def test_what_is_armed_is_fired_by_its_id(clarion: Clarion, shop: Shop, way: str
     assert re.fullmatch(r"Fired [0-9a-f]{32} at .*Z\.\n", clarion(*command, *door).out)
     fired = clarion(*command, "--json", *door).json
     assert (fired["id"], bool(fired["fired_at"])) == (command[1], True)
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
+def test_results_are_told_by_either_door(clarion: Clarion, shop: Shop, way: str) -> None:
+    door = getattr(shop, way)
+    id = clarion("send", "--user", "u1", "--title", "Tea", "--json", *door).json["id"]
+    assert clarion("results", id, "--json", *door).json["notification_id"] == id
+    told = clarion("results", id, *door).out
+    assert told.startswith("Success: a click within 1 day.")
+    assert "message " in told
+    assert clarion("results", "none", *door).code == 1
+
+
+def test_results_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    against = {"difference": 0.15, "low": 0.046, "high": 0.254, "e_value": 5_660.1}
+    some = {"people": 1_300, "clicked": 2, "successes": 60, "settled": 1_200}
+    lost = {"key": "plain", **some, "rate": 0.05, "low": 0.0, "high": 0.1, "versus": []}
+    won = {"key": "kind", **some, "rate": 0.2, "low": 0.1, "high": 0.4, "versus": [{"arm": "plain", **against}]}
+    held = {"key": "control", **some, "settled": 0, "rate": None, "low": None, "high": None, "versus": []}
+    winner = {
+        "rule": "separates",
+        "share": 20,
+        "due_at": "then",
+        "chosen_at": "now",
+        "variant": "kind",
+        "people": 4_000,
+    }
+    goal = {"event": "bought", "within_s": 7_200}
+    print_results({"goal": goal, "variants": [lost, won, held], "ahead": "kind", "winner": winner}, as_json=False)
+    told = capsys.readouterr().out
+    assert "bought within 2 hours" in told
+    assert re.search(r"plain +1,300 +2 +60 +1,200 +5.00% +━━●━━·{11}", told)
+    assert re.search(r"kind +1,300 +2 +60 +1,200 +20.00% +····━━━━●━{7}", told)
+    assert re.search(r"control +1,300 +2 +60 +0 *\n", told)
+    assert "kind against plain: +15.00 points (+4.60 to +25.40), e-value 5,660" in told
+    assert "kind is ahead" in told
+    assert "kind won at now; 4,000 more people got it." in told
 
 
 @pytest.mark.parametrize("way", ["asking", "opening"])

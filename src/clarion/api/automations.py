@@ -86,7 +86,7 @@ async def check(services: Services, project: Project, noun: Automation) -> None:
 
 
 def _dishonest(message: Message, around: draft.Beside, project: Project) -> list[FieldError]:
-    text = honesty.of_message(
+    drafts = honesty.of_wordings(
         message, around.categories, around.templates, around.project_facts, partials=around.partials
     )
-    return honesty.refusals(text, project.settings)
+    return honesty.all_refusals(message, drafts, project.settings)

@@ -74,6 +74,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "register_device": {"user_id": "u1", **_WEBPUSH},
     "register_own_device": _WEBPUSH,
     "notify": {"to": {"users": ["u1"]}, **_MESSAGE},
+    "replace_notification": {"body": "3 stops away."},
     "create_category": {"name": "orders", **_CATEGORY},
     "replace_category": _CATEGORY,
     "create_template": {"name": "shipped", **_TEMPLATE},
@@ -97,6 +98,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "unsubscribe_users": {"users": ["u1"]},
     "put_own_topic": {"topic": "sport/football", "subscribed": True},
     "lint": {"title": "Last chance: 50% off!!!", "body": "Shoes and boots.", "locale": "en"},
+    "preview": {
+        "title": "Hello",
+        "variants": [{"key": "a"}, {"key": "b", "title": "Good morning"}],
+        "platforms": ["iphone"],
+    },
     "put_project": {
         "name": "Shop",
         "allowed_origins": ["https://shop.example"],

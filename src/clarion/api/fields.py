@@ -25,6 +25,7 @@ EMAIL_PATTERN = rf"^[^\s@]+@[^\s@.]+(\.[^\s@.]+)*{_END}"
 PHONE_PATTERN = rf"^\+[1-9][0-9]{{6,14}}{_END}"
 HEX_PATTERN = rf"^([0-9A-Fa-f]{{2}})+{_END}"
 ID_PATTERN = rf"^[0-9a-f]{{32}}{_END}"
+VARIANT_PATTERN = rf"^[A-Za-z0-9_-]+{_END}"
 CLOCK_PATTERN = rf"^([01][0-9]|2[0-3]):[0-5][0-9]{_END}"
 CLOCK_END_PATTERN = rf"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00){_END}"
 ORIGIN_PATTERN = rf"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{{1,5}})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{{1,5}})?){_END}"
@@ -39,6 +40,7 @@ HINTS = {
     PHONE_PATTERN: "must be a phone number in E.164 form such as +4915112345678",
     HEX_PATTERN: "must be hexadecimal text with an even number of digits",
     ID_PATTERN: "must be an id of 32 lower-case hexadecimal digits",
+    VARIANT_PATTERN: "must be letters, digits, _ and - only",
     LABEL_PATTERN: "must not have quotation marks, backslashes or control characters",
     CLOCK_PATTERN: "must be a time of day such as 22:00",
     CLOCK_END_PATTERN: "must be a time of day such as 08:00, or 24:00",

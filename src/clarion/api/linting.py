@@ -24,8 +24,8 @@ def lint(
         return LintAnswer.of(honesty.findings(_template(body, project_facts, partials), settings))
     message = messages.message(body)
     _refuse(draft.check_message(message, categories, templates, project_facts, partials, with_event=True))
-    looked_at = honesty.of_message(message, categories, templates, project_facts, body.locale, partials)
-    return LintAnswer.of(honesty.findings(looked_at, settings))
+    looked_at = honesty.of_wordings(message, categories, templates, project_facts, body.locale, partials)
+    return LintAnswer.of(honesty.all_findings(message, looked_at, settings))
 
 
 def _template(body: LintBody, project_facts: Json, partials: Mapping[str, Partial]) -> honesty.Draft:

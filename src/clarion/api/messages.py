@@ -8,16 +8,20 @@ import msgspec
 from clarion.api.fields import millis
 from clarion.api.quiet import of_category
 from clarion.api.schemas import (
+    ActionBody,
     AudienceBody,
     Body,
     CapBody,
     CategoryPut,
     ContentBody,
     DigestBody,
+    ExperimentBody,
+    GoalBody,
     MessageBody,
     NotificationBody,
     PartialPut,
     PlatformsBody,
+    ReplaceBody,
     RollingBody,
     ScheduledWindowBody,
     SlidingWindowBody,
@@ -32,7 +36,9 @@ from clarion.model import (
     Content,
     DeviceKind,
     Digest,
+    Experiment,
     FixedWindow,
+    Goal,
     Holdout,
     Message,
     Millis,
@@ -44,6 +50,8 @@ from clarion.model import (
     Struct,
     Template,
     UnlessEvent,
+    Variant,
+    Winner,
 )
 
 S = TypeVar("S", bound=Struct)
@@ -66,7 +74,36 @@ def message(body: MessageBody) -> Message:
         for name, told, noun in (("unless_event", body.unless_event, UnlessEvent), ("holdout", body.holdout, Holdout))
         if told is not None
     }
-    return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()], **more)
+    more |= {} if body.experiment is None else {"experiment": experiment(body.experiment)}
+    if body.variants is not None and len(body.variants) == 1:  # none at all is how a message without them is read
+        raise InvalidRequest.field("variants", "must have at least 2 items")
+    variants = [_given(one, Variant, **_actions(one.actions)) for one in body.variants or ()]
+    return _given(body, Message, variants=variants, **_actions(body.actions), **more)
+
+
+def _actions(bodies: Sequence[ActionBody] | None) -> dict[str, list[Action]]:
+    return {} if bodies is None else {"actions": [_given(action, Action) for action in bodies]}
+
+
+def experiment(body: ExperimentBody) -> Experiment:
+    """What is tried out."""
+    goal = Goal() if not isinstance(body.goal, GoalBody) else _given(body.goal, Goal)
+    winner = None if body.winner is None else _given(body.winner, Winner)
+    return _given(body, Experiment, goal=goal, winner=winner)
+
+
+def changes(body: ReplaceBody) -> dict[str, Any]:
+    """The fields of a message that are new. Raises InvalidRequest when there is none."""
+    told = {
+        name: value
+        for name in body.__struct_fields__
+        if name != "renotify" and (value := getattr(body, name)) is not None
+    }
+    if not told:
+        raise InvalidRequest.field("body", "is needed, or another field: nothing would change")
+    if body.actions is not None:
+        told["actions"] = [_given(action, Action) for action in body.actions]
+    return told
 
 
 def audience(body: AudienceBody) -> Audience:

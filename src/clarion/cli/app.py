@@ -248,6 +248,22 @@ def fire(
 
 
 @app.command()
+def results(
+    notification: Annotated[str, typer.Argument(help="The id of a notification.", metavar="ID")],
+    as_json: AsJson = False,
+    server: Server = None,
+    key: Key = None,
+    data: Data = None,
+    project: Project = None,
+) -> None:
+    """Show what came of a notification, by variant; look as often as you like."""
+    from clarion.cli import outcome  # noqa: PLC0415 - which other commands do not need
+
+    answer = ask(Where(server, key, data, project), lambda door: door.results(notification))
+    outcome.print_results(answer, as_json=as_json)
+
+
+@app.command()
 def explain(
     user: Annotated[str, typer.Option(help="Whose story, by your own id.", metavar="ID")],
     notification: Annotated[str | None, typer.Option(help="Only around this notification.", metavar="ID")] = None,

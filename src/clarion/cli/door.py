@@ -39,6 +39,10 @@ class Door(Protocol):
         """`POST /v1/notifications/{id}/fire`."""
         ...
 
+    async def results(self, notification_id: str) -> Json:
+        """`GET /v1/notifications/{id}/results`."""
+        ...
+
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         """`GET /v1/users/{user_id}/story`."""
         ...

@@ -14,6 +14,7 @@ from clarion.api.answers.automations import CountsAnswer
 from clarion.api.answers.base import Answer
 from clarion.api.answers.losses import LossList
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
+from clarion.api.answers.results import ResultsAnswer
 from clarion.api.answers.sending import Created, NotificationSummary
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.batches import Batches
@@ -38,6 +39,7 @@ from clarion.journey import resealing
 from clarion.journey.flow import Flow
 from clarion.journey.founding import add_key, found
 from clarion.journey.kept_automations import AUTOMATIONS
+from clarion.journey.winning import results_of
 from clarion.journey.words import project_facts
 from clarion.model import Automation, Json, Project
 from clarion.ports import Dimension
@@ -111,6 +113,14 @@ class Folder:
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))
+
+    async def results(self, notification_id: str) -> Json:
+        platform = self._platform
+        notification = await platform.store.trail.notification(self._project.key, notification_id)
+        if notification is None:
+            raise NotFound(f"there is no notification {notification_id}")
+        found = await results_of(platform.store, notification, platform.clock.now())
+        return _json(ResultsAnswer.of(notification, found))
 
     async def preview_segment(self, body: Json) -> Json:
         wanted, platform = _read_segment_preview(msgspec.json.encode(body)), self._platform

@@ -85,6 +85,9 @@ class Remote:
     async def fire(self, notification_id: str) -> Json:
         return await self._ask("POST", f"/v1/notifications/{quote(notification_id, safe='')}/fire")
 
+    async def results(self, notification_id: str) -> Json:
+        return await self._ask("GET", f"/v1/notifications/{quote(notification_id, safe='')}/results")
+
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         query = f"?notification_id={quote(notification_id, safe='')}" if notification_id else ""
         return await self._ask("GET", f"/v1/users/{quote(user_id, safe='')}/story{query}")

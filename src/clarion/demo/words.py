@@ -25,6 +25,7 @@ REASONS: Mapping[str, str] = {
     Reason.SCHEDULE: "Its hour has not come",
     Reason.PROVIDER_DOWN: "The push service does not answer; nothing is lost",
     Reason.DIGEST: "It goes out together with others",
+    Reason.EXPERIMENT: "Others get it first, to see which words are better",
     Reason.NO_PERMISSION: "The browser was told not to show notifications",
     Reason.NO_CONSENT: "Nobody asked for this kind of message, and it is off by default",
     Reason.OPTED_OUT: "This person said no to this kind of message",

@@ -34,7 +34,7 @@ class Accepting:
         sent_by: str | None,
     ) -> tuple[Notification, list[NewWork]]:
         """The notification, not yet written, and what is to be done first. Raises InvalidRequest naming the fields."""
-        await self._check(project, message, to, arm=arm)
+        await self.check(project, message, to, arm=arm)
         now = self._clock.now()
         [key] = await self._store.trail.reserve(1)
         notification = Notification(
@@ -54,7 +54,7 @@ class Accepting:
         self, project: Project, message: Message, to: Audience, *, send_at: Millis | None, sent_by: str | None
     ) -> Notification:
         """What a dry run is about: it has no key, and nobody will find it. Raises InvalidRequest naming the fields."""
-        await self._check(project, message, to)
+        await self.check(project, message, to)
         notification = Notification(
             key=0,
             id="dry-run",
@@ -69,7 +69,8 @@ class Accepting:
             await self._named_devices(notification)
         return notification
 
-    async def _check(self, project: Project, message: Message, to: Audience, *, arm: bool = False) -> None:
+    async def check(self, project: Project, message: Message, to: Audience, *, arm: bool = False) -> None:
+        """Raises InvalidRequest naming the fields."""
         categories = await self._catalog.categories(project.key)
         templates = await self._catalog.templates_for(project.key, [message])
         partials, facts = await self._catalog.partials(project.key), project_facts(project)
@@ -78,8 +79,8 @@ class Accepting:
             segments, topics = await self._catalog.segments(project.key), await self._catalog.topics(project.key)
             problems += check_audience(to, segments, topics)
         if not problems and project.settings.lint:
-            draft = honesty.of_message(message, categories, templates, facts, partials=partials)
-            problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
+            drafts = honesty.of_wordings(message, categories, templates, facts, partials=partials)
+            problems = await asyncio.to_thread(honesty.all_refusals, message, drafts, project.settings)
         if problems:
             raise InvalidRequest("; ".join(f"{name}: {words}" for name, words in problems), errors=problems)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from clarion.journey.catalog import Catalog
 from clarion.journey.stepping import Act
+from clarion.journey.wordings import every
 from clarion.journey.words import time_told, version_key
 from clarion.model import Audience, Key, Message, Millis, Notification, Partial, Project, Run, Template
 from clarion.model.automations import Send, UpdateUser, Webhook
@@ -86,8 +87,8 @@ def looks_at_start(message: Message, templates: Mapping[str, Template], partials
     """Whether a message says something else after another event, or other data: told by the words alone."""
     if any(getattr(message, name) is not None for name in _CONDITIONS):
         return True
-    template = templates.get(version_key(message.template or "", message.template_version))
-    texts = [msgspec.structs.replace(message, data={}), *([template] if template is not None else [])]
+    named = [templates.get(version_key(one.template or "", one.template_version)) for one in every(message)]
+    texts = [msgspec.structs.replace(message, data={}), *(one for one in named if one is not None)]
     said = msgspec.json.encode(texts)
     if b"include" in said or b"import" in said:
         said += msgspec.json.encode(list(partials.values()))

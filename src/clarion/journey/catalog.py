@@ -10,6 +10,7 @@ from clarion.crypto.sealing import Sealer
 from clarion.errors import NotFound
 from clarion.journey import kept_automations, versions
 from clarion.journey.flow import Flow
+from clarion.journey.wordings import every
 from clarion.journey.words import version_key
 from clarion.model import (
     ApiKey,
@@ -108,7 +109,8 @@ class Catalog:
     async def templates_for(self, project: Key, messages: Iterable[Message]) -> dict[str, Template]:
         """By name, and beside them the versions that these messages name, where they exist: see `words.template_of`."""
         templates = await self.templates(project)
-        wanted = {(one.template, one.template_version) for one in messages if one.template_version is not None}
+        said = (one for message in messages for one in every(message))
+        wanted = {(one.template, one.template_version) for one in said if one.template_version is not None}
         pinned = dict[str, Template]()
         for name, version in wanted:
             found = await self._version(project, name, version) if name is not None and version is not None else None

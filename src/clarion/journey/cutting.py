@@ -3,6 +3,7 @@
 from clarion.journey import audience
 from clarion.journey.catalog import Catalog
 from clarion.journey.segments import crowd_of
+from clarion.journey.updating import Updating
 from clarion.model import Key, Millis, Notification
 from clarion.ports import AudienceWork, Clock, Effects, NewWork, Store
 
@@ -10,7 +11,8 @@ from clarion.ports import AudienceWork, Clock, Effects, NewWork, Store
 class Cutting:
     """What the pipeline does with an audience that is too large, or not known, when a notification is accepted."""
 
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock, updating: Updating) -> None:
+        self._updating = updating
         self._store = store
         self._catalog = catalog
         self._clock = clock
@@ -21,6 +23,8 @@ class Cutting:
         notification = (await self._store.trail.load(project, [job.notification])).get(job.notification)
         if notification is None:
             return Effects()
+        if notification.update is not None:
+            return await self._updating.spread(notification, job, now)
         if notification.to.everyone:
             return Effects(work=await self._everyone(notification, job.cursor, now))
         if audience.is_crowd(notification.to):

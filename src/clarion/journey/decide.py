@@ -1,6 +1,6 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -83,17 +83,19 @@ class _Common(NamedTuple):
     """What one notification's gates need, worked out once for all its candidates.
 
     `written`: what the gates said that look at the notification alone; if one of them stops it, there are no others.
+    `in_place`: the gates of those who had what it updates on its way, and of those on whose screens it may be.
     """
 
     written: _Passed
     personal: "_Personal | None" = None
+    in_place: "tuple[_Personal, _Personal] | None" = None
 
 
 class _Personal(NamedTuple):
     """The gates that look at the person. Spares, digest and caps are there only if they have anything to say."""
 
-    consent: rules.Consent
-    duplicate: rules.Duplicate
+    consent: Callable[[Recipient], rules.Ruling]
+    duplicate: Callable[[Key, Mapping[tuple[Key, int], Millis]], rules.Ruling]
     quiet: rules.Quiet
     spares: "_Spares | None"
     digest: rules.DigestGate | None
@@ -107,10 +109,11 @@ class _Spares(NamedTuple):
     conditions: Conditions | None
     groups: tuple[rules.Group, ...]
     exempt: bool
+    trial: rules.Trial | None
 
 
 _ASKED = ("consent", "device", "permission", "duplicate")
-_SPARING = ("condition", "holdout")
+_SPARING = ("condition", "holdout", "experiment")
 _RESTING = ("quiet_hours",)
 _DIGESTING = ("digest",)
 _CAPPING = ("caps",)
@@ -213,18 +216,26 @@ def _note_group(seen: _Seen, verdict: Decided, group: int, now: Millis) -> None:
 
 
 def _slot(sent: Decided, law: Law) -> Slot | None:
+    if sent.shown is not None:
+        return None  # it stands where a place was taken before
     category = law.categories[sent.notification.message.category]
     return rules.slot(sent.notification, sent.recipient.key, category, law.now)
 
 
 def _common(notification: Notification, law: Law) -> _Common:
     written = []
+    withdraws = rules.is_withdrawal(notification)
+    known = notification.message.category in law.categories
+    category = rules.WITHDRAWING if withdraws and known else rules.category(notification, law.categories)
     for gate, ruling in (
         ("cancelled", rules.cancelled(notification)),
+        ("superseded", rules.superseded(notification)),
         ("expiry", rules.expiry(notification, law.now)),
         ("schedule", rules.schedule(notification, law.now)),
-        ("category", rules.category(notification, law.categories)),
+        ("category", category),
     ):
+        if ruling is None:
+            continue
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
             return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
@@ -241,16 +252,34 @@ def _common(notification: Notification, law: Law) -> _Common:
     if begun.steps[0] > _STEPS:  # a wait for a cap ends at a moment of its own: that is nobody else's
         begun.steps[0] = 0
         begun.then.clear()
-    return _Common(begun, personal)
+    if notification.update is None:
+        return _Common(begun, personal)
+    in_place = _in_place(notification, worn, law, shown=False), _in_place(notification, worn, law, shown=True)
+    return _Common(begun, personal, in_place)
+
+
+def _in_place(notification: Notification, worn: Category, law: Law, *, shown: bool) -> _Personal:
+    """They were asked everything before: what counts is a no since then, and a sound at night."""
+    asks, quietly = not rules.is_withdrawal(notification), shown and rules.is_quiet(notification)
+    return _Personal(
+        rules.Consent(worn, Channel.PUSH, law.settings, law.now) if asks else rules.no_consent_asked,
+        rules.no_duplicate,
+        rules.Quiet(notification, worn, law.settings, law.now, quietly=quietly),
+        None,
+        None,
+        None,
+    )
 
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
     message = notification.message
-    groups = rules.groups(law.around.project.get("id", ""), law.settings, message)
+    project_id, exempt = law.around.project.get("id", ""), rules.exempt(category)
+    groups = rules.groups(project_id, law.settings, message)
     conditions = Conditions(notification, law.around) if is_conditional(message) else None
+    trial = rules.trial(project_id, notification, law.now)
     membership = rules.Membership.of(notification.to)
-    spares = _Spares(membership, conditions, groups, rules.exempt(category))
-    return spares if membership or conditions or groups else None
+    spares = _Spares(membership, conditions, groups, exempt, trial)
+    return spares if membership or conditions or groups or trial else None
 
 
 def _digesting(notification: Notification, category: Category, law: Law) -> rules.DigestGate | None:
@@ -261,8 +290,10 @@ def _digesting(notification: Notification, category: Category, law: Law) -> rule
 
 
 def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
-    notification, recipient, only, _ = candidate
-    passed, personal = common
+    notification, recipient, only, _, shown = candidate
+    passed, personal, in_place = common
+    if in_place is not None and shown is not None:
+        personal = in_place[shown]
     allowed: list[Target] = []
     quiet_from = group = None
     due = False
@@ -283,7 +314,9 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
         return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [], None, group, due, only)
     if personal is None or personal.digest is None or not personal.digest.marks:
         group = None
-    return Decided(notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from, group)
+    return Decided(
+        notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from, group=group, shown=shown
+    )
 
 
 def _asked(
@@ -306,15 +339,17 @@ def _asked(
 
 def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
-    membership, conditions, groups, exempt = spares
-    audience = condition = holdout = None
+    membership, conditions, groups, exempt, trial = spares
+    audience = condition = holdout = experiment = None
     if membership is not None:
         audience = membership(recipient.key, facts)
     if conditions is not None:
         condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
     if groups:
         holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
-    said = audience, condition, holdout
+    if trial is not None:
+        experiment = rules.EXEMPT if exempt else trial(recipient.user_id)
+    said = audience, condition, holdout, experiment
     return passed.then.get(said) or passed.on(said, (membership.gate if membership else "", *_SPARING), said)
 
 

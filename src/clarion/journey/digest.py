@@ -12,6 +12,7 @@ from clarion.journey.conditions import Around
 from clarion.journey.rules import content_hash
 from clarion.journey.rules.digest import Group, is_surely_open
 from clarion.journey.taming import Refused, tamed
+from clarion.journey.wordings import worded
 from clarion.journey.words import (
     Setting,
     Texts,
@@ -120,14 +121,15 @@ class Words:
     ) -> None:
         """`seen`: what all texts see; `setting`: with what at hand they are compiled, whatever the language."""
         self._templates, self._events, self._seen, self._setting = templates, events, seen, setting
-        self._known: dict[tuple[Key, str | None], tuple[Content, Texts]] = {}
+        self._known: dict[tuple[Key, str | None, str | None], tuple[Content, Texts]] = {}
 
     def of(self, decided: Decided) -> Json:
         """One message, in the person's language. Raises TextError: it says nothing, and counts for nothing."""
         notification, recipient = decided.notification, decided.recipient
         message = notification.message
         locale = recipient.locale or next((one.locale for one in recipient.targets if one.locale), None)
-        words, texts = self._known.get((notification.key, locale)) or self._compiled(notification, locale)
+        about = notification.key, decided.variant, locale
+        words, texts = self._known.get(about) or self._compiled(notification, decided.variant, locale)
         context: dict[str, Any] = {**self._seen, "data": message.data}
         told: Json = {"id": notification.id, "data": message.data, "at": time_told(notification.created_at)}
         if notification.event is not None and notification.event in self._events:
@@ -136,12 +138,12 @@ class Words:
             context["user"] = user_facts(recipient, locale)
         return {**told, "title": words.title, "body": words.body, "url": words.url, **texts.render(context)}
 
-    def _compiled(self, notification: Notification, locale: str | None) -> tuple[Content, Texts]:
-        message = notification.message
+    def _compiled(self, notification: Notification, variant: str | None, locale: str | None) -> tuple[Content, Texts]:
+        message = worded(notification.message, variant)
         _, words, text_locale = chosen(message, template_of(message, self._templates), locale)
         # Its buttons and pictures are not told.
         texts = Texts(Message(), words, self._setting._replace(locale=locale, text_locale=text_locale))
-        found = self._known[notification.key, locale] = words, texts
+        found = self._known[notification.key, variant, locale] = words, texts
         return found
 
 

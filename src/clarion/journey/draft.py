@@ -6,9 +6,10 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey import conditions, digest, digest_draft, flow, payloads, segments, words
+from clarion.journey import conditions, digest, digest_draft, flow, payloads, segments, variants, words
 from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.rules import misfit
+from clarion.journey.wordings import every, placed
 from clarion.model import (
     AUTOMATION_SENDER,
     ApiKey,
@@ -36,25 +37,36 @@ def check_message(
     armed: bool = False,
     open_data: bool = False,
 ) -> list[FieldError]:
-    """Every wrong field: the category, the template, and texts that render for nobody."""
+    """Every wrong field: the category, the template, the variants, and texts that render for nobody."""
     found = payloads.problems(message)
     if message.category not in categories:
         found.append(FieldError("category", f"there is no category {message.category}"))
-    template = words.template_of(message, templates)
-    found += _no_template(message, template, templates)
-    if message.template is None and not (message.title or "").strip():
-        found.append(FieldError("title", "is needed unless a template is given"))
     context = _trial(message.data, project_facts, with_event=with_event)
     if open_data:  # a call brings what is not there yet
         context["data"] = words.ANYTHING
+    for at, said in enumerate(every(message)):
+        wrong = _said(said, templates, context, partials)
+        found += [FieldError(placed(message, at, each.field), each.message) for each in wrong]
+    if armed and conditions.is_conditional(message):
+        name = "condition" if message.condition is not None else "unless_event"
+        found.append(FieldError("arm", f"cannot be true beside {name}: what is armed is decided before it is fired"))
+    found += variants.problems(message, armed=armed)
+    return list(dict.fromkeys(found + conditions.check(message, context)))
+
+
+def _said(
+    message: Message, templates: Mapping[str, Template], context: Json, partials: Mapping[str, Partial]
+) -> list[FieldError]:
+    """What is wrong with one wording."""
+    template = words.template_of(message, templates)
+    found = _no_template(message, template, templates)
+    if message.template is None and not (message.title or "").strip():
+        found.append(FieldError("title", "is needed unless a template is given"))
     if template is None:
         contents = [("", words.chosen(message, None, None))]
     else:
         contents = [("", one) for _, one in _every(message, template)]
-    if armed and conditions.is_conditional(message):
-        name = "condition" if message.condition is not None else "unless_event"
-        found.append(FieldError("arm", f"cannot be true beside {name}: what is armed is decided before it is fired"))
-    return found + conditions.check(message, context) + words.problems(contents, context, partials)
+    return found + words.problems(contents, context, partials)
 
 
 def _no_template(message: Message, template: Template | None, templates: Mapping[str, Template]) -> list[FieldError]:
@@ -139,16 +151,16 @@ def check_automation(automation: Automation, beside: Beside) -> list[FieldError]
         wrong = segments.check(noun, beside.segments, beside.categories, beside.topics)
         found += [FieldError(place + each.field.removeprefix("rule"), each.message) for each in wrong]
     if automation.notification is not None:
-        found += _said(automation, automation.notification, "notification", beside)
+        found += _told(automation, automation.notification, "notification", beside)
     for place, step in flow.sends(automation):
-        found += _said(automation, step.notification, place, beside)
+        found += _told(automation, step.notification, place, beside)
     return found + list(flow.misdirected(automation))
 
 
 _NO_NAME = "\0"  # none that a segment can have
 
 
-def _said(automation: Automation, message: Message, place: str, beside: Beside) -> list[FieldError]:
+def _told(automation: Automation, message: Message, place: str, beside: Beside) -> list[FieldError]:
     with_event = automation.on.event is not None
     problems = check_message(
         message,
@@ -159,9 +171,11 @@ def _said(automation: Automation, message: Message, place: str, beside: Beside) 
         with_event=with_event,
         open_data=automation.on.api,
     )
+    problems += variants.no_winner(message)
     worn = beside.categories.get(message.category)
-    if worn is not None and (wrong := misfit(message, worn, AUTOMATION_SENDER + automation.name)) is not None:
-        problems.append(FieldError(*wrong))
+    for at, said in enumerate(every(message) if worn is not None else ()):
+        if worn is not None and (wrong := misfit(said, worn, AUTOMATION_SENDER + automation.name)) is not None:
+            problems.append(FieldError(placed(message, at, wrong.field), wrong.because))
     return [FieldError(f"{place}.{name}", text) for name, text in problems]
 
 

@@ -11,7 +11,7 @@ from clarion.journey.candidate import Candidate, Decided, facts_about, with_dige
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law, capping
 from clarion.journey.judgement import Foresight
-from clarion.model import Key, Millis, Notification, Reason, Verdict, verdict_of
+from clarion.model import Key, Millis, Notification, Reason, Variant, Verdict, verdict_of
 from clarion.ports import Crowd, Facts, FactsQuery, Recipient, Store
 
 # Decisions that are shown, however many there are.
@@ -25,25 +25,31 @@ class DecisionView(msgspec.Struct, frozen=True):
     decision: Verdict
     reason: Reason
     until: Millis | None
+    variant: str | None
     gates: list[list[str]]
     at: Millis
 
 
 class DryRun:
-    """What would become of a notification: counts by reason, and a sample of the decisions."""
+    """What would become of a notification: counts by reason and by variant, and a sample of the decisions."""
 
-    def __init__(self) -> None:
+    def __init__(self, variants: Sequence[Variant]) -> None:
         self.counts: dict[str, int] = {}
+        self.variants = {one.key: 0 for one in variants}
         self.decisions: list[DecisionView] = []
 
     def add(self, decided: Sequence[Decided], now: Millis) -> None:
         """One more batch."""
         for one in decided:
             self.counts[one.reason] = self.counts.get(one.reason, 0) + 1
+            if one.variant is not None and one.reason is Reason.SEND:
+                self.variants[one.variant] += 1
         for one in decided[: SAMPLE - len(self.decisions)]:
             gates = msgspec.json.decode(one.gates)
             self.decisions.append(
-                DecisionView(one.recipient.user_id, verdict_of(one.reason), one.reason, one.until, gates, now)
+                DecisionView(
+                    one.recipient.user_id, verdict_of(one.reason), one.reason, one.until, one.variant, gates, now
+                )
             )
 
 
@@ -51,7 +57,7 @@ async def dry_run(
     store: Store, notification: Notification, law: Law, scene: Scene, crowd: Crowd | None = None
 ) -> DryRun:
     """Decide and compose for everybody in the audience, a batch at a time; `crowd`: who that is, by a rule."""
-    result, foresight = DryRun(), Foresight(law, scene)
+    result, foresight = DryRun(notification.message.variants), Foresight(law, scene)
     only = await _only(store, notification)
     async with aclosing(_loaded(store, notification, law, crowd)) as batches:
         async for facts, strangers in batches:

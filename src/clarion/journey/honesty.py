@@ -6,7 +6,7 @@ for somebody without one.
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from minijinja import TemplateError
@@ -17,6 +17,7 @@ from clarion.journey import words
 from clarion.journey.filters import Anything, Filters
 from clarion.journey.partials import NO_PARTIALS, expanded
 from clarion.journey.taming import Refused, tamed
+from clarion.journey.wordings import every, placed
 from clarion.model import Category, CategoryClass, Content, Json, Message, Partial, ProjectSettings, Template
 
 OFF, WARN, BLOCK = "off", "warn", "block"
@@ -78,7 +79,7 @@ def of_message(
     locale: str | None = None,
     partials: Mapping[str, Partial] = NO_PARTIALS,
 ) -> Draft:
-    """A message that was checked: its category and its template exist."""
+    """A message that was checked, in one wording: its category and its template exist."""
     category = categories.get(message.category)
     may_hurry = category is not None and category.class_ is CategoryClass.MANDATORY
     template = words.template_of(message, templates)
@@ -105,6 +106,37 @@ def refusals(draft: Draft, settings: ProjectSettings) -> list[FieldError]:
     """What the rules that the project lets block find. If none does, nothing is looked at."""
     rules = blocking(settings)
     return blocked(_findings(draft, rules, rules)) if rules else []
+
+
+def of_wordings(
+    message: Message,
+    categories: Mapping[str, Category],
+    templates: Mapping[str, Template],
+    project_facts: Json,
+    locale: str | None = None,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
+) -> list[Draft]:
+    """A message that was checked, in each of its wordings."""
+    said = every(message)
+    return [of_message(one, categories, templates, project_facts, locale, partials) for one in said]
+
+
+def all_findings(message: Message, wordings: Sequence[Draft], settings: ProjectSettings) -> list[Finding]:
+    """What the project's rules say of each wording, at its place in the message."""
+    return _all_placed(message, (findings(one, settings) for one in wordings))
+
+
+def all_refusals(message: Message, wordings: Sequence[Draft], settings: ProjectSettings) -> list[FieldError]:
+    """The same of `refusals`."""
+    rules = blocking(settings)
+    if not rules:
+        return []
+    return blocked(_all_placed(message, (_findings(one, rules, rules) for one in wordings)))
+
+
+def _all_placed(message: Message, found: Iterable[Iterable[Finding]]) -> list[Finding]:
+    each = (one._replace(field=placed(message, at, one.field)) for at, some in enumerate(found) for one in some)
+    return list(dict.fromkeys(each))
 
 
 def blocked(found: Iterable[Finding]) -> list[FieldError]:

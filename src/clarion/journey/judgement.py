@@ -12,6 +12,7 @@ from clarion.journey.compose import Composer, Scene
 from clarion.journey.decide import Decider, Law, after
 from clarion.journey.rules import content_hash
 from clarion.journey.settling import Settling
+from clarion.journey.variants import Assigner
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
 from clarion.ports import (
     Collected,
@@ -66,6 +67,7 @@ async def judge(
 async def _judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene: Scene) -> tuple[Judgement, Facts]:
     """What is due for a digest is still to be settled; and the facts for who is decided next."""
     decider, composer = Decider(law), Composer(scene)
+    assigner = Assigner(scene.project_facts.get("id", ""), scene.winners)
     judgement = Judgement([], [])
     waiting = iter(candidates)
     seen = facts
@@ -74,7 +76,7 @@ async def _judge(candidates: Iterable[Candidate], facts: Facts, law: Law, scene:
         first = judgement.decided[0].notification if judgement.decided else batch[0].notification
         if any(candidate.notification.key != first.key for candidate in batch) or noted:
             seen, noted = after(seen, judgement.decided[noted:], law), len(judgement.decided)
-        final, ready = composer.compose(decider.decide(batch, seen))
+        final, ready = composer.compose(assigner.assign(decider.decide(batch, seen)))
         judgement.decided.extend(final)
         judgement.ready.extend(ready)
         await asyncio.sleep(0)
@@ -86,6 +88,7 @@ class Foresight:
 
     def __init__(self, law: Law, scene: Scene) -> None:
         self._law, self._composer = law, Composer(scene)
+        self._assigner = Assigner(scene.project_facts.get("id", ""), scene.winners)
 
     async def judge(self, candidates: Sequence[Candidate], facts: Facts) -> list[Decided]:
         """As `judge` decides, in the order of the candidates."""
@@ -93,7 +96,7 @@ class Foresight:
         decider = Decider(self._law)
         for first in range(0, len(candidates), SLICE):
             batch = candidates[first : first + SLICE]
-            decided += self._composer.foresee(decider.decide(batch, facts))
+            decided += self._composer.foresee(self._assigner.assign(decider.decide(batch, facts)))
             await asyncio.sleep(0)
         return decided
 

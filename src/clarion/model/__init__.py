@@ -8,7 +8,18 @@ from clarion.model.automations import Automation, Entry
 from clarion.model.definitions import Category, Content, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
-from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
+from clarion.model.experiments import CONTROL, ONLY, Experiment, Goal, Winner, WinnerRule
+from clarion.model.notifications import (
+    Action,
+    Audience,
+    Event,
+    Holdout,
+    Message,
+    Notification,
+    UnlessEvent,
+    Update,
+    Variant,
+)
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
 from clarion.model.runs import Ended, Run
@@ -38,6 +49,7 @@ from clarion.model.words import (
     Reason,
     ReceiptKind,
     Struct,
+    UpdateKind,
     Urgency,
     Verdict,
     verdict_of,
@@ -47,12 +59,14 @@ __all__ = [
     "ARMED_LIFE_MS",
     "AUTOMATION_SENDER",
     "CHANNEL_OF_KIND",
+    "CONTROL",
     "DAY_MS",
     "DEFAULT_TTL_SECONDS",
     "HOLD_REASONS",
     "MAX_CAP_SECONDS",
     "MAX_DIGEST_SECONDS",
     "MAX_TTL_SECONDS",
+    "ONLY",
     "STATE_OF_RECEIPT",
     "WEEKDAYS",
     "Action",
@@ -77,7 +91,9 @@ __all__ = [
     "Ended",
     "Entry",
     "Event",
+    "Experiment",
     "FixedWindow",
+    "Goal",
     "Holdout",
     "Json",
     "Key",
@@ -108,11 +124,16 @@ __all__ = [
     "Template",
     "Topic",
     "UnlessEvent",
+    "Update",
+    "UpdateKind",
     "Urgency",
     "User",
     "UserChange",
+    "Variant",
     "Verdict",
     "Window",
+    "Winner",
+    "WinnerRule",
     "delivery_id",
     "verdict_of",
 ]

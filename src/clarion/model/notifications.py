@@ -1,6 +1,7 @@
 """What sets the way off: an event, or a notification with its message and audience."""
 
-from clarion.model.words import DEFAULT_TTL_SECONDS, Json, Key, LockScreen, Millis, Struct, Urgency
+from clarion.model.experiments import Experiment, Goal, Winner
+from clarion.model.words import DEFAULT_TTL_SECONDS, Json, Key, LockScreen, Millis, Struct, UpdateKind, Urgency
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -29,6 +30,26 @@ class Holdout(Struct, frozen=True, kw_only=True):
 
     key: str
     percent: float
+
+
+class Variant(Struct, frozen=True, kw_only=True):
+    """One wording of a message: what it gives stands in place of the message's own.
+
+    One with a template of its own takes its words from there, and not from the message.
+    """
+
+    key: str
+    weight: float = 1
+    title: str | None = None
+    body: str | None = None
+    template: str | None = None
+    template_version: int | None = None
+    url: str | None = None
+    icon: str | None = None
+    image: str | None = None
+    badge: str | None = None
+    sound: str | None = None
+    actions: list[Action] | None = None
 
 
 class UnlessEvent(Struct, frozen=True, kw_only=True):
@@ -65,9 +86,21 @@ class Message(Struct, frozen=True, kw_only=True):
     condition: str | None = None  # a minijinja expression, looked at when it is sent
     unless_event: UnlessEvent | None = None
     holdout: Holdout | None = None
+    variants: list[Variant] = []
+    experiment: Experiment | None = None
     apns: Json = {}
     fcm: Json = {}
     webpush: Json = {}
+
+    @property
+    def goal(self) -> Goal:
+        """What counts as success."""
+        return self.experiment.goal if self.experiment is not None else Goal()
+
+    @property
+    def winner(self) -> Winner | None:
+        """When the better variant takes over, if it does."""
+        return self.experiment.winner if self.experiment is not None else None
 
 
 class Audience(Struct, frozen=True, kw_only=True):
@@ -80,10 +113,23 @@ class Audience(Struct, frozen=True, kw_only=True):
     topic: str | None = None
 
 
+class Update(Struct, frozen=True, kw_only=True):
+    """Which earlier notification this one takes the place of, or takes from the screens, wherever that is shown.
+
+    `first`, `first_id`: the one that was no update itself; all updates of it name that one. `renotify`: with a sound.
+    """
+
+    kind: UpdateKind
+    first: Key
+    first_id: str
+    renotify: bool = False
+
+
 class Notification(Struct, frozen=True, kw_only=True):
     """A stored request to notify: the caller's own, or the one that an event made through an automation.
 
     An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
+    `update`: it changes an earlier one; `updated_by`: the newest that changes this one, or what this one changes.
     `digest_of`: the notifications that it stands for, if it is a digest.
     """
 
@@ -101,11 +147,30 @@ class Notification(Struct, frozen=True, kw_only=True):
     fired_at: Millis | None = None
     sent_by: str | None = None
     digest_of: tuple[Key, ...] = ()
+    update: Update | None = None
+    updated_by: Key | None = None
+
+    @property
+    def first(self) -> Key:
+        """The one that stands on the screens: itself, unless it is an update."""
+        return self.key if self.update is None else self.update.first
 
     @property
     def is_armed(self) -> bool:
         """Whether it waits for its fire."""
         return self.armed_until is not None and self.fired_at is None
+
+    @property
+    def experiment_key(self) -> str:
+        """Under which people are given their variants: the same key, the same variant."""
+        named = self.message.experiment.key if self.message.experiment is not None else None
+        return named or self.automation or self.id
+
+    @property
+    def winner_at(self) -> Millis | None:
+        """From when on the better variant takes over, if it does."""
+        winner = self.message.winner
+        return None if winner is None else (self.send_at or self.created_at) + winner.after * 1000
 
     @property
     def expires_at(self) -> Millis:

@@ -95,6 +95,7 @@ class Reason(StrEnum):
     SCHEDULE = "schedule"
     PROVIDER_DOWN = "provider_down"
     DIGEST = "digest"
+    EXPERIMENT = "experiment"
     # drop
     NO_PERMISSION = "no_permission"
     NO_CONSENT = "no_consent"
@@ -104,6 +105,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
     HOLDOUT = "holdout"
     NOT_IN_SEGMENT = "not_in_segment"
     NOT_SUBSCRIBED = "not_subscribed"
@@ -126,6 +128,7 @@ HOLD_REASONS = frozenset(
         Reason.SCHEDULE,
         Reason.PROVIDER_DOWN,
         Reason.DIGEST,
+        Reason.EXPERIMENT,
     }
 )
 
@@ -187,6 +190,13 @@ class Urgency(StrEnum):
         """Itself and all that are more urgent."""
         every = tuple(Urgency)
         return every[every.index(self) :]
+
+
+class UpdateKind(StrEnum):
+    """What a notification does to an earlier one that stands on screens."""
+
+    REPLACE = "replace"
+    WITHDRAW = "withdraw"
 
 
 class LockScreen(StrEnum):

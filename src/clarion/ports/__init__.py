@@ -48,6 +48,7 @@ from clarion.ports.nouns import (
     Projects,
     ReceiptRecord,
     SavedAnswer,
+    Standing,
     Trail,
     Users,
 )
@@ -66,6 +67,7 @@ from clarion.ports.provider import (
     TooLarge,
 )
 from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
+from clarion.ports.results import Chosen, Counted, Results
 from clarion.ports.runs import RunRecord, Runs, RunsQuery, StepCount
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
@@ -143,10 +145,12 @@ __all__ = [
     "CatchUpWork",
     "Chance",
     "Changes",
+    "Chosen",
     "ClientIdentity",
     "Clock",
     "Collected",
     "Consents",
+    "Counted",
     "Crowd",
     "Decided",
     "Deciding",
@@ -200,6 +204,7 @@ __all__ = [
     "Recorder",
     "Rejected",
     "Released",
+    "Results",
     "RetryAfter",
     "RosterKind",
     "RunRecord",
@@ -211,6 +216,7 @@ __all__ = [
     "Sent",
     "Slot",
     "SpanWork",
+    "Standing",
     "StepCount",
     "Steps",
     "StopReason",

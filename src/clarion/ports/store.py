@@ -7,6 +7,7 @@ from clarion.ports.facts import Steps
 from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
+from clarion.ports.results import Results
 from clarion.ports.runs import Runs
 from clarion.ports.stoppages import Stoppages
 from clarion.ports.tallies import Tallies
@@ -34,6 +35,8 @@ class Store(Protocol):
     def audiences(self) -> Audiences: ...
     @property
     def trail(self) -> Trail: ...
+    @property
+    def results(self) -> Results: ...
     @property
     def work(self) -> Work: ...
     @property

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from clarion.model import Key, Millis
 from clarion.ports import Crowd, Effects, Page, RosterKind
-from clarion.storage.crowds import matching
+from clarion.storage.crowds import is_list, matching
 from clarion.storage.database import Database, Dialect, columns_of, int_cursor, upsert
 from clarion.storage.merging import present
 from clarion.storage.people import find, resolve
@@ -58,26 +58,30 @@ def members_of(conn: Connection, project: Key, crowd: Crowd, users: Sequence[Key
     """Who of these people is in it."""
     if not users:
         return frozenset()
-    with _planned(conn):
+    with _planned(conn, crowd):
         return frozenset(row.key for row in conn.execute(matching(conn, project, crowd, users)))
 
 
 _PLANNING = {"plan_cache_mode": "force_custom_plan", "work_mem": "64MB", "jit": "off"}
-_PLAN = text("; ".join(f"SET {name} = '{value}'" for name, value in _PLANNING.items()))
-_PLAN_AS_BEFORE = text("; ".join(f"RESET {name}" for name in _PLANNING))
+_HASHING = _PLANNING | {"enable_nestloop": "off"}
+_PLAN, _HASH = (
+    text("; ".join(f"SET {name} = '{value}'" for name, value in each.items())) for each in (_PLANNING, _HASHING)
+)
+_PLAN_AS_BEFORE = text("; ".join(f"RESET {name}" for name in _HASHING))
 
 
 @contextmanager
-def _planned(conn: Connection) -> Iterator[None]:
+def _planned(conn: Connection, crowd: Crowd) -> Iterator[None]:
     """PostgreSQL plans each of these statements for its own values, which decide everything; with memory for hashes.
 
     A plan for any values, which it makes for a statement that comes often, takes thirty times as long; compiling it
-    costs more than it saves.
+    costs more than it saves. And what happened of late is in no statistics: with a thousand rows where it expects one
+    it would go through them all for each person, so it may only hash or merge.
     """
     if conn.dialect.name != "postgresql":
         yield
         return
-    conn.execute(_PLAN)
+    conn.execute(_PLAN if is_list(crowd) else _HASH)
     try:
         yield
     finally:
@@ -87,7 +91,7 @@ def _planned(conn: Connection) -> Iterator[None]:
 
 def _keys(conn: Connection, project: Key, crowd: Crowd, after: Key, limit: int) -> list[Key]:
     beyond = matching(conn, project, crowd).where(person.c.key > after).order_by(person.c.key).limit(limit)
-    with _planned(conn):
+    with _planned(conn, crowd):
         return [row.key for row in conn.execute(beyond)]
 
 
@@ -101,7 +105,7 @@ def _page(conn: Connection, project: Key, crowd: Crowd, cursor: str | None, limi
 
 def _count(conn: Connection, project: Key, crowd: Crowd) -> int:
     found = matching(conn, project, crowd).subquery()
-    with _planned(conn):
+    with _planned(conn, crowd):
         return conn.execute(select(func.count()).select_from(found)).scalar_one()
 
 

@@ -50,6 +50,17 @@ def matching(conn: Connection, project: Key, crowd: Crowd, users: Sequence[Key] 
     return select(person.c.key).select_from(statement.source).where(*statement.mine(person, person.c.key), holds)
 
 
+def is_list(crowd: Crowd) -> bool:
+    """Whether it is one list that is kept, which may be short: its people are looked up one by one."""
+    match crowd.rule:
+        case rules.Subscribed():
+            return True
+        case rules.InSegment(segment=name):
+            return crowd.segments.get(name) is None
+        case _:
+            return False
+
+
 def _among(users: Sequence[Key], *, postgres: bool) -> Scope:
     """However many they are, they are one parameter."""
     if postgres:

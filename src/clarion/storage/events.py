@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from itertools import compress
+from operator import itemgetter
 from typing import TypeAlias
 
 import msgspec
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from clarion.model import Event, Key, Millis
 from clarion.ports import EventsWork, NewWork
 from clarion.storage.coalesce import Coalescer
-from clarion.storage.database import Database, Dialect, Row, columns_of, from_json
+from clarion.storage.database import Database, Dialect, Row, columns_of, from_json, looked_up
 from clarion.storage.event_parts import PartsMade
 from clarion.storage.people import resolve
 from clarion.storage.retention import Retention
@@ -22,6 +23,9 @@ _KNOWN = columns_of(event_known)
 _SHOWN = ("e.key", "e.person", "p.id", "e.name", "CAST(e.properties AS TEXT)", "e.occurred_at", "e.id")
 _FROM = "FROM event e JOIN person p ON p.key = e.person WHERE e.project = ?"
 _JOB_SIZE = 1_000
+_TOGETHER = 16_000
+"""Events in one commit at most: the more there are, the more of them share a page of the people's index."""
+_BY_PERSON = itemgetter(2, 3)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -34,7 +38,7 @@ class SqlEvents:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._together = Coalescer(self._write)
+        self._together = Coalescer(self._write, _TOGETHER)
         self._retention = Retention(database)
         self._parts = PartsMade()
 
@@ -80,7 +84,8 @@ def _add(conn: Connection, dialect: Dialect, parts: PartsMade, project: Key, eve
         rows, added, keys = list(compress(rows, ours)), list(compress(added, ours)), list(compress(keys, ours))
         of_added = iter(ours)
         new = [is_new and next(of_added) for is_new in new]
-    dialect.insert(conn, "event", _EVENT, rows)
+    # In the order of the people's index: a page of it is looked for once, and what is done with it may leave memory.
+    dialect.insert(conn, "event", _EVENT, sorted(rows, key=_BY_PERSON))
     watched = [key for key, each in zip(keys, added, strict=True) if each[5]]
     jobs = [EventsWork(watched[start : start + _JOB_SIZE]) for start in range(0, len(watched), _JOB_SIZE)]
     add_work(conn, dialect, [NewWork(project, job, now) for job in jobs])
@@ -92,9 +97,8 @@ def _claim(conn: Connection, dialect: Dialect, rows: Sequence[Row]) -> set[Key]:
     named = [(row[1], row[-1], row[0]) for row in rows if row[-1] is not None]
     if not named or dialect.insert(conn, "event_known", _KNOWN, named) == len(named):
         return set()
-    rest = f"FROM event_known WHERE project = ? AND id {dialect.within('text')}"
-    ids = dialect.listed([id for _, id, _ in named])
-    return {key for _, _, key in named} - {key for (key,) in dialect.rows(conn, ("event",), rest, named[0][0], ids)}
+    known = looked_up(conn, dialect, "event", "event_known", named[0][0], [id for _, id, _ in named])
+    return {key for _, _, key in named} - {key for _, key in known}
 
 
 def _unknown(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str | None]) -> list[bool]:
@@ -102,8 +106,7 @@ def _unknown(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str
     given = [id for id in ids if id is not None]
     if not given:
         return [True] * len(ids)
-    rest = f"FROM event_known WHERE project = ? AND id {dialect.within('text')}"
-    seen: set[str | None] = {id for (id,) in dialect.rows(conn, ("id",), rest, project, dialect.listed(given))}
+    seen: set[str | None] = {id for id, _ in looked_up(conn, dialect, "event", "event_known", project, given)}
     new = []
     for id in ids:
         new.append(id is None or id not in seen)

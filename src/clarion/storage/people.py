@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 from clarion.errors import Conflict, InvalidRequest
 from clarion.model import Json, Key, Millis, User, UserChange
 from clarion.model.segments import bucket_of
-from clarion.storage.database import Database, Dialect, columns_of, upsert
+from clarion.storage.database import Database, Dialect, columns_of, looked_up, upsert
 from clarion.storage.departing import merged_since
 from clarion.storage.erasing import erase
 from clarion.storage.merging import aliases, merge
@@ -90,8 +90,7 @@ def find(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str]) -
     """Public id → key, of those who exist."""
     if any("\0" in id for id in ids):
         raise InvalidRequest.field("user_id", "must not contain a NUL character")
-    rest = f"FROM person WHERE project = ? AND id {dialect.within('text')}"
-    return dict(dialect.rows(conn, ("id", "key"), rest, project, dialect.listed(ids)))
+    return dict(looked_up(conn, dialect, "key", "person", project, ids))
 
 
 def _ids(conn: Connection, dialect: Dialect, project: Key, keys: Sequence[Key]) -> dict[Key, str]:

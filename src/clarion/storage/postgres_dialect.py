@@ -82,6 +82,9 @@ class PostgresDialect:
     def within(self, type_: str) -> str:
         return f"= ANY(CAST(? AS {type_}[]))"
 
+    def each(self, type_: str) -> str:
+        return f"unnest(CAST(? AS {type_}[])) AS each (value)"
+
     def listed(self, values: Sequence[int] | Sequence[str]) -> object:
         text = bool(values) and isinstance(values[0], str)
         return _array("text" if text else "bigint", values)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, select
 
-from clarion.model import Audience, Key, Message, Notification
+from clarion.model import Audience, Key, Message, Notification, Update
 from clarion.storage.schema import notification
 
 
@@ -17,6 +17,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     to: Audience
     sent_by: str | None = None
     digest_of: tuple[Key, ...] = ()
+    update: Update | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -59,4 +60,6 @@ def to_notification(row: Row[Any]) -> Notification:
         event=row.event,
         armed_until=row.armed_until,
         fired_at=row.fired_at,
+        update=request.update,
+        updated_by=row.updated_by,
     )

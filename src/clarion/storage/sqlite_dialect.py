@@ -61,6 +61,9 @@ class SqliteDialect:
     def within(self, type_: str) -> str:  # noqa: ARG002 - only PostgreSQL needs to be told
         return "IN (SELECT value FROM json_each(?))"
 
+    def each(self, type_: str) -> str:  # noqa: ARG002 - only PostgreSQL needs to be told
+        return "json_each(?) AS each"
+
     def listed(self, values: Sequence[int] | Sequence[str]) -> object:
         return _encode(values).decode()
 

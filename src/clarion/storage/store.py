@@ -12,6 +12,7 @@ from clarion.storage.people import SqlUsers
 from clarion.storage.preferences import SqlPreferences
 from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
+from clarion.storage.results import SqlResults
 from clarion.storage.runs import SqlRuns
 from clarion.storage.steps import SqlSteps
 from clarion.storage.stoppages import SqlStoppages
@@ -34,6 +35,7 @@ class SqlStore:
         self.preferences = SqlPreferences(database)
         self.events = SqlEvents(database)
         self.trail = SqlTrail(database)
+        self.results = SqlResults(database)
         self.work = SqlWork(database)
         self.steps = SqlSteps(database)
         self.runs = SqlRuns(database)

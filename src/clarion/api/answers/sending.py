@@ -8,8 +8,19 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
+from clarion.journey import variants
 from clarion.journey.progress import STATES
-from clarion.model import DeliveryState, DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
+from clarion.model import (
+    DeliveryState,
+    DeviceKind,
+    Json,
+    Notification,
+    Reason,
+    UpdateKind,
+    Verdict,
+    delivery_id,
+    verdict_of,
+)
 from clarion.ports import DecisionRecord, DeliveryRecord
 
 SHOWN_AUDIENCE = 1_000
@@ -79,6 +90,14 @@ class NotificationSummary(Answer, frozen=True, kw_only=True):
         )
 
 
+class UpdateAnswer(Answer, frozen=True, kw_only=True):
+    """What a notification does to the one that was there first."""
+
+    kind: UpdateKind
+    notification_id: str
+    renotify: bool
+
+
 class NotificationAnswer(Answer, frozen=True, kw_only=True):
     """A notification: what was asked for, and how far it came."""
 
@@ -94,6 +113,14 @@ class NotificationAnswer(Answer, frozen=True, kw_only=True):
     armed_until: Told | None
     fired_at: Told | None
     cancelled_at: Told | None
+    update: Annotated[UpdateAnswer | None, Meta(description="It replaces or withdraws an earlier one.")]
+    updated_by: Annotated[str | None, Meta(description="The id of the newest one that replaces or withdraws this.")]
+
+
+def update_of(notification: Notification) -> UpdateAnswer | None:
+    """As the API shows it."""
+    told = notification.update
+    return None if told is None else UpdateAnswer(kind=told.kind, notification_id=told.first_id, renotify=told.renotify)
 
 
 def request_of(notification: Notification) -> Json:
@@ -126,6 +153,7 @@ class DecisionAnswer(Answer, frozen=True, kw_only=True):
     until: Told | None
     gates: list[Any]
     at: Told
+    variant: Annotated[str | None, Meta(description="The wording that was chosen; null: there is one only.")] = None
     digest_id: Annotated[str | None, Meta(description="The notification that it was sent in; null: none.")] = None
 
     @classmethod
@@ -137,6 +165,7 @@ class DecisionAnswer(Answer, frozen=True, kw_only=True):
             decision=verdict_of(record.reason),
             reason=record.reason,
             until=told_or_none(record.until),
+            variant=variants.told(record.gates).key,
             gates=msgspec.json.decode(record.gates) if record.gates else [],
             at=told(record.at),
             digest_id=record.digest_id,
@@ -150,6 +179,7 @@ class TrialDecision(Answer, frozen=True, kw_only=True):
     decision: Verdict
     reason: Reason
     until: Told | None
+    variant: str | None
     gates: list[Any]
     at: Told
 
@@ -158,6 +188,7 @@ class DryRunAnswer(Answer, frozen=True, kw_only=True):
     """What would be decided: counts by reason, and at most 1,000 of the decisions."""
 
     counts: dict[str, int]
+    variants: Annotated[dict[str, int], Meta(description="Who would be sent each variant; empty without variants.")]
     decisions: list[TrialDecision]
     took_ms: float
 

@@ -3,6 +3,7 @@
 The comments of fields are for readers of the code; `description`s go into the OpenAPI document.
 """
 
+from clarion.api.schemas.actions import ActionBody
 from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
 from clarion.api.schemas.automations import AutomationPost, AutomationPut
 from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
@@ -29,14 +30,15 @@ from clarion.api.schemas.devices import (
 )
 from clarion.api.schemas.digests import DigestBody, FixedWindowBody, ScheduledWindowBody, SlidingWindowBody
 from clarion.api.schemas.events import EventBatch, EventBody, ReceiptBatch, ReceiptBody, SdkEventBatch, SdkEventBody
-from clarion.api.schemas.linting import LintBody
+from clarion.api.schemas.experiments import ExperimentBody, GoalBody, VariantBody, WinnerBody
+from clarion.api.schemas.linting import LintBody, MessagePreviewBody
 from clarion.api.schemas.messages import (
     MAX_DEVICES,
-    ActionBody,
     AudienceBody,
     HoldoutBody,
     MessageBody,
     NotificationBody,
+    ReplaceBody,
     UnlessEventBody,
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
@@ -75,13 +77,16 @@ __all__ = [
     "EmailDevice",
     "EventBatch",
     "EventBody",
+    "ExperimentBody",
     "FcmDevice",
     "FixedWindowBody",
+    "GoalBody",
     "HoldoutBody",
     "KeyPost",
     "KeyPut",
     "LintBody",
     "MessageBody",
+    "MessagePreviewBody",
     "NotificationBody",
     "OwnPreferencesPut",
     "OwnTopicPut",
@@ -97,6 +102,7 @@ __all__ = [
     "QuietHoursBody",
     "ReceiptBatch",
     "ReceiptBody",
+    "ReplaceBody",
     "RollbackBody",
     "RollingBody",
     "ScheduledWindowBody",
@@ -113,6 +119,8 @@ __all__ = [
     "TopicPut",
     "UnlessEventBody",
     "UserPut",
+    "VariantBody",
     "WebPushDevice",
+    "WinnerBody",
     "WordingVersion",
 ]

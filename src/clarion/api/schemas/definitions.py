@@ -1,6 +1,6 @@
 """What a project defines by name: categories, templates."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -103,6 +103,12 @@ class RollbackBody(Body, frozen=True, kw_only=True):
     version: Annotated[int, Meta(ge=1)]
 
 
+Platforms: TypeAlias = Annotated[
+    list[Annotated[str, Meta(extra_json_schema={"enum": list(PLATFORMS)})]],
+    Meta(min_length=1, max_length=len(PLATFORMS), description="All unless given.", examples=[["iphone"]]),
+]
+
+
 class PreviewBody(Body, frozen=True, kw_only=True):
     """For whom and with what a template is rendered, and on which screens it is shown."""
 
@@ -111,13 +117,7 @@ class PreviewBody(Body, frozen=True, kw_only=True):
     event: Annotated[Json, Meta(description="Properties of an event that started it.")] | None = None
     locale: Annotated[Locale, Meta(description="In place of the user's.")] | None = None
     timezone: Annotated[TimeZone, Meta(description="In place of the user's.")] | None = None
-    platforms: (
-        Annotated[
-            list[Annotated[str, Meta(extra_json_schema={"enum": list(PLATFORMS)})]],
-            Meta(min_length=1, max_length=len(PLATFORMS), description="All unless given.", examples=[["iphone"]]),
-        ]
-        | None
-    ) = None
+    platforms: Platforms | None = None
     version: Annotated[int, Meta(ge=1)] | None = None
 
 

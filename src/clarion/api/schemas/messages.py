@@ -5,20 +5,13 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from clarion.api.fields import EventName, Instant, Link, Name, PublicId, Title, TopicName, UserId, Word, Words
+from clarion.api.schemas.actions import ActionBody
 from clarion.api.schemas.base import NOT_YET, Body
+from clarion.api.schemas.experiments import ExperimentBody, VariantBody
 from clarion.model import MAX_TTL_SECONDS, Json, LockScreen, Urgency
 
 MAX_DEVICES = 10_000
 """That one notification may name; they are all looked up while the caller waits."""
-
-
-class ActionBody(Body, frozen=True, kw_only=True):
-    """A button."""
-
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
-    title: Title
-    url: Link | None = None
-    icon: Link | None = None
 
 
 class UnlessEventBody(Body, frozen=True, kw_only=True):
@@ -83,9 +76,42 @@ class MessageBody(Body, frozen=True, kw_only=True):
     ) = None
     unless_event: UnlessEventBody | None = None
     holdout: HoldoutBody | None = None
+    variants: (
+        Annotated[
+            list[VariantBody],
+            Meta(max_length=10, description="The same message in two or more wordings, to be compared."),
+        ]
+        | None
+    ) = None
+    experiment: ExperimentBody | None = None
     apns: Json | None = None
     fcm: Json | None = None
     webpush: Json | None = None
+
+
+class ReplaceBody(Body, frozen=True, kw_only=True):
+    """What is new about a notification that was sent; what is not given, or null, stays as it was at first."""
+
+    title: Title | None = None
+    body: Words | None = None
+    template: Name | None = None
+    template_version: Annotated[int, Meta(ge=1)] | None = None
+    data: Json | None = None
+    url: Link | None = None
+    icon: Link | None = None
+    image: Link | None = None
+    badge: Link | None = None
+    sound: Word | None = None
+    vibrate: Annotated[list[Annotated[int, Meta(ge=0, le=10_000)]], Meta(max_length=100)] | None = None
+    lock_screen: LockScreen | None = None
+    require_interaction: bool | None = None
+    actions: Annotated[list[ActionBody], Meta(max_length=10)] | None = None
+    ttl: Annotated[int, Meta(ge=0, le=MAX_TTL_SECONDS, description="Seconds from now.")] | None = None
+    urgency: Urgency | None = None
+    apns: Json | None = None
+    fcm: Json | None = None
+    webpush: Json | None = None
+    renotify: Annotated[bool, Meta(description="Make a sound again; else the words change silently.")] | None = None
 
 
 class AudienceBody(Body, frozen=True, kw_only=True):

@@ -1,15 +1,16 @@
-"""Title honesty, asked before anything is sent."""
+"""Messages, looked at before anything is sent: are their titles honest, and how do screens show them?"""
 
 import asyncio
 
 from litestar import post
 from litestar.params import JSONBody
 
-from clarion.api import linting, messages
+from clarion.api import linting, messages, previewing
 from clarion.api.answers.lint import LintAnswer
+from clarion.api.answers.preview import WordingsAnswer
 from clarion.api.door import server
 from clarion.api.framework import FromCaller, FromServices
-from clarion.api.schemas import LintBody
+from clarion.api.schemas import LintBody, MessagePreviewBody
 from clarion.journey.words import project_facts
 
 
@@ -28,4 +29,11 @@ async def lint(services: FromServices, caller: FromCaller, data: JSONBody[LintBo
     )
 
 
-LINTING = (lint,)
+@post("/v1/preview", status_code=200, **server("read"))
+async def preview(services: FromServices, caller: FromCaller, data: JSONBody[MessagePreviewBody]) -> WordingsAnswer:
+    """Show a message as screens would show it to somebody, in each of its variants. Nothing is stored or sent."""
+    now = services.clock.now()
+    return await previewing.preview_message(services.store, services.catalog, caller.project, data, now)
+
+
+LINTING = (lint, preview)

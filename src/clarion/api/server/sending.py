@@ -8,6 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 
 from clarion.api import messages
+from clarion.api.answers.results import ResultsAnswer
 from clarion.api.answers.sending import (
     DELIVERY_STATES,
     Created,
@@ -22,7 +23,9 @@ from clarion.api.answers.sending import (
     TrialDecision,
     counts_of,
     request_of,
+    update_of,
 )
+from clarion.api.auth import Caller
 from clarion.api.door import server
 from clarion.api.fields import told, told_or_none
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit, chosen
@@ -30,9 +33,10 @@ from clarion.api.http import MIB, Scope, header
 from clarion.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
-from clarion.api.schemas import NotificationBody
+from clarion.api.schemas import NotificationBody, ReplaceBody
 from clarion.api.services import Services
 from clarion.journey.progress import state_of
+from clarion.journey.winning import results_of
 from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
 
 AUDIENCE_LIMIT = 16 * MIB
@@ -66,18 +70,32 @@ async def notify(
         trial = await services.pipeline.dry_run(caller.project, message, to, send_at=send_at, sent_by=caller.key.id)
         took_ms = round((time.perf_counter() - begun) * 1000, 3)
         return Response(
-            DryRunAnswer(counts=trial.counts, decisions=[_trial(one) for one in trial.decisions], took_ms=took_ms),
+            DryRunAnswer(
+                counts=trial.counts,
+                variants=trial.variants,
+                decisions=[_trial(one) for one in trial.decisions],
+                took_ms=took_ms,
+            ),
             status_code=200,
         )
-    key = header(cast("Scope", request.scope), IDEMPOTENCY_KEY)
-    today, yesterday = (None, None) if key is None else repeatable_ids(caller.key.kind, key, services.clock.now())
-    id = await _made_within_a_day(services, caller.project, yesterday)
+    today, id = await _repeated(services, caller, request)
     if id is None:
         made = await services.pipeline.notify(
             caller.project, message, to, send_at=send_at, arm=bool(data.arm), id=today, sent_by=caller.key.id
         )
         id = made.id
     return Response(Created(id=id), status_code=202)
+
+
+async def _repeated(
+    services: Services, caller: Caller, request: Request[Any, Any, Any]
+) -> tuple[str | None, str | None]:
+    """By its Idempotency-Key: the id that what this request makes is to have, and what it made before, if it did."""
+    key = header(cast("Scope", request.scope), IDEMPOTENCY_KEY)
+    if key is None:
+        return None, None
+    today, yesterday = repeatable_ids(caller.key.kind, key, services.clock.now())
+    return today, await _made_within_a_day(services, caller.project, yesterday)
 
 
 async def _made_within_a_day(services: Services, project: Project, id: str | None) -> str | None:
@@ -119,6 +137,37 @@ async def fire_notification(
     return await _shown(services, await services.pipeline.fire(caller.project, notification_id))
 
 
+@post("/v1/notifications/{notification_id:str}/replace", status_code=202, **server("send", creates=True, bounded=True))
+async def replace_notification(
+    services: FromServices,
+    caller: FromCaller,
+    request: Request[Any, Any, Any],
+    notification_id: IdInPath,
+    data: JSONBody[ReplaceBody],
+) -> Created:
+    """Put new words in the place of what was sent, wherever it may be shown. The answer is the id of the update."""
+    changes = messages.changes(data)
+    today, known = await _repeated(services, caller, request)
+    if known is None:
+        made = await services.pipeline.updating.replace(
+            caller.project,
+            notification_id,
+            changes,
+            renotify=bool(data.renotify),
+            new_id=today,
+            sent_by=caller.key.id,
+        )
+        known = made.id
+    return Created(id=known)
+
+
+@post("/v1/notifications/{notification_id:str}/withdraw", status_code=202, **server("send"))
+async def withdraw_notification(services: FromServices, caller: FromCaller, notification_id: IdInPath) -> Created:
+    """Cancel what was not sent yet, and close it where it is shown. The answer is the id of the withdrawal."""
+    made = await services.pipeline.updating.withdraw(caller.project, notification_id, sent_by=caller.key.id)
+    return Created(id=made.id)
+
+
 @get("/v1/notifications/{notification_id:str}/decisions", **server("read"))
 async def list_decisions(
     services: FromServices,
@@ -144,6 +193,14 @@ async def list_decisions(
         limit=limit,
     )
     return DecisionList(items=[DecisionAnswer.of(record) for record in page.items], next_cursor=page.next_cursor)
+
+
+@get("/v1/notifications/{notification_id:str}/results", **server("read"))
+async def get_results(services: FromServices, caller: FromCaller, notification_id: IdInPath) -> ResultsAnswer:
+    """What came of a notification by variant, with intervals that may be looked at as often as one likes."""
+    notification = await _notification(services, caller.project, notification_id)
+    found = await results_of(services.store, notification, services.clock.now())
+    return ResultsAnswer.of(notification, found)
 
 
 @get("/v1/deliveries", **server("read"))
@@ -184,6 +241,7 @@ async def _filter(services: Services, project: Project, user_id: str | None) -> 
 
 async def _shown(services: Services, notification: Notification) -> NotificationAnswer:
     progress = await services.store.trail.progress(notification.project, notification.key)
+    newest = await services.pipeline.updating.newest_of(notification)
     deliveries = {state.name.lower(): number for state, number in progress.deliveries.items()}
     items = await services.store.trail.load(notification.project, notification.digest_of)
     return NotificationAnswer(
@@ -199,6 +257,8 @@ async def _shown(services: Services, notification: Notification) -> Notification
         armed_until=told_or_none(notification.armed_until),
         fired_at=told_or_none(notification.fired_at),
         cancelled_at=told_or_none(notification.cancelled_at),
+        update=update_of(notification),
+        updated_by=None if newest is None else newest.id,
     )
 
 
@@ -208,6 +268,7 @@ def _trial(one: Any) -> TrialDecision:
         decision=one.decision,
         reason=one.reason,
         until=told_or_none(one.until),
+        variant=one.variant,
         gates=one.gates,
         at=told(one.at),
     )
@@ -219,6 +280,9 @@ SENDING = (
     get_notification,
     cancel_notification,
     fire_notification,
+    replace_notification,
+    withdraw_notification,
     list_decisions,
+    get_results,
     list_deliveries,
 )

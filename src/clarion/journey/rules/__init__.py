@@ -13,9 +13,19 @@ from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import cancelled, expiry, schedule
+from clarion.journey.rules.trial import Trial, trial
+from clarion.journey.rules.updates import (
+    WITHDRAWING,
+    is_quiet,
+    is_withdrawal,
+    no_consent_asked,
+    no_duplicate,
+    superseded,
+)
 
 __all__ = [
     "EXEMPT",
+    "WITHDRAWING",
     "CapGate",
     "Consent",
     "DigestGate",
@@ -25,6 +35,7 @@ __all__ = [
     "Membership",
     "Quiet",
     "Ruling",
+    "Trial",
     "by_turn",
     "cancelled",
     "caps_query",
@@ -38,15 +49,21 @@ __all__ = [
     "expiry",
     "groups",
     "holdout",
+    "is_quiet",
+    "is_withdrawal",
     "locked",
     "misfit",
     "needs_preferences",
     "needs_zones",
+    "no_consent_asked",
+    "no_duplicate",
     "permission",
     "place",
     "record",
     "schedule",
     "slot",
+    "superseded",
+    "trial",
     "turn",
     "within_reach",
 ]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from clarion.journey.rules.exempt import exempt
 from clarion.journey.rules.ruling import Ruling
+from clarion.journey.wordings import every
 from clarion.model import AUTOMATION_SENDER, Category, Channel, Message, Notification, Reason
 
 
@@ -20,9 +21,10 @@ def category(notification: Notification, categories: Mapping[str, Category]) -> 
     worn = categories.get(notification.message.category)
     if worn is None:
         return Ruling(Reason.CATEGORY_MISMATCH, f"there is no category {notification.message.category}")
-    wrong = misfit(notification.message, worn, sender(notification))
-    if wrong is not None:
-        return Ruling(Reason.CATEGORY_MISMATCH, wrong.because)
+    for message in every(notification.message):
+        wrong = misfit(message, worn, sender(notification))
+        if wrong is not None:
+            return Ruling(Reason.CATEGORY_MISMATCH, wrong.because)
     return Ruling(None, f"{worn.name}: {worn.class_}")
 
 

@@ -45,8 +45,11 @@ notification = Table(
     column("event", BigInteger, null=True),
     column("armed_until", BigInteger, null=True),
     column("fired_at", BigInteger, null=True),
+    column("updates", BigInteger, null=True),  # the first one, whose place it takes on screens
+    column("updated_by", BigInteger, null=True),  # the newest update of the first, of which this is the first or one
     Index("notification_id", "project", "id", unique=True),
     Index("notification_span", "project", "key"),
+    Index("notification_updates", "updates", "key", **where("updates IS NOT NULL")),
     # What was sent at another time than it was made; the others are found by their keys, which rise with time.
     Index("notification_planned", "project", "send_at", **where("send_at IS NOT NULL")),
     Index("notification_fired", "project", "fired_at", **where("fired_at IS NOT NULL")),
@@ -113,6 +116,18 @@ receipt = Table(
     column("action", Text),  # empty for none: part of the key, so that a repetition counts once
     column("at", BigInteger),
     PrimaryKeyConstraint("project", "notification", "person", "device", "kind", "action"),
+    sqlite_with_rowid=False,
+)
+
+# Which variant took over, written once; none: nobody won, and everybody keeps the variant that is theirs.
+experiment_winner = Table(
+    "experiment_winner",
+    metadata,
+    column("project", BigInteger),
+    column("notification", BigInteger),
+    column("variant", Text, null=True),
+    column("at", BigInteger),
+    PrimaryKeyConstraint("project", "notification"),
     sqlite_with_rowid=False,
 )
 

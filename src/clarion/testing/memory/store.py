@@ -12,6 +12,7 @@ from clarion.testing.memory.idempotency import MemoryIdempotency
 from clarion.testing.memory.losses import MemoryLosses
 from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
 from clarion.testing.memory.push import MemoryPushStore
+from clarion.testing.memory.results import MemoryResults
 from clarion.testing.memory.runs import MemoryRuns
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
@@ -41,6 +42,7 @@ class MemoryStore:
         self.audiences = MemoryAudiences(tables, self.users)
         self.events = MemoryEvents(tables, self.users, self.work)
         self.trail = MemoryTrail(tables, effects)
+        self.results = MemoryResults(tables)
         self.steps = MemorySteps(tables, self.work, effects)
         self.runs = MemoryRuns(tables, self.work)
         self.idempotency = MemoryIdempotency(tables)

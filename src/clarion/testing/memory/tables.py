@@ -30,6 +30,7 @@ from clarion.model import (
     User,
 )
 from clarion.ports import (
+    Chosen,
     Collected,
     Dimension,
     Job,
@@ -136,6 +137,7 @@ class Tables:
     decisions: dict[tuple[Key, Key], DecisionRow] = field(default_factory=dict)  # by notification and user
     deliveries: dict[tuple[Key, Key], DeliveryRow] = field(default_factory=dict)  # by notification and device
     receipts: dict[tuple[Any, ...], Receipt] = field(default_factory=dict)
+    winners: dict[tuple[Key, Key], Chosen] = field(default_factory=dict)  # by project and notification
     sent_content: dict[tuple[Key, int], Millis] = field(default_factory=dict)
     collected: dict[tuple[Key, Key], tuple[Collected, Key | None]] = field(default_factory=dict)  # and its digest
     slots: dict[tuple[Key, Key], Slot] = field(default_factory=dict)  # by user and notification
