@@ -4,6 +4,11 @@ The ready-made segments are counted, as a preview does; the slowest of them is `
 worker asks as somebody's turn comes: which of these 1,000 are still in it; the slowest again. `ingest_per_s`: events
 through the store, each on disk before the call returns, 1,000 a call from 16 callers, into the table that is full;
 `ingest_cpu_us` is what one of them costs this process, which on SQLite is all of it.
+
+`steps_per_s`: what 100,000 runs of an automation go through in one process, from a pause that is over to the next pause
+(a pause left, a fork, for half of them attributes set, a pause begun), then to their message and the end. Handing out
+what is due and all that is written counts in, deciding about the message does not. Meanwhile a million other runs wait:
+`idle_ms` is what a look costs while nothing is due, `idle_few_ms` the same before they are there.
 """
 
 import asyncio
@@ -16,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -24,25 +30,34 @@ from sqlalchemy import create_engine
 
 from clarion.bootstrap import SystemChance
 from clarion.crypto.sealing import Sealer
+from clarion.journey import kept_automations
+from clarion.journey.automating import Automating
+from clarion.journey.catalog import Catalog
 from clarion.journey.founding import found
+from clarion.journey.kept_automations import AUTOMATIONS
+from clarion.journey.pipeline import HANDED_OUT
 from clarion.journey.ready_made import READY_MADE
 from clarion.journey.segments import crowd_in
 from clarion.journey.sentences import sentence
-from clarion.model import Event, Segment
+from clarion.model import Ended, Event, Segment
 from clarion.ports import Crowd, FactsQuery, Store
 from clarion.storage.event_parts import make_parts
 from clarion.storage.postgres import PostgresStore
 from clarion.storage.sqlite import SqliteStore
+from clarion.testing import ManualClock
+from clarion.transport.bus import LocalBus
 from common.crowd import NOW
 from common.database import opened
 from common.postgres import postgres
 from common.shoppers import add_events, add_people, fresh_events
+from common.walkers import HOUR_MS, WAITED, WALKED, add_runs, walked
 
 USERS = 1_000_000
 EVENTS_A_USER = 10
 INGESTED = 400_000
 CALLERS, CALL = 16, 1_000
 ROUNDS, MEMBER_ROUNDS = 3, 15
+IDLE_ROUNDS = 50
 SECRET = [b"a secret for the bench, 32 bytes and more"]
 
 
@@ -135,6 +150,61 @@ async def ingest(store: Store, project: int, events: list[Event], told: dict[str
     told["ingest_cpu_us"] = round((time.process_time() - worked) / len(events) * 1e6, 1)
 
 
+async def idle_ms(store: Store) -> float:
+    """What it costs to look for runs whose time has come when there are none."""
+    took = []
+    for _ in range(IDLE_ROUNDS):
+        begun = time.perf_counter()
+        assert await store.runs.hand_out(NOW, HANDED_OUT) == 0
+        took.append((time.perf_counter() - begun) * 1000)
+    return round(statistics.median(took), 3)
+
+
+async def steps_per_s(store: Store, project: int, runs: int) -> tuple[float, float]:
+    """Twice as far as they go, an hour apart; and the CPU of this process for each, in µs."""
+    clock = ManualClock(NOW)
+    catalog = Catalog(store, Sealer(SECRET), clock, LocalBus())
+    automating = Automating(store, catalog, clock)
+    begun, spent = time.perf_counter(), time.process_time()
+    for _ in range(2):
+        while await automating.hand_out(HANDED_OUT):
+            while leases := await store.work.claim("runs", 4, clock.now(), 60_000):
+                await asyncio.gather(*(automating.step(lease, lease.job) for lease in leases))  # type: ignore[arg-type]
+        clock.advance(HOUR_MS + 1_000)
+    took, spent = time.perf_counter() - begun, time.process_time() - spent
+    counts = await store.runs.counts(project, WALKED)
+    assert sum(one.runs for one in counts if one.ended is Ended.DONE) == runs, counts
+    # Each left a pause, took the fork, began and left a pause, and said something; half of them had attributes set.
+    steps = runs * 5.5
+    return round(steps / took), round(spent / steps * 1_000_000, 1)
+
+
+async def walk(where: str, project: int, users: int) -> dict[str, float]:
+    """Runs of an automation: those that wait, and those that walk."""
+    store, told = open_store(where), dict[str, float]()
+    await store.open()
+    automation = walked()
+    for one in (automation, msgspec.structs.replace(automation, name=WAITED)):
+        kept = await kept_automations.keep(store.definitions, project, one, None, NOW)
+        await store.definitions.put(project, AUTOMATIONS, kept.name, kept_automations.as_stored(kept), NOW)
+    told["idle_few_ms"] = await idle_ms(store)
+    await store.close()
+    with opened(where if where.startswith("postgresql") else Path(where)) as database:
+        for _ in add_runs(database, project, WAITED, users, NOW + 24 * HOUR_MS):
+            pass
+    await store.open()
+    told["idle_ms"] = await idle_ms(store)
+    await store.close()
+    runs = max(1_000, users // 10)
+    with opened(where if where.startswith("postgresql") else Path(where)) as database:
+        for _ in add_runs(database, project, WALKED, runs, NOW - HOUR_MS):
+            pass
+    await store.open()
+    told["steps_per_s"], told["step_cpu_us"] = await steps_per_s(store, project, runs)
+    await store.close()
+    return told
+
+
 async def measure(where: str, project: int, users: int) -> dict[str, float]:
     store, told = open_store(where), dict[str, float]()
     await store.open()
@@ -143,7 +213,7 @@ async def measure(where: str, project: int, users: int) -> dict[str, float]:
     events = fresh_events(users, max(20_000, INGESTED * users // USERS))
     await ingest(store, project, events, told)
     await store.close()
-    return told
+    return told | await walk(where, project, users)
 
 
 def on_engine(console: Console, engine: str, where: str, users: int) -> dict[str, float]:
@@ -190,6 +260,10 @@ def show(figures: dict[str, float], users: int) -> None:
         table.add_row("… members of 1,000, ms", *(f"{figures[f'{prefix}{name}_ms']:.1f}" for prefix in there.values()))
     rates = (f"{figures[f'{prefix}ingest_per_s']:,.0f}" for prefix in there.values())
     table.add_row("events a second, each on disk", *rates)
+    waits = f"looking for what is due while {users:,} runs wait, ms (and while none does)"
+    table.add_row(waits, *(f"{figures[f'{p}idle_ms']:.2f} ({figures[f'{p}idle_few_ms']:.2f})" for p in there.values()))
+    table.add_row("steps of runs a second", *(f"{figures[f'{p}steps_per_s']:,.0f}" for p in there.values()))
+    table.add_row("… CPU of the process for each, µs", *(f"{figures[f'{p}step_cpu_us']:.1f}" for p in there.values()))
     costs = (f"{figures[f'{prefix}ingest_cpu_us']:.1f}" for prefix in there.values())
     table.add_row("… µs CPU of this process an event", *costs)
     Console().print(table)

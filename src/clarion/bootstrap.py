@@ -29,9 +29,11 @@ from clarion.crypto.sessions import SessionTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.turns import Encrypt
 from clarion.crypto.unsubscribe import UnsubscribeTokens
+from clarion.crypto.webhooks import WebhookSecrets
 from clarion.errors import ConfigurationError
 from clarion.gateway import Gateway, Limits
 from clarion.journey import trigger
+from clarion.journey.calling import Webhooks
 from clarion.journey.catalog import Catalog
 from clarion.journey.pipeline import WAKE, Pipeline
 from clarion.model import MAX_CAP_SECONDS, DeviceKind, Millis
@@ -60,11 +62,12 @@ SLOTS_SECONDS = 3_600.0
 LOSSES_SECONDS = 300.0
 SLOTS_AT_ONCE = 2_000
 SLOT_MS = 1_000 * MAX_CAP_SECONDS
+RUNS_SECONDS = 1.0
 EVENTS_SECONDS = 3_600.0
 CERTIFICATE_SECONDS = 5.0
 OWN_CERTIFICATE_SECONDS = 86_400.0
 # Jobs at once by queue. Deciding on SQLite holds the one writer, so more than two would only wait for each other.
-CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2}
+CONCURRENCY = {"trigger": 2, "audience": 1, "decide": 2, "runs": 2, "watch": 1}
 COLLECT_AFTER = 20_000
 # Of the push endpoint. A sender may be a whole shop; nobody wants to hear of one thing ten times a second.
 SENDER_PER_S_AND_BURST = (1_000, 10_000)
@@ -124,6 +127,7 @@ class Platform:
             ),
             self.gateway.issued,
         )
+        self.calls = HttpTransport(allow_private=settings.allow_private_endpoints)
         self.senders = Http2Senders(authority=settings.provider_ca)
         self.encryption = EncryptionPool(settings.encryption_processes)
         self.providers = _providers(settings, self.transport, self.senders, self.encryption.encrypt)
@@ -140,6 +144,7 @@ class Platform:
             anonymous=self.anonymous,
             receipts_url=f"{settings.http_origin}/v1/receipts",
             recorder=self.recorder,
+            webhooks=Webhooks(self.calls, WebhookSecrets(keys)),
             own_origin=settings.endpoint_origin,
         )
 
@@ -158,6 +163,7 @@ class Platform:
         finally:
             await self.encryption.close()
             await self.transport.close()
+            await self.calls.close()
             await self.senders.close()
             await self.bus.close()
             await self.store.close()
@@ -170,6 +176,7 @@ class Platform:
         """What happens by the clock alone."""
         return Scheduler(
             {
+                "runs": (RUNS_SECONDS, self.pipeline.hand_out),
                 "push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now())),
                 "doubts": (DOUBTS_SECONDS, self._end_doubts),
                 "slots": (SLOTS_SECONDS, self._forget_slots),

@@ -85,6 +85,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
     await api.world.define("templates", name="t", default_locale="en", locales={"en": {"title": "x"}})
     sent = (await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, "title": "x"})).json["id"]
     await api.world.define("segments", name="vip")
+    await api.world.define("automations", name="trial", on={"api": True}, steps=[{"type": "exit"}])
     document = await openapi(api)
     names = set()
     for path, item in document["paths"].items():
@@ -100,7 +101,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
             made = {
                 "categories": "orders",
                 "templates": "shipped",
-                "automations": "order%20shipped",
+                "automations": "trial" if path.split("/")[4:] else "order%20shipped",
                 "partials": "footer",
                 "segments": "vip" if path.split("/")[4:] else "carts",
                 "topics": "sport%2Ffootball",

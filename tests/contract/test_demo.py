@@ -66,7 +66,8 @@ async def test_every_definition_of_the_demo_passes_the_checks_of_the_api(shop: S
     assert {"orders", "security", "offers"} <= set(categories)
     problems = [draft.check_category(category, templates, {}) for category in categories.values()]
     problems += [draft.check_template(template, {}) for template in templates.values()]
-    problems += [draft.check_automation(automation, categories, templates, {}) for automation in automations]
+    beside = draft.Beside(categories, templates, {}, {}, (), {})
+    problems += [draft.check_automation(automation, beside) for automation in automations]
     assert problems == [[]] * (len(categories) + len(templates) + len(automations))
 
 

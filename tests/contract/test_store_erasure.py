@@ -32,6 +32,7 @@ async def test_an_erased_person_is_nowhere_and_everybody_else_is_as_before(store
     after = await read_all(store, world.project.key, world, stays)
     shared = {
         "losses.since",
+        "runs.page",
         "trail.progress",
         "trail.decisions of a notification",
         "trail.deliveries of a notification",

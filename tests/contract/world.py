@@ -17,6 +17,7 @@ from clarion.model import (
     Project,
     QuietHours,
     ReceiptKind,
+    Run,
     UserChange,
 )
 from clarion.ports import CapsQuery, Dimension, Effects, FactsQuery, LossCount, Slot, Store
@@ -97,6 +98,7 @@ async def _new_person(store: Store, project: Project, notification: Notification
         deliveries=[queued],
         outcomes=[outcome(queued, DeliveryState.ACCEPTED, provider_id=mark)],
         sent_content=[(user.key, CONTENT)],
+        runs=[Run(automation="a1", version=1, user=user.key, began_at=NOW, since=NOW, data={"secret": mark})],
         slots=[Slot(user.key, notification.key, NOW, "offers", "marketing", mark)],
     )
     await store.steps.commit(effects)
@@ -134,6 +136,7 @@ READS_BY_ID: dict[str, Read] = {
     "losses.alerts": lambda at: at.store.losses.alerts(at.project),
     "stoppages.of_project": lambda at: at.store.stoppages.of_project(at.project),
     "trail.notification": lambda at: at.store.trail.notification(at.project, at.world.notification.id),
+    "runs.page": lambda at: at.store.runs.page(at.project, "a1", None, None, None, 10),
     "trail.notifications": lambda at: at.store.trail.notifications(at.project, None, 10),
 }
 
@@ -148,6 +151,7 @@ READS_BY_KEY: dict[str, Read] = {
     "events.of_user": lambda at: at.store.events.of_user(at.project, at.person.key, 10),
     "losses.of_user": lambda at: at.store.losses.of_user(at.project, at.person.key),
     "losses.touches": lambda at: at.store.losses.touches(at.project, [at.person.key], 0),
+    "runs.under_way": lambda at: at.store.runs.under_way(at.project, [at.person.key]),
     "trail.load": lambda at: at.store.trail.load(at.project, [at.world.notification.key]),
     "trail.progress": lambda at: at.store.trail.progress(at.project, at.world.notification.key),
     "trail.holders": lambda at: at.store.trail.holders(at.project, at.world.notification.key, 0, 0, 10),

@@ -85,6 +85,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "roll_template_back": {"version": 1},
     "create_automation": {"name": "order shipped", **_AUTOMATION},
     "replace_automation": _AUTOMATION,
+    "begin_runs": {"user_id": "u1", "key": "A-17", "data": {"plan": "gold"}},
+    "cancel_runs": {"key": "A-17"},
     "create_segment": {"name": "carts", "ready_made": "cart_abandoned", "parameters": {"within": {"days": 3}}},
     "replace_segment": {"rule": _RULE},
     "preview_segment": {"rule": _RULE},

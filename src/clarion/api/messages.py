@@ -10,7 +10,6 @@ from clarion.api.quiet import of_category
 from clarion.api.schemas import (
     ActionBody,
     AudienceBody,
-    AutomationPut,
     Body,
     CapBody,
     CategoryPut,
@@ -32,13 +31,11 @@ from clarion.errors import InvalidRequest
 from clarion.model import (
     Action,
     Audience,
-    Automation,
     Cap,
     Category,
     Content,
     DeviceKind,
     Digest,
-    EventSelector,
     Experiment,
     FixedWindow,
     Goal,
@@ -78,6 +75,8 @@ def message(body: MessageBody) -> Message:
         if told is not None
     }
     more |= {} if body.experiment is None else {"experiment": experiment(body.experiment)}
+    if body.variants is not None and len(body.variants) == 1:  # none at all is how a message without them is read
+        raise InvalidRequest.field("variants", "must have at least 2 items")
     variants = [_given(one, Variant, **_actions(one.actions)) for one in body.variants or ()]
     return _given(body, Message, variants=variants, **_actions(body.actions), **more)
 
@@ -169,13 +168,6 @@ def _platforms(body: PlatformsBody | None) -> dict[DeviceKind, PlatformContent]:
 def partial(body: PartialPut, name: str) -> Partial:
     """A piece of text."""
     return _given(body, Partial, name=name)
-
-
-def automation(body: AutomationPut, name: str) -> Automation:
-    """An event becomes a notification."""
-    return _given(
-        body, Automation, name=name, on=EventSelector(event=body.on.event), notification=message(body.notification)
-    )
 
 
 def stored(noun: Struct) -> dict[str, Any]:

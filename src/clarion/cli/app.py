@@ -9,6 +9,7 @@ import typer
 
 from clarion import __version__
 from clarion.cli import agent, table
+from clarion.cli.automations import automations_app
 from clarion.cli.door import Where, is_named
 from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
 from clarion.cli.problem import Problem, show
@@ -39,6 +40,7 @@ app.add_typer(template_app, name="template")
 app.add_typer(agent.app, name="agent")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(segment_app, name="segment")
+app.add_typer(automations_app, name="automations")
 
 Folder: TypeAlias = Annotated[Path | None, typer.Option(help="The folder of data and keys.", metavar="DIR")]
 Port: TypeAlias = Annotated[

@@ -51,6 +51,14 @@ class Door(Protocol):
         """`POST /v1/segments/preview`."""
         ...
 
+    async def automations(self) -> list[Json]:
+        """All of `GET /v1/automations`."""
+        ...
+
+    async def automation(self, name: str) -> tuple[Json, Json]:
+        """`GET /v1/automations/{name}`, and its `/counts`."""
+        ...
+
     async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
         """`POST /v1/segments/{name}/users`."""
         ...

@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.api import batches, linting, messages, previewing, segments
 from clarion.api.answers.alerts import AlertList
+from clarion.api.answers.automations import CountsAnswer
 from clarion.api.answers.base import Answer
 from clarion.api.answers.losses import LossList
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
@@ -35,10 +36,12 @@ from clarion.cli.problem import Problem
 from clarion.config import Settings
 from clarion.errors import NotFound
 from clarion.journey import resealing
+from clarion.journey.flow import Flow
 from clarion.journey.founding import add_key, found
+from clarion.journey.kept_automations import AUTOMATIONS
 from clarion.journey.winning import results_of
 from clarion.journey.words import project_facts
-from clarion.model import Json, Project
+from clarion.model import Automation, Json, Project
 from clarion.ports import Dimension
 
 _read_notification = Reader[NotificationBody](NotificationBody).read
@@ -123,6 +126,17 @@ class Folder:
         wanted, platform = _read_segment_preview(msgspec.json.encode(body)), self._platform
         now = platform.clock.now()
         return _json(await segments.preview(platform.store, platform.catalog, self._project, wanted, now))
+
+    async def automations(self) -> list[Json]:
+        return await self._platform.store.definitions.all(self._project.key, AUTOMATIONS)
+
+    async def automation(self, name: str) -> tuple[Json, Json]:
+        store = self._platform.store
+        body = await store.definitions.get(self._project.key, AUTOMATIONS, name)
+        if body is None:
+            raise NotFound(f"there is no automation {name}")
+        flow = Flow(msgspec.convert(body, Automation))
+        return body, _json(CountsAnswer.of(flow, await store.runs.counts(self._project.key, name)))
 
     async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
         wanted, platform = _read_people(msgspec.json.encode({"users": users})), self._platform

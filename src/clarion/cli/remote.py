@@ -95,6 +95,20 @@ class Remote:
     async def preview_segment(self, body: Json) -> Json:
         return await self._ask("POST", "/v1/segments/preview", body)
 
+    async def automations(self) -> list[Json]:
+        found: list[Json] = []
+        cursor = ""
+        while True:
+            page = await self._ask("GET", f"/v1/automations?limit=100{cursor}")
+            found += page["items"]
+            if page["next_cursor"] is None:
+                return found
+            cursor = f"&cursor={quote(page['next_cursor'], safe='')}"
+
+    async def automation(self, name: str) -> tuple[Json, Json]:
+        path = f"/v1/automations/{quote(name, safe='')}"
+        return await self._ask("GET", path), await self._ask("GET", f"{path}/counts")
+
     async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
         return await self._ask("POST", f"/v1/segments/{quote(name, safe='')}/users", {"users": users})
 

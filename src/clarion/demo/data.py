@@ -12,7 +12,7 @@ from clarion.model import (
     CategoryClass,
     Channel,
     Content,
-    EventSelector,
+    Entry,
     Message,
     Project,
     ProjectSettings,
@@ -129,9 +129,9 @@ def automations(server_url: str) -> tuple[Automation, ...]:
     sign_in = msgspec.structs.replace(look, category="security", template="new_sign_in", url=f"{server_url}/shop")
     offer = msgspec.structs.replace(look, category="offers", template="offer", url=f"{server_url}/shop#goods")
     return (
-        Automation(name="order_shipped", on=EventSelector(event=ORDER_PLACED), notification=shipped),
-        Automation(name="new_sign_in", on=EventSelector(event=SIGNED_IN), notification=sign_in),
-        Automation(name="offer", on=EventSelector(event=OFFER_WISHED), notification=offer),
+        Automation(name="order_shipped", on=Entry(event=ORDER_PLACED), notification=shipped),
+        Automation(name="new_sign_in", on=Entry(event=SIGNED_IN), notification=sign_in),
+        Automation(name="offer", on=Entry(event=OFFER_WISHED), notification=offer),
     )
 
 

@@ -8,7 +8,8 @@ import msgspec
 from clarion.crypto.keys import key_hash, looks_like_key
 from clarion.crypto.sealing import Sealer
 from clarion.errors import NotFound
-from clarion.journey import versions
+from clarion.journey import kept_automations, versions
+from clarion.journey.flow import Flow
 from clarion.journey.wordings import every
 from clarion.journey.words import version_key
 from clarion.model import (
@@ -132,6 +133,29 @@ class Catalog:
     async def automations(self, project: Key) -> dict[str, Automation]:
         """By name."""
         return await self._defined(project, "automations", Automation)
+
+    async def flows(self, project: Key) -> dict[str, Flow]:
+        """Of the automations that have steps, as they are now, by name."""
+        known: dict[str, Flow] | None = self._fresh(("flows", project))
+        if known is not None:
+            return known
+        changes = self._changes
+        automations = await self.automations(project)
+        found = {name: Flow(one) for name, one in automations.items() if one.steps is not None}
+        return self._keep(("flows", project), found, changes)
+
+    async def flow(self, project: Key, name: str, version: int) -> Flow | None:
+        """A version of an automation; None when there is none."""
+        newest = (await self.flows(project)).get(name)
+        if newest is not None and newest.automation.version == version:
+            return newest
+        what = ("flow", project, name, version)
+        known: Flow | None = self._fresh(what)
+        if known is not None:
+            return known
+        changes = self._changes
+        kept = await kept_automations.read(self._store.definitions, project, name, version)
+        return self._keep(what, None if kept is None else Flow(kept), changes)
 
     async def segments(self, project: Key) -> dict[str, Segment]:
         """By name."""

@@ -1,11 +1,12 @@
 """Drafts: what is certainly wrong with a message, a template or an automation, said before it is stored."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey import conditions, digest, digest_draft, payloads, variants, words
+from clarion.journey import conditions, digest, digest_draft, flow, payloads, segments, variants, words
 from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.rules import misfit
 from clarion.journey.wordings import every, placed
@@ -20,6 +21,7 @@ from clarion.model import (
     Json,
     Message,
     Partial,
+    Segment,
     Template,
 )
 
@@ -33,12 +35,15 @@ def check_message(
     *,
     with_event: bool = False,
     armed: bool = False,
+    open_data: bool = False,
 ) -> list[FieldError]:
     """Every wrong field: the category, the template, the variants, and texts that render for nobody."""
     found = payloads.problems(message)
     if message.category not in categories:
         found.append(FieldError("category", f"there is no category {message.category}"))
     context = _trial(message.data, project_facts, with_event=with_event)
+    if open_data:  # a call brings what is not there yet
+        context["data"] = words.ANYTHING
     for at, said in enumerate(every(message)):
         wrong = _said(said, templates, context, partials)
         found += [FieldError(placed(message, at, each.field), each.message) for each in wrong]
@@ -124,22 +129,54 @@ def _is_said(field: str, template: Template) -> bool:
     return getattr(template.locales[locale].platforms[DeviceKind(place[1])], place[2]) is not None
 
 
-def check_automation(
-    automation: Automation,
-    categories: Mapping[str, Category],
-    templates: Mapping[str, Template],
-    project_facts: Json,
-    partials: Mapping[str, Partial] = NO_PARTIALS,
-) -> list[FieldError]:
-    """The fields of its notification, under their full names."""
-    message = automation.notification
-    problems = check_message(message, categories, templates, project_facts, partials, with_event=True)
+class Beside(NamedTuple):
+    """What a project has defined beside an automation."""
+
+    categories: Mapping[str, Category]
+    templates: Mapping[str, Template]
+    partials: Mapping[str, Partial]
+    segments: Mapping[str, Segment]
+    topics: Collection[str]
+    project_facts: Json
+
+
+def check_automation(automation: Automation, beside: Beside) -> list[FieldError]:
+    """What cannot work in its steps, its rules and what it says, under the full names of the fields."""
+    found = flow.check(automation)
+    on = automation.on
+    if on.segment is not None and on.segment not in beside.segments:
+        found.append(FieldError("on.segment", f"there is no segment {on.segment}"))
+    for place, rule in flow.rules(automation):
+        noun = Segment(name=_NO_NAME, rule=rule)
+        wrong = segments.check(noun, beside.segments, beside.categories, beside.topics)
+        found += [FieldError(place + each.field.removeprefix("rule"), each.message) for each in wrong]
+    if automation.notification is not None:
+        found += _told(automation, automation.notification, "notification", beside)
+    for place, step in flow.sends(automation):
+        found += _told(automation, step.notification, place, beside)
+    return found + list(flow.misdirected(automation))
+
+
+_NO_NAME = "\0"  # none that a segment can have
+
+
+def _told(automation: Automation, message: Message, place: str, beside: Beside) -> list[FieldError]:
+    with_event = automation.on.event is not None
+    problems = check_message(
+        message,
+        beside.categories,
+        beside.templates,
+        beside.project_facts,
+        beside.partials,
+        with_event=with_event,
+        open_data=automation.on.api,
+    )
     problems += variants.no_winner(message)
-    worn = categories.get(message.category)
+    worn = beside.categories.get(message.category)
     for at, said in enumerate(every(message) if worn is not None else ()):
         if worn is not None and (wrong := misfit(said, worn, AUTOMATION_SENDER + automation.name)) is not None:
             problems.append(FieldError(placed(message, at, wrong.field), wrong.because))
-    return [FieldError(f"notification.{name}", text) for name, text in problems]
+    return [FieldError(f"{place}.{name}", text) for name, text in problems]
 
 
 def check_category(

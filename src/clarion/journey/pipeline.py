@@ -14,6 +14,8 @@ from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
 from clarion.journey import arming, digest, judgement, learn, permission, registration, trigger
 from clarion.journey.accepting import Accepting
+from clarion.journey.automating import Automating
+from clarion.journey.calling import Calling, Webhooks
 from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -37,6 +39,7 @@ from clarion.journey.winning import Winning
 from clarion.journey.words import project_facts, time_told
 from clarion.model import (
     Audience,
+    Automation,
     Device,
     DeviceKind,
     Event,
@@ -53,6 +56,8 @@ from clarion.ports import (
     ArmedWork,
     AudienceWork,
     BadCredentials,
+    Begin,
+    BeginWork,
     Bus,
     CatchUpWork,
     Chance,
@@ -66,13 +71,18 @@ from clarion.ports import (
     Provider,
     Recorder,
     RetryAfter,
+    RunsWork,
     SpanWork,
     Store,
+    WatchWork,
+    WebhookWork,
     queue_of,
 )
 
 WAKE = "work"
 """Bus topic: the payload is the name of a queue that has something to do."""
+HANDED_OUT = 10_000
+"""Runs of automations that become work in one transaction."""
 ALL_QUEUES = ""
 """In place of a name: any queue may have."""
 
@@ -96,6 +106,7 @@ class Pipeline:
         anonymous: AnonymousTokens,
         receipts_url: str,
         recorder: Recorder | None = None,
+        webhooks: Webhooks | None = None,
         own_origin: str = "",
         pause: Pause = asyncio.sleep,
     ) -> None:
@@ -120,6 +131,8 @@ class Pipeline:
         self._accepting = Accepting(store, catalog, clock, self._new_id)
         self.updating = Updating(store, clock, self._new_id, self._accepting.check, self._begin)
         self._cutting = Cutting(store, catalog, clock, self.updating)
+        self._automating = Automating(store, catalog, clock)
+        self._calling = Calling(webhooks, catalog, clock)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
@@ -273,13 +286,39 @@ class Pipeline:
         """The process is told to end: what was handed to a push service is finished, and the rest goes back."""
         self._gates.end()
 
+    async def begin(self, project: Project, automation: str, begins: Sequence[Begin]) -> None:
+        """Runs of an automation are asked for; durable when it returns."""
+        work = [NewWork(project.key, BeginWork(automation, list(begins)), self._clock.now())]
+        await self._store.steps.commit(Effects(work=work))
+        await self._wake_for(work)
+
+    async def automation_changed(self, project: Project, automation: Automation) -> None:
+        """One is new or another one: what begins its runs by itself is looked at from now on."""
+        if automation.enabled and (automation.on.segment or automation.on.attribute):
+            job = WatchWork(automation.name, automation.version)
+            await self._store.steps.commit(Effects(work=[NewWork(project.key, job, self._clock.now())]))
+            await self._wake("watch")
+
+    def webhook_secret(self, project: Project) -> str:
+        """With what the calls of a project are signed. Raises Unavailable where this process makes none."""
+        return self._calling.secret(project.id)
+
+    async def hand_out(self) -> None:
+        """Runs of automations whose time has come become work."""
+        while handed_out := await self._automating.hand_out(HANDED_OUT):
+            await self._wake("runs")
+            if handed_out < HANDED_OUT:
+                break
+
     # --- the workers' steps -------------------------------------------------------------------------------------------
 
     async def step(self, lease: Lease) -> None:
         """Do one job. Whatever is raised leaves it undone, to be tried again."""
         match lease.job:
-            case EventsWork():
-                await self._trigger(lease, lease.job)
+            case EventsWork() | RunsWork() | BeginWork() | WatchWork():
+                await self._wake_for(await self._automating.step(lease, lease.job))
+            case WebhookWork():
+                await self._commit(lease, await self._calling.effects(lease, lease.job))
             case AudienceWork():
                 await self._commit(lease, await self._cutting.effects(lease.project, lease.job))
             case SpanWork() | PairsWork():
@@ -292,16 +331,6 @@ class Pipeline:
                 await self._firing.step(lease, lease.job)
             case CatchUpWork():
                 await self._firing.catch_up(lease, lease.job)
-
-    async def _trigger(self, lease: Lease, job: EventsWork) -> None:
-        automations = await self._catalog.automations(lease.project)
-        started = trigger.started(automations.values(), await self._store.events.load(lease.project, job.events))
-        now = self._clock.now()
-        keys = await self._store.trail.reserve(len(started))
-        made = trigger.notifications(started, keys, lease.project, now)
-        pairs = [(one.key, event.user) for one, (_, event) in zip(made, started, strict=True) if event.user is not None]
-        work = [NewWork(project=lease.project, job=PairsWork(pairs=pairs), due_at=now)] if pairs else []
-        await self._commit(lease, Effects(notifications=made, work=work))
 
     async def _decide(self, lease: Lease, job: SpanWork | PairsWork) -> None:
         project = await self._catalog.project(lease.project)

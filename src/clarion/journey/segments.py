@@ -97,6 +97,13 @@ def crowd_in(name: str, known: Mapping[str, Segment], now: Millis) -> Crowd:
     return Crowd(crowd_name(Audience(segment=name)), rules.InSegment(segment=name), found, now)
 
 
+def crowd_of_rule(rule: Rule, name: str, known: Mapping[str, Segment], now: Millis) -> Crowd:
+    """The people of whom a rule holds, with all segments that it leads to; `name`: what the crowd is called."""
+    here = Segment(name=name, rule=rule)
+    crowd = crowd_in(name, {**known, name: here}, now)
+    return Crowd(name, rule, {other: one for other, one in crowd.segments.items() if other != name}, now)
+
+
 def _reachable(start: str, known: Mapping[str, Segment]) -> list[str]:
     found: list[str] = []
     waiting = [start]

@@ -4,7 +4,8 @@ Times are integer milliseconds since the epoch in UTC (`Millis`). Keys (`Key`) a
 public ids are text and live at the edge.
 """
 
-from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
+from clarion.model.automations import Automation, Entry
+from clarion.model.definitions import Category, Content, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
 from clarion.model.experiments import CONTROL, ONLY, Experiment, Goal, Winner, WinnerRule
@@ -21,6 +22,7 @@ from clarion.model.notifications import (
 )
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
+from clarion.model.runs import Ended, Run
 from clarion.model.segments import Rule, Segment, Topic
 from clarion.model.trail import Decision, Delivery, DeviceVerdict, Outcome, Receipt, delivery_id
 from clarion.model.words import (
@@ -86,8 +88,9 @@ __all__ = [
     "DeviceState",
     "DeviceVerdict",
     "Digest",
+    "Ended",
+    "Entry",
     "Event",
-    "EventSelector",
     "Experiment",
     "FixedWindow",
     "Goal",
@@ -113,6 +116,7 @@ __all__ = [
     "Registration",
     "Rolling",
     "Rule",
+    "Run",
     "ScheduledWindow",
     "Segment",
     "SlidingWindow",

@@ -1,11 +1,10 @@
-"""What a project defines by name: categories, templates, automations."""
+"""What a project defines by name: categories and templates."""
 
 from typing import Literal
 
 import msgspec
 
 from clarion.model.digests import Digest
-from clarion.model.notifications import Message
 from clarion.model.project import QuietHours
 from clarion.model.words import CategoryClass, Channel, DeviceKind, Struct
 
@@ -63,18 +62,3 @@ class Partial(Struct, frozen=True, kw_only=True):
     name: str
     default_locale: str = "en"
     locales: dict[str, str]
-
-
-class EventSelector(Struct, frozen=True, kw_only=True):
-    """Which events start an automation."""
-
-    event: str
-
-
-class Automation(Struct, frozen=True, kw_only=True):
-    """The simplest automation: an event becomes a notification to the user of the event."""
-
-    name: str
-    on: EventSelector
-    notification: Message
-    enabled: bool = True

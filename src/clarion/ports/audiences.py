@@ -8,7 +8,7 @@ import msgspec
 from clarion.model import Key, Millis, Rule
 from clarion.ports.nouns import Page
 
-RosterKind: TypeAlias = Literal["topic", "list"]
+RosterKind: TypeAlias = Literal["topic", "list", "automation"]
 """The lists that are kept: the subscribers of a topic, the people of a segment that is a list."""
 
 
@@ -47,6 +47,10 @@ class Audiences(Protocol):
 
     async def listed(self, project: Key, kind: RosterKind, name: str, cursor: str | None, limit: int) -> Page[str]:
         """The public ids on a list, oldest user first."""
+        ...
+
+    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
+        """Who is on a list, of those beyond the key `after` and up to `last`."""
         ...
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:

@@ -6,8 +6,9 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference
+from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference, Run
 from clarion.ports.audiences import Crowd
+from clarion.ports.runs import RunsQuery
 from clarion.ports.work import Collected, Effects, Lease
 
 
@@ -101,6 +102,7 @@ class Facts(msgspec.Struct, frozen=True):
     waiting: dict[Key, list[Waiting]] = {}
     events: dict[tuple[Key, str], list[Happened]] = {}
     members: dict[str, frozenset[Key]] = {}
+    runs: list[Run] = []
     collected: dict[Key, list[Collected]] = {}
 
 
@@ -132,6 +134,7 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     zones: bool = False  # everybody's time zone
     events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
     events_since: Millis = 0
+    runs: RunsQuery | None = None  # runs of automations
     crowds: Sequence[Crowd] = ()  # audiences to which they may belong
     collected: bool = False  # what waits for a digest
 

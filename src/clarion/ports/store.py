@@ -8,6 +8,7 @@ from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.results import Results
+from clarion.ports.runs import Runs
 from clarion.ports.stoppages import Stoppages
 from clarion.ports.tallies import Tallies
 from clarion.ports.work import Work
@@ -40,6 +41,8 @@ class Store(Protocol):
     def work(self) -> Work: ...
     @property
     def steps(self) -> Steps: ...
+    @property
+    def runs(self) -> Runs: ...
     @property
     def idempotency(self) -> Idempotency: ...
     @property

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
-from clarion.model import Decision, Delivery, DeviceKind, DeviceVerdict, Key, Millis, Notification, Outcome
+from clarion.model import Decision, Delivery, DeviceKind, DeviceVerdict, Json, Key, Millis, Notification, Outcome, Run
 
 
 class EventsWork(msgspec.Struct, frozen=True, tag="events"):
@@ -136,7 +137,72 @@ class CatchUpWork(msgspec.Struct, frozen=True, tag="catch_up"):
     notification: Key
 
 
-Job: TypeAlias = EventsWork | AudienceWork | SpanWork | PairsWork | DeliverWork | ArmedWork | CatchUpWork
+class RunsWork(msgspec.Struct, frozen=True, tag="runs"):
+    """Runs of one version of an automation whose time has come."""
+
+    automation: str
+    version: int
+    runs: list[Key]
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A run that somebody asks for; `due_at`: when its first step is to be done, None: now."""
+
+    user: Key
+    run_key: str = ""
+    data: Json = {}
+    due_at: Millis | None = None
+
+
+class BeginWork(msgspec.Struct, frozen=True, tag="begin"):
+    """Runs of one automation that were asked for by a call, a segment or a date, in order."""
+
+    automation: str
+    begins: list[Begin]
+
+
+class WatchWork(msgspec.Struct, frozen=True, tag="watch"):
+    """A segment or a date that begins runs of one version of an automation is looked at again, for all its life.
+
+    `cursor`: the last person that this look has come to; `began_at`: when it began, None: it has not; `since`: when the
+    look before it began. `first`: nobody was ever looked at.
+    """
+
+    automation: str
+    version: int
+    cursor: Key = 0
+    began_at: Millis | None = None
+    since: Millis | None = None
+    first: bool = False
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A request to somebody else's server: an id that goes with every try, and its JSON."""
+
+    id: str
+    body: bytes
+
+
+class WebhookWork(msgspec.Struct, frozen=True, tag="webhook"):
+    """Calls of one URL, each signed as it leaves."""
+
+    url: str
+    calls: list[Call]
+
+
+Job: TypeAlias = (
+    EventsWork
+    | AudienceWork
+    | SpanWork
+    | PairsWork
+    | DeliverWork
+    | ArmedWork
+    | CatchUpWork
+    | RunsWork
+    | BeginWork
+    | WatchWork
+    | WebhookWork
+)
 
 
 DELIVERIES = "deliver."
@@ -147,17 +213,31 @@ LATE_MS = 2_000
 _expiry = attrgetter("expires_at")
 
 
+_SHARED: dict[type, str] = {
+    EventsWork: "trigger",
+    RunsWork: "runs",
+    BeginWork: "runs",
+    WatchWork: "watch",
+    AudienceWork: "audience",
+    CatchUpWork: "audience",
+    SpanWork: "decide",
+    PairsWork: "decide",
+}
+"""The queues that all projects share."""
+
+
 def queue_of(job: Job, project: Key) -> str:
-    """The queue a job waits in. Deliveries have one for each lane, so that a slow service holds back only its own."""
+    """The queue a job waits in. Deliveries have one for each lane, so that a slow service holds back only its own.
+
+    So have calls one for each server.
+    """
     match job:
-        case EventsWork():
-            return "trigger"
-        case AudienceWork() | CatchUpWork():
-            return "audience"
-        case SpanWork() | PairsWork():
-            return "decide"
         case DeliverWork() | ArmedWork():
             return lane_queue(job.kind, project, job.lane)
+        case WebhookWork():
+            return f"{DELIVERIES}webhook.{project}.{urlsplit(job.url).netloc}"
+        case _:
+            return _SHARED[type(job)]
 
 
 def lane_queue(kind: DeviceKind, project: Key, lane: str) -> str:
@@ -182,6 +262,8 @@ def size_of(job: Job) -> int:
             return len(job.messages)
         case ArmedWork():
             return len(job.users)
+        case WebhookWork():
+            return len(job.calls)
         case _:
             return 1
 
@@ -269,12 +351,31 @@ class Released(NamedTuple):
     digest: Key | None
 
 
+class Attributes(NamedTuple):
+    """What some people's attributes become; null removes one."""
+
+    users: Sequence[Key]
+    values: Json
+
+
+class Listed(NamedTuple):
+    """People who come onto a kept list of the project, or off it."""
+
+    kind: Literal["automation"]
+    name: str
+    users: Sequence[Key]
+    on: bool
+
+
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
     A notification whose (project, id) is known is left as it is, and so is all work here that names its key.
     `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
     are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
+    `runs` without a key begin, unless there is one under way of that person and key; the others are as the step left
+    them, unless they ended meanwhile. `attributes` are set, `listed` goes onto lists and off them.
+
     `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
     or expired, gives its place back. `collected` waits for a digest, `released` does not any more; who is collected
     already stays since then.
@@ -291,6 +392,9 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     slots: Sequence[Slot] = ()
     collected: Sequence[Collected] = ()
     released: Sequence[Released] = ()
+    runs: Sequence[Run] = ()
+    attributes: Sequence[Attributes] = ()
+    listed: Sequence[Listed] = ()
     work: Sequence[NewWork] = ()
 
 

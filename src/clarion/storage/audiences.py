@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from clarion.model import Key, Millis
-from clarion.ports import Crowd, Page, RosterKind
+from clarion.ports import Crowd, Effects, Page, RosterKind
 from clarion.storage.crowds import is_list, matching
 from clarion.storage.database import Database, Dialect, columns_of, int_cursor, upsert
 from clarion.storage.merging import present
@@ -40,6 +40,9 @@ class SqlAudiences:
 
     async def listed(self, project: Key, kind: RosterKind, name: str, cursor: str | None, limit: int) -> Page[str]:
         return await self._db.read(_listed, project, kind, name, cursor, limit)
+
+    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
+        return await self._db.read(_listed_keys, project, kind, name, after, last)
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
         return await self._db.read(_sizes, project, kind, names)
@@ -143,6 +146,34 @@ def _listed(conn: Connection, project: Key, kind: str, name: str, cursor: str | 
     rows = conn.execute(query.order_by(roster_member.c.person).limit(limit + 1)).all()
     more = len(rows) > limit
     return Page(items=[row.id for row in rows[:limit]], next_cursor=str(rows[limit - 1].key) if more else None)
+
+
+def _listed_keys(
+    conn: Connection, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None
+) -> list[Key]:
+    list_ = _roster(conn, project, kind, name)
+    on = roster_member.c
+    query = select(on.person).where(on.roster == list_, on.person > after)
+    if last is not None:
+        query = query.where(on.person <= last)
+    return list(conn.execute(query.order_by(on.person)).scalars())
+
+
+def write_listed(conn: Connection, dialect: Dialect, project: Key, effects: Effects, now: Millis) -> None:
+    """Onto lists and off them, of those who are still there."""
+    for kind, name, users, on in effects.listed:
+        if not users:
+            continue
+        made = upsert(conn, roster).values(project=project, kind=kind, name=name, created_at=now)
+        conn.execute(made.on_conflict_do_nothing())
+        list_ = _roster(conn, project, kind, name)
+        if on:
+            keys = sorted(set(present(conn, project, sorted(users)).values()))
+            dialect.insert(conn, "roster_member", _MEMBER, [(project, list_, key) for key in keys])
+            continue
+        for start in range(0, len(users), 1000):
+            these = roster_member.c.person.in_(users[start : start + 1000])
+            conn.execute(delete(roster_member).where(roster_member.c.roster == list_, these))
 
 
 def _sizes(conn: Connection, project: Key, kind: str, names: Sequence[str]) -> dict[str, int]:

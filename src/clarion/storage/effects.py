@@ -21,11 +21,13 @@ from clarion.model import (
 )
 from clarion.ports import Effects, Lease
 from clarion.storage.arming import hastened, write_sent
+from clarion.storage.audiences import write_listed
 from clarion.storage.collecting import write_collected
 from clarion.storage.database import Dialect, Row, columns_of
 from clarion.storage.losses import add_retired
 from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
+from clarion.storage.runs import write_runs
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
 from clarion.storage.slots import write_slots
 from clarion.storage.updating import supersede
@@ -117,6 +119,8 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
     if effects.sent_content:
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)
+    write_listed(conn, dialect, project, effects, at)
+    write_runs(conn, dialect, project, effects, at)
     write_slots(conn, dialect, project, effects)
     write_collected(conn, dialect, project, effects)
 

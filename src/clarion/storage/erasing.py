@@ -9,6 +9,7 @@ from clarion.storage.departing import depart
 from clarion.storage.requests import decode_request, encode_request
 from clarion.storage.retention import forget_ids
 from clarion.storage.schema import (
+    automation_run,
     consent,
     decision,
     delivery,
@@ -37,6 +38,7 @@ _OF_A_PERSON = (
     event,
     person_preference,
     loss,
+    automation_run,
     roster_member,
 )
 

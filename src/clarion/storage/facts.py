@@ -19,6 +19,7 @@ from clarion.storage.collecting import load_collected
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
 from clarion.storage.preferences import preference
+from clarion.storage.runs import load_runs
 from clarion.storage.slots import load_taken, load_waiting
 
 _KINDS = {kind.value: kind for kind in DeviceKind}
@@ -91,6 +92,9 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         facts = msgspec.structs.replace(facts, members=members)
     if query.once:
         facts = msgspec.structs.replace(facts, decided=_decided(conn, people))
+    if query.runs is not None:
+        keys = [one.key for one in recipients]
+        facts = msgspec.structs.replace(facts, runs=load_runs(conn, dialect, project, keys, query.runs))
     if query.again:
         begun, chosen = _before(conn, people, query.again)
         facts = msgspec.structs.replace(facts, begun=begun, chosen=chosen)

@@ -8,6 +8,7 @@ from clarion.model import Key, Millis
 from clarion.ports import ANY_CATEGORY
 from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
+from clarion.storage.runs_moving import merge_runs
 from clarion.storage.schema import consent, device, event, merged, person, person_preference
 
 # What the known person has already wins; `told` finds the anonymous person's rows through the index of decisions.
@@ -65,6 +66,7 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
     events = (event.c.project == project) & (event.c.person == anonymous)
     conn.execute(update(event).where(events).values(person=known))
     _keep_elder_bucket(conn, anonymous, known)
+    merge_runs(conn, project, anonymous, known)
     keys = {"project": project, "anonymous": anonymous, "known": known}
     conn.execute(text(_SENT), keys)  # what was sent to either was sent
     conn.execute(text(_NOT_WAITING), keys)

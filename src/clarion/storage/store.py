@@ -13,6 +13,7 @@ from clarion.storage.preferences import SqlPreferences
 from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
 from clarion.storage.results import SqlResults
+from clarion.storage.runs import SqlRuns
 from clarion.storage.steps import SqlSteps
 from clarion.storage.stoppages import SqlStoppages
 from clarion.storage.tallies import SqlTallies
@@ -37,6 +38,7 @@ class SqlStore:
         self.results = SqlResults(database)
         self.work = SqlWork(database)
         self.steps = SqlSteps(database)
+        self.runs = SqlRuns(database)
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)

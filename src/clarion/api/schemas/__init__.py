@@ -5,14 +5,12 @@ The comments of fields are for readers of the code; `description`s go into the O
 
 from clarion.api.schemas.actions import ActionBody
 from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
+from clarion.api.schemas.automations import AutomationPost, AutomationPut
 from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
 from clarion.api.schemas.definitions import (
-    AutomationPost,
-    AutomationPut,
     CategoryPost,
     CategoryPut,
     ContentBody,
-    EventSelectorBody,
     PartialPost,
     PartialPut,
     PlatformsBody,
@@ -79,7 +77,6 @@ __all__ = [
     "EmailDevice",
     "EventBatch",
     "EventBody",
-    "EventSelectorBody",
     "ExperimentBody",
     "FcmDevice",
     "FixedWindowBody",

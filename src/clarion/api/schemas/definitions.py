@@ -1,13 +1,12 @@
-"""What a project defines by name: categories, templates, automations."""
+"""What a project defines by name: categories, templates."""
 
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from clarion.api.fields import EventName, Link, Locale, Name, TimeZone, Title, UserId, Word, Words
+from clarion.api.fields import Link, Locale, Name, TimeZone, Title, UserId, Word, Words
 from clarion.api.schemas.base import Body, QuietHoursBody
 from clarion.api.schemas.digests import DigestBody
-from clarion.api.schemas.messages import MessageBody
 from clarion.intelligence.screens import PLATFORMS
 from clarion.model import CategoryClass, Channel, Json
 
@@ -132,26 +131,5 @@ class PartialPut(Body, frozen=True, kw_only=True):
 
 class PartialPost(PartialPut, frozen=True, kw_only=True):
     """A piece of text that others include: `{% include "NAME" %}`."""
-
-    name: Name
-
-
-class EventSelectorBody(Body, frozen=True, kw_only=True):
-    """Which events start it."""
-
-    event: EventName
-
-
-class AutomationPut(Body, frozen=True, kw_only=True):
-    """An event becomes a notification to its user; replaced as a whole."""
-
-    name: Name | None = None
-    on: EventSelectorBody
-    notification: MessageBody
-    enabled: bool | None = None
-
-
-class AutomationPost(AutomationPut, frozen=True, kw_only=True):
-    """An event becomes a notification to its user."""
 
     name: Name

@@ -79,7 +79,7 @@ class MessageBody(Body, frozen=True, kw_only=True):
     variants: (
         Annotated[
             list[VariantBody],
-            Meta(min_length=2, max_length=10, description="The same message in several wordings, to be compared."),
+            Meta(max_length=10, description="The same message in two or more wordings, to be compared."),
         ]
         | None
     ) = None

@@ -190,12 +190,14 @@ async def _broken(services: Services, project: Project, partials: Mapping[str, P
     catalog, facts = services.catalog, project_facts(project)
     categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
     automations, before = await catalog.automations(project.key), await catalog.partials(project.key)
+    segments, topics = await catalog.segments(project.key), await catalog.topics(project.key)
 
     def wrong(with_: Mapping[str, Partial]) -> Iterator[str]:
         yield from (name for name, one in with_.items() if draft.check_partial(one, with_, facts))
         yield from (name for name, one in templates.items() if draft.check_template(one, facts, with_))
         for name, automation in automations.items():
-            if draft.check_automation(automation, categories, templates, facts, with_):
+            beside = draft.Beside(categories, templates, with_, segments, topics, facts)
+            if draft.check_automation(automation, beside):
                 yield name
 
     def look() -> list[str]:

@@ -15,6 +15,7 @@ from clarion.storage.schema.losses import loss, loss_alert, loss_count
 from clarion.storage.schema.people import consent, departed, device, merged, person, person_preference
 from clarion.storage.schema.projects import api_key, credential, definition, project
 from clarion.storage.schema.push import push_broadcast, push_channel, push_device, push_message, push_node
+from clarion.storage.schema.runs import automation_run
 from clarion.storage.schema.trail import (
     decision,
     delivery,
@@ -31,6 +32,7 @@ from clarion.storage.schema.trail import (
 
 __all__ = [
     "api_key",
+    "automation_run",
     "consent",
     "credential",
     "decision",

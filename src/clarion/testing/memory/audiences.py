@@ -46,6 +46,10 @@ class MemoryAudiences:
         on = self._tables.rosters.get((project, kind, name), set())
         return page([self._tables.users[key].user_id for key in sorted(on)], cursor, limit)
 
+    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
+        on = self._tables.rosters.get((project, kind, name), set())
+        return [key for key in sorted(on) if key > after and (last is None or key <= last)]
+
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
         return {name: len(self._tables.rosters.get((project, kind, name), ())) for name in names}
 

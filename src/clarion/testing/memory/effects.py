@@ -22,6 +22,7 @@ from clarion.model import (
 from clarion.ports import ArmedWork, Effects, Loss, LossKind, NewWork, PairsWork, Sent
 from clarion.testing.memory.collecting import write_collected
 from clarion.testing.memory.devices import with_state
+from clarion.testing.memory.runs import write_listed, write_runs
 from clarion.testing.memory.slots import write_slots
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, stored
 from clarion.testing.memory.work import MemoryWork
@@ -52,6 +53,8 @@ class EffectsWriter:
             self._judge(verdict, now)
         for user, content in effects.sent_content:
             self._tables.sent_content[user, content] = now
+        write_listed(self._tables, effects)
+        write_runs(self._tables, effects)
         write_slots(self._tables, effects)
         write_collected(self._tables, effects)
         for new in effects.work:

@@ -36,6 +36,7 @@ from clarion.ports import (
 from clarion.testing.memory.audiences import members_of
 from clarion.testing.memory.collecting import collected_of
 from clarion.testing.memory.effects import EffectsWriter
+from clarion.testing.memory.runs import runs_of
 from clarion.testing.memory.slots import caps_facts, forget_slots
 from clarion.testing.memory.tables import Tables
 from clarion.testing.memory.users import last_words
@@ -103,6 +104,7 @@ class MemorySteps:
                 if not (query.held and verdict_of(row.decision.reason) is Verdict.HOLD)
             ),
             **self._before(keys, query),
+            runs=[] if query.runs is None else runs_of(self._tables, project, sorted(keys), query.runs),
             members={crowd.name: members_of(self._tables, crowd, sorted(keys)) for crowd in query.crowds},
             collected=collected_of(self._tables, keys) if query.collected else {},
             **caps_facts(self._tables, project, keys, query.caps),

@@ -13,6 +13,7 @@ from clarion.testing.memory.losses import MemoryLosses
 from clarion.testing.memory.projects import MemoryDefinitions, MemoryProjects
 from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.results import MemoryResults
+from clarion.testing.memory.runs import MemoryRuns
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
@@ -43,6 +44,7 @@ class MemoryStore:
         self.trail = MemoryTrail(tables, effects)
         self.results = MemoryResults(tables)
         self.steps = MemorySteps(tables, self.work, effects)
+        self.runs = MemoryRuns(tables, self.work)
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)
         self.stoppages = MemoryStoppages(tables)

@@ -26,6 +26,7 @@ from clarion.model import (
     Project,
     Reason,
     Receipt,
+    Run,
     User,
 )
 from clarion.ports import (
@@ -140,6 +141,7 @@ class Tables:
     sent_content: dict[tuple[Key, int], Millis] = field(default_factory=dict)
     collected: dict[tuple[Key, Key], tuple[Collected, Key | None]] = field(default_factory=dict)  # and its digest
     slots: dict[tuple[Key, Key], Slot] = field(default_factory=dict)  # by user and notification
+    runs: dict[Key, tuple[Key, Run]] = field(default_factory=dict)  # with the project
     jobs: dict[Key, JobRow] = field(default_factory=dict)
     answers: dict[tuple[Key, str], AnswerRow] = field(default_factory=dict)
     push_devices: dict[Key, PushDeviceRow] = field(default_factory=dict)

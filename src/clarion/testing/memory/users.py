@@ -21,6 +21,7 @@ from clarion.model import (
 from clarion.model.segments import bucket_of
 from clarion.ports import ANY_CATEGORY, last_said, opt_outs, told_news
 from clarion.testing.memory.collecting import move_collected
+from clarion.testing.memory.runs import merge_runs
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
@@ -83,6 +84,7 @@ class MemoryUsers:
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
         drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
+        drop(tables.runs, lambda _, row: row[1].user == key)
         for on in tables.rosters.values():
             on.discard(key)
         drop(tables.losses, lambda row, _: row[1].user == key)
@@ -96,6 +98,7 @@ class MemoryUsers:
         refused = _refused(self._tables.consents, {old.key}) | _refused(self._tables.consents, {new.key})
         self._tables.departed.append((project, old.key, new.key, now))
         self._move_belongings(old, new, now)
+        merge_runs(self._tables, old.key, new.key)
         self._move_trail(old.key, new.key)
         self._move_consents(old.key, new.key, refused, now)
         self._move_preferences(old.key, new.key, now)
