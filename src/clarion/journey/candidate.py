@@ -41,6 +41,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     group: int | None = None
     due: bool = False
     only: Collection[Key] | None = None
+    expires_at: Millis | None = None  # for this person, where that is not the same for all
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
@@ -62,7 +63,11 @@ def noted(decided: Decided, gate: str, told: str) -> Decided:
     """The same candidate, with what a later stage has to tell of it among its gates."""
     notification, recipient, reason, until = decided.notification, decided.recipient, decided.reason, decided.until
     gates = _with_gate(decided.gates, gate, told)  # built anew by hand: half a microsecond a person, not three
-    return Decided(notification, recipient, reason, until, gates, decided.targets, decided.quiet_from)
+    return Decided(
+        *(notification, recipient, reason, until, gates, decided.targets, decided.quiet_from),
+        group=decided.group,
+        expires_at=decided.expires_at,
+    )
 
 
 def content_hashes(notifications: Iterable[Notification]) -> list[int]:
@@ -97,7 +102,7 @@ def facts_about(
         events=names,
         events_since=since,
         caps=caps,
-        zones=caps is not None and caps.calendar,
+        zones=(caps is not None and caps.calendar) or any(one.local_time is not None for one in notifications),
     )
 
 

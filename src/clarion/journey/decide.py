@@ -92,6 +92,7 @@ class _Common(NamedTuple):
 class _Personal(NamedTuple):
     """The gates that look at the person. Spares, digest and caps are there only if they have anything to say."""
 
+    local_time: rules.LocalTimeGate | None
     consent: rules.Consent
     duplicate: rules.Duplicate
     quiet: rules.Quiet
@@ -108,6 +109,7 @@ class _Spares(NamedTuple):
     exempt: bool
 
 
+_LOCALLY = ("local_time",)
 _ASKED = ("consent", "device", "permission", "duplicate")
 _SPARING = ("condition", "holdout")
 _RESTING = ("quiet_hours",)
@@ -220,15 +222,19 @@ def _common(notification: Notification, law: Law) -> _Common:
     written = []
     for gate, ruling in (
         ("cancelled", rules.cancelled(notification)),
+        ("paused", rules.paused(notification, law.now)),
         ("expiry", rules.expiry(notification, law.now)),
         ("schedule", rules.schedule(notification, law.now)),
         ("category", rules.category(notification, law.categories)),
     ):
-        written.append(rules.record(gate, ruling.reason, ruling.because))
+        if gate != "paused" or ruling.reason is not None:
+            written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
             return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
     worn, settings, now = law.categories[notification.message.category], law.settings, law.now
+    local = notification.local_time
     personal = _Personal(
+        None if local is None else rules.LocalTimeGate(notification, local, settings.default_timezone, now),
         rules.Consent(worn, Channel.PUSH, settings, now),
         rules.Duplicate(notification.message, now),
         rules.Quiet(notification, worn, settings, now),
@@ -261,9 +267,12 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
     notification, recipient, only, _ = candidate
     passed, personal = common
     allowed: list[Target] = []
-    quiet_from = group = None
+    quiet_from = group = expires_at = None
     due = False
-    if personal is not None:
+    if personal is not None and personal.local_time is not None:
+        ruling, expires_at = personal.local_time(recipient.zone)
+        passed = passed.then.get(ruling) or passed.on(ruling, _LOCALLY, (ruling,))
+    if personal is not None and passed.reason is Reason.SEND:
         devices, allowed = rules.within_reach(recipient.targets, law.reachable, only)
         passed = _asked(passed, personal, recipient, devices, len(allowed), seen)
         if personal.spares is not None and passed.reason is Reason.SEND:
@@ -280,7 +289,10 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
         return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [], None, group, due, only)
     if personal is None or personal.digest is None or not personal.digest.marks:
         group = None
-    return Decided(notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from, group)
+    gates = passed.gates
+    return Decided(
+        notification, recipient, Reason.SEND, None, gates, allowed, quiet_from, group, expires_at=expires_at
+    )
 
 
 def _asked(

@@ -292,6 +292,8 @@ class Pipeline:
         notification = (await self._store.trail.load(lease.project, [job.notification])).get(job.notification)
         if notification is None:
             await self._commit(lease, Effects())
+        elif notification.is_paused:
+            await self._store.work.set_aside(lease, now)
         elif notification.to.everyone:
             spans = await self._store.steps.user_span(lease.project, job.cursor, audience.BATCH, audience.SPANS_A_STEP)
             work = audience.spans(notification, spans, now)
@@ -312,6 +314,9 @@ class Pipeline:
         named = job
         now = self._clock.now()
         job, notifications, keys = await asked_together(self._store, self._catalog, project.key, job, now)
+        if lease.notification in notifications and notifications[lease.notification].is_paused:
+            await self._store.work.set_aside(lease, now)
+            return
         scene = await self._scene(project, list(notifications.values()), now)
         law = self._law(project, scene, now)
         only = await self._only(notifications)

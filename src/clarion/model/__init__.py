@@ -4,10 +4,11 @@ Times are integer milliseconds since the epoch in UTC (`Millis`). Keys (`Key`) a
 public ids are text and live at the edge.
 """
 
+from clarion.model.campaigns import Campaign, CampaignRecord, CampaignState, Goal, Schedule
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
-from clarion.model.notifications import Action, Audience, Event, Holdout, Message, Notification, UnlessEvent
+from clarion.model.notifications import Action, Audience, Event, Holdout, LocalTime, Message, Notification, UnlessEvent
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
 from clarion.model.trail import Decision, Delivery, DeviceVerdict, Outcome, Receipt, delivery_id
@@ -18,6 +19,7 @@ from clarion.model.words import (
     DAY_MS,
     DEFAULT_TTL_SECONDS,
     HOLD_REASONS,
+    LOCAL_SPREAD_MS,
     MAX_CAP_SECONDS,
     MAX_DIGEST_SECONDS,
     MAX_TTL_SECONDS,
@@ -47,6 +49,7 @@ __all__ = [
     "DAY_MS",
     "DEFAULT_TTL_SECONDS",
     "HOLD_REASONS",
+    "LOCAL_SPREAD_MS",
     "MAX_CAP_SECONDS",
     "MAX_DIGEST_SECONDS",
     "MAX_TTL_SECONDS",
@@ -56,6 +59,9 @@ __all__ = [
     "ApiKey",
     "Audience",
     "Automation",
+    "Campaign",
+    "CampaignRecord",
+    "CampaignState",
     "Cap",
     "Category",
     "CategoryClass",
@@ -74,9 +80,11 @@ __all__ = [
     "Event",
     "EventSelector",
     "FixedWindow",
+    "Goal",
     "Holdout",
     "Json",
     "Key",
+    "LocalTime",
     "LockScreen",
     "Message",
     "Millis",
@@ -95,6 +103,7 @@ __all__ = [
     "ReceiptKind",
     "Registration",
     "Rolling",
+    "Schedule",
     "ScheduledWindow",
     "SlidingWindow",
     "Struct",

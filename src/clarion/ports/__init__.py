@@ -3,6 +3,7 @@
 All work on batches.
 """
 
+from clarion.ports.campaigns import Campaigns, Reached, Runs
 from clarion.ports.facts import (
     Address,
     Asked,
@@ -80,6 +81,7 @@ from clarion.ports.transport import (
 from clarion.ports.work import (
     DELIVERIES,
     LATE_MS,
+    SET_ASIDE_MS,
     ArmedWork,
     AudienceWork,
     CatchUpWork,
@@ -115,6 +117,7 @@ __all__ = [
     "REACHED",
     "Accepted",
     "Address",
+    "SET_ASIDE_MS",
     "ArmedWork",
     "Asked",
     "AudienceWork",
@@ -122,6 +125,7 @@ __all__ = [
     "BatchRequest",
     "Blames",
     "Bus",
+    "Campaigns",
     "CapsQuery",
     "CatchUpWork",
     "Chance",
@@ -173,6 +177,7 @@ __all__ = [
     "PushService",
     "PushStore",
     "Quarantined",
+    "Reached",
     "Ready",
     "ReceiptRecord",
     "Recipient",
@@ -182,6 +187,7 @@ __all__ = [
     "RetryAfter",
     "SavedAnswer",
     "Senders",
+    "Runs",
     "Sent",
     "Slot",
     "SpanWork",

@@ -153,9 +153,10 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
 
 
 def _notification(new: Notification) -> Row:
-    request = encode_request(Request(new.message, new.to, new.sent_by, new.digest_of))
+    request = encode_request(Request.of(new))
     times = (new.created_at, new.send_at, new.cancelled_at)
-    return (new.key, new.project, new.id, request, *times, new.automation, new.event, new.armed_until, new.fired_at)
+    started = (new.automation, new.event, new.armed_until, new.fired_at, new.campaign, new.paused_at)
+    return (new.key, new.project, new.id, request, *times, *started)
 
 
 def _keep_gates(conn: Connection, dialect: Dialect, project: Key, decisions: Sequence[Decision]) -> dict[str, int]:

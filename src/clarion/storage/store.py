@@ -1,5 +1,6 @@
 """All nouns over one database, whichever engine it is."""
 
+from clarion.storage.campaigns import SqlCampaigns
 from clarion.storage.consents import SqlConsents
 from clarion.storage.database import Database
 from clarion.storage.definitions import SqlDefinitions
@@ -35,6 +36,7 @@ class SqlStore:
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)
+        self.campaigns = SqlCampaigns(database)
         self.losses = SqlLosses(database)
 
     async def ping(self) -> None:

@@ -8,19 +8,22 @@ from clarion.journey.rules.digest import DigestGate, Gathered
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
+from clarion.journey.rules.local_time import LocalTimeGate
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
-from clarion.journey.rules.timing import cancelled, expiry, schedule
+from clarion.journey.rules.timing import PAUSED_AGAIN_MS, cancelled, expiry, paused, schedule
 
 __all__ = [
     "EXEMPT",
+    "PAUSED_AGAIN_MS",
     "CapGate",
     "Consent",
     "DigestGate",
     "Duplicate",
     "Gathered",
     "Group",
+    "LocalTimeGate",
     "Quiet",
     "Ruling",
     "by_turn",
@@ -39,6 +42,7 @@ __all__ = [
     "misfit",
     "needs_preferences",
     "needs_zones",
+    "paused",
     "permission",
     "place",
     "record",

@@ -8,6 +8,7 @@ and every deletion is one of a few verbs in the folder above. An index is paid f
 needs.
 """
 
+from clarion.storage.schema.campaigns import campaign
 from clarion.storage.schema.columns import metadata
 from clarion.storage.schema.jobs import idempotency, stoppage, work, work_body
 from clarion.storage.schema.losses import loss, loss_alert, loss_count
@@ -29,6 +30,7 @@ from clarion.storage.schema.trail import (
 
 __all__ = [
     "api_key",
+    "campaign",
     "consent",
     "credential",
     "decision",

@@ -44,10 +44,13 @@ notification = Table(
     column("event", BigInteger, null=True),
     column("armed_until", BigInteger, null=True),
     column("fired_at", BigInteger, null=True),
+    column("campaign", Text, null=True),
+    column("paused_at", BigInteger, null=True),
     Index("notification_id", "project", "id", unique=True),
     Index("notification_span", "project", "key"),
     # What was sent at another time than it was made; the others are found by their keys, which rise with time.
     Index("notification_planned", "project", "send_at", **where("send_at IS NOT NULL")),
+    Index("notification_campaign", "project", "campaign", "key", **where("campaign IS NOT NULL")),
     Index("notification_fired", "project", "fired_at", **where("fired_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )

@@ -10,6 +10,7 @@ import msgspec
 from clarion.errors import InvalidRequest
 from clarion.model import (
     ApiKey,
+    CampaignRecord,
     Consent,
     Credential,
     Decision,
@@ -136,6 +137,7 @@ class Tables:
     collected: dict[tuple[Key, Key], tuple[Collected, Key | None]] = field(default_factory=dict)  # and its digest
     slots: dict[tuple[Key, Key], Slot] = field(default_factory=dict)  # by user and notification
     jobs: dict[Key, JobRow] = field(default_factory=dict)
+    campaigns: dict[tuple[Key, str], CampaignRecord] = field(default_factory=dict)
     answers: dict[tuple[Key, str], AnswerRow] = field(default_factory=dict)
     push_devices: dict[Key, PushDeviceRow] = field(default_factory=dict)
     push_channels: dict[tuple[Key, str], PushChannel] = field(default_factory=dict)
