@@ -3,7 +3,7 @@
  * Start reading at `enable`.
  */
 /** @import {Choice, Clicked, Device, DeviceBody, Events, Options, Person} from "./types.js" */
-/** @import {Preference, ProjectConfig, State} from "./types.js" */
+/** @import {Preference, ProjectConfig, State, Topic} from "./types.js" */
 import { Api, ClarionError } from "./api.js";
 import * as browser from "./device.js";
 import * as events from "./events.js";
@@ -162,6 +162,22 @@ export class Clarion {
   async setPreference(category, channel, granted) {
     await this.#inTurn(() => this.#introduce());
     await this.#putPreferences({ preferences: [{ category, channel, granted }], source: "sdk" });
+  }
+
+  /** @returns {Promise<Topic[]>} the open topics, and which of them this user is subscribed to */
+  async topics() {
+    const read = () => this.#api.call("GET", "/v1/sdk/topics", { headers: this.#caller() });
+    return (await this.#inTurn(read)).items;
+  }
+
+  /** @param {string} topic an open one, such as "sport/football" */
+  async subscribe(topic) {
+    await this.#setTopic(topic, true);
+  }
+
+  /** @param {string} topic */
+  async unsubscribe(topic) {
+    await this.#setTopic(topic, false);
   }
 
   /**
@@ -325,6 +341,15 @@ export class Clarion {
   /** @param {{preferences: Choice[], source: string, wording?: string}} body */
   async #putPreferences(body) {
     await this.#api.call("PUT", "/v1/sdk/preferences", { headers: this.#caller(), body });
+  }
+
+  /**
+   * @param {string} topic
+   * @param {boolean} subscribed
+   */
+  async #setTopic(topic, subscribed) {
+    await this.#inTurn(() => this.#introduce());
+    await this.#api.call("PUT", "/v1/sdk/topics", { headers: this.#caller(), body: { topic, subscribed } });
   }
 
   /** The project's settings, at most a day old. @returns {Promise<ProjectConfig>} */

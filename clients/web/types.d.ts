@@ -98,6 +98,13 @@ export interface Preference {
   channels: Record<string, boolean>;
 }
 
+export interface Topic {
+  topic: string;
+  title: string;
+  description: string;
+  subscribed: boolean;
+}
+
 export interface Action {
   id: string;
   title: string;

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from clarion import demo
+from clarion import dashboard, demo
 from clarion.api.app import create_app
 from clarion.api.http import App
-from clarion.api.limits import Buckets
+from clarion.api.limits import Backlog, Buckets
 from clarion.api.listener import HttpServer
 from clarion.api.services import Services
 from clarion.config import Settings
@@ -25,6 +25,7 @@ from clarion.crypto.keyfile import secret_keys
 from clarion.crypto.preferences import PreferencesTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.crypto.sealing import Sealer
+from clarion.crypto.sessions import SessionTokens
 from clarion.crypto.signing import Signer
 from clarion.crypto.turns import Encrypt
 from clarion.crypto.unsubscribe import UnsubscribeTokens
@@ -50,7 +51,7 @@ from clarion.workers.encryption import EncryptionPool
 from clarion.workers.recording import BehindTheSending
 from clarion.workers.scheduler import Scheduler
 
-ROLES = ("api", "worker", "scheduler", "gateway")
+ROLES = ("api", "worker", "scheduler", "gateway", "dashboard")
 SWEEP_SECONDS = 30.0
 DOUBTS_SECONDS = 600.0
 DOUBTS_AT_ONCE = 5_000
@@ -68,6 +69,8 @@ COLLECT_AFTER = 20_000
 # Of the push endpoint. A sender may be a whole shop; nobody wants to hear of one thing ten times a second.
 SENDER_PER_S_AND_BURST = (1_000, 10_000)
 TOKEN_PER_S_AND_BURST = (10, 1_000)
+# Of people who sign in, by address. Nobody guesses 256 bits; it is for the log and the database.
+SIGN_IN_PER_S_AND_BURST = (0.2, 10)
 
 log = structlog.get_logger(__name__)
 
@@ -292,11 +295,33 @@ def http_app(platform: Platform, roles: Collection[str], mounts: Mapping[str, Ap
         unsubscribes=UnsubscribeTokens(platform.signer),
         preferences=PreferencesTokens(platform.signer),
         push_service=platform.gateway,
-        mounts={**(platform.gateway.mounts if "gateway" in roles else {}), **(mounts or {})},
+        mounts={
+            **(platform.gateway.mounts if "gateway" in roles else {}),
+            **({dashboard.PREFIX: dashboard_app(platform)} if "dashboard" in roles else {}),
+            **(mounts or {}),
+        },
         checks=platform.checks,
         serves_api="api" in roles,
     )
     return create_app(services)
+
+
+def dashboard_app(platform: Platform) -> App:
+    """The pages for people who run a project."""
+    clock, settings = platform.clock, platform.settings
+    return dashboard.DashboardApp(
+        dashboard.Services(
+            pipeline=platform.pipeline,
+            store=platform.store,
+            catalog=platform.catalog,
+            clock=clock,
+            chance=platform.chance,
+            sessions=SessionTokens(platform.signer),
+            backlog=Backlog(platform.store.work, clock).check,
+            attempts=Buckets(clock, *SIGN_IN_PER_S_AND_BURST) if settings.rate_limits else None,
+            is_secure=settings.http_origin.startswith("https://"),
+        )
+    )
 
 
 def calm_collector() -> None:
@@ -348,6 +373,7 @@ async def serve_demo(settings: Settings, ready: Callable[[demo.Links], None]) ->
         links = demo.Links(
             shop=f"{settings.http_origin}/shop",
             live=f"{settings.http_origin}/live",
+            dashboard=f"{settings.http_origin}{dashboard.PREFIX}",
             docs=f"{settings.http_origin}/docs",
             push=settings.push_url,
             server_key=keys.server_key,

@@ -83,6 +83,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
     await api.server.put("/v1/project", {"allow_plain_users": True})
     key = (await api.server.post("/v1/keys", {})).json["id"]
     await api.world.define("templates", name="t", default_locale="en", locales={"en": {"title": "x"}})
+    await api.world.define("segments", name="vip")
     document = await openapi(api)
     names = set()
     for path, item in document["paths"].items():
@@ -99,6 +100,9 @@ async def test_every_example_works(api: ApiWorld) -> None:
                 "categories": "orders",
                 "templates": "shipped",
                 "automations": "order%20shipped",
+                "partials": "footer",
+                "segments": "vip" if path.split("/")[4:] else "carts",
+                "topics": "sport%2Ffootball",
                 "credentials": api.world.project.vapid_public_key,
             }
             real = (

@@ -8,15 +8,15 @@ HELLO = {"title": "Hello"}
 
 WRONG = [
     ({}, "to", "is required"),
-    ({"to": {}}, "to", "exactly one of users, devices, everyone"),
+    ({"to": {}}, "to", "exactly one of users, devices, segment, topic, everyone"),
     ({"to": {"users": ["u1"], "everyone": True}}, "to", "exactly one"),
     ({"to": {"users": []}}, "to.users", "at least 1 "),
     ({"to": {"users": ["u1", 5]}}, "to.users[1]", "must be text"),
     ({"to": {"everyone": False}}, "to.everyone", "must be true"),
     ({"to": {"devices": ["nope"]}}, "to.devices[0]", "32 lower-case hexadecimal"),
     ({"to": {"devices": ["0" * 32]}}, "to.devices[0]", "no such device"),
-    ({"to": {"segment": "gold"}}, "to.segment", "this version does not do it yet"),
-    ({"to": {"topic": "news"}}, "to.topic", "this version does not do it yet"),
+    ({"to": {"segment": "gold"}}, "to.segment", "there is no segment gold"),
+    ({"to": {"topic": "news"}}, "to.topic", "there is no topic news"),
     ({"to": {"users": ["u1"]}, "local_time": "18:00"}, "local_time", "this version does not do it yet"),
     ({"to": {"users": ["u1"]}, "arm": True, "send_at": "2026-12-01T17:00:00Z"}, "arm", "cannot be true beside send_at"),
     ({"to": {"users": ["u1"]}, "arm": True, "local_time": "18:00"}, "arm", "cannot be true beside local_time"),

@@ -192,6 +192,7 @@ def test_the_banner_shows_links_and_whole_keys_only_once(new: bool) -> None:
     links = demo.Links(
         shop="http://127.0.0.1:8700/shop",
         live="http://127.0.0.1:8700/live",
+        dashboard="http://127.0.0.1:8700/dashboard",
         docs="http://127.0.0.1:8700/docs",
         push="ws://127.0.0.1:8701/",
         server_key=server_key,
@@ -201,6 +202,6 @@ def test_the_banner_shows_links_and_whole_keys_only_once(new: bool) -> None:
     console = Console(width=100, record=True, file=SimpleNamespace(write=lambda _: None, flush=lambda: None))
     demo.banner(console, links)
     text = console.export_text()
-    assert all(link in text for link in (links.shop, links.live, links.docs, links.push))
+    assert all(link in text for link in (links.shop, links.live, links.dashboard, links.docs, links.push))
     assert (server_key in text, public_key in text) == (new, new)
     assert ("sk_…1234" in text) is not new

@@ -137,10 +137,16 @@ async def _everything(store: SqliteStore) -> None:
     await store.idempotency.finish(project, "k", 200, b"")
     await store.idempotency.abandon(project, "k")
     await store.users.erase(project, third.user_id)
-    await _fired(store, world)
+    await _looked_at(store, world)
     await _capped(store, world)
     await _lost(store, world)
     await store.ping()
+
+
+async def _looked_at(store: SqliteStore, world: World) -> None:
+    await store.tallies.lately(world.project.key, NOW, 3)
+    await store.tallies.of_notifications(world.project.key, [world.notification.key, 9], 3)
+    await _fired(store, world)
 
 
 async def _capped(store: SqliteStore, world: World) -> None:

@@ -35,6 +35,7 @@ async def test_an_erased_person_is_nowhere_and_everybody_else_is_as_before(store
         "trail.progress",
         "trail.decisions of a notification",
         "trail.deliveries of a notification",
+        "tallies.of_notifications",
     }
     assert {name for name in before if before[name] != after[name]} == shared
 

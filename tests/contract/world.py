@@ -155,6 +155,9 @@ READS_BY_KEY: dict[str, Read] = {
     "trail.deliveries of a notification": lambda at: _deliveries(at, notification=at.world.notification.key),
     "trail.deliveries of a user": lambda at: _deliveries(at, user=at.person.key),
     "trail.receipts_of_user": lambda at: at.store.trail.receipts_of_user(at.project, at.person.key, 10),
+    "tallies.of_notifications": lambda at: at.store.tallies.of_notifications(
+        at.project, [at.world.notification.key], 10
+    ),
     "steps.addresses": lambda at: at.store.steps.addresses(at.project, [at.person.device.key]),
     "steps.refused_since": lambda at: at.store.steps.refused_since(at.project, [at.person.key], NOW),
     "steps.facts of users": lambda at: at.store.steps.facts(at.project, _query(users=[at.person.key])),

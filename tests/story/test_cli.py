@@ -477,7 +477,7 @@ def test_the_demo_tells_where_to_look_and_shows_its_keys_once(tmp_path: Path) ->
     for _ in range(2):
         demo = Running("demo", tmp_path)
         links = re.findall(rf"{demo.url}/\S+", demo.said)
-        assert len(links) == 3
+        assert len(links) == 4
         for link in links:
             with urllib.request.urlopen(link) as page:
                 assert page.status == 200

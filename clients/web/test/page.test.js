@@ -637,6 +637,20 @@ test("preferences are read and set for the caller's own user", async () => {
   assert.deepEqual(body, { preferences: [{ category: "offers", channel: "push", granted: false }], source: "sdk" });
 });
 
+test("topics are read, subscribed to and left for the caller's own user", async () => {
+  const news = { topic: "news", title: "News", description: "", subscribed: false };
+  browser.server.routes["GET /v1/sdk/topics"] = () => ({ items: [news] });
+  browser.server.routes["PUT /v1/sdk/topics"] = () => ({ items: [news] });
+  const clarion = await visit();
+  await clarion.identify("u1", { token: "jwt" });
+  assert.deepEqual(await clarion.topics(), [news]);
+  await clarion.subscribe("news");
+  await clarion.unsubscribe("news");
+  const [, on, off] = browser.server.to("/v1/sdk/topics");
+  assert.equal(on.headers["Clarion-User"], "jwt");
+  assert.deepEqual([on.body, off.body], [true, false].map((subscribed) => ({ topic: "news", subscribed })));
+});
+
 // --- The worker and the page ---
 
 test("listeners hear the worker until they are taken off, and answer for the page", async () => {

@@ -52,10 +52,5 @@ def allow(caller: Caller, kind: KeyKind, scope: KeyScope | None) -> None:
             if kind == "server"
             else "this path is for SDKs and needs a public key (pk_…); a server key must never leave the server"
         )
-    if scope is not None and not may(caller.key, scope):
+    if scope is not None and not caller.key.may(scope):
         raise Forbidden(f"this key lacks the scope {scope}: {SCOPES[scope]}")
-
-
-def may(key: ApiKey, scope: str) -> bool:
-    """Whether a key has a scope."""
-    return ALL in key.scopes or scope in key.scopes

@@ -42,6 +42,14 @@ _AUTOMATION = {
     "on": {"event": "order_shipped"},
     "notification": {"category": "general", "title": "Order {{ event.properties.order_id }} is on its way"},
 }
+_RULE = {
+    "type": "all",
+    "rules": [
+        {"type": "attribute", "attribute": "plan", "op": "in", "value": ["gold", "silver"]},
+        {"type": "did", "event": "order", "at_least": 2, "within": {"days": 90}},
+        {"type": "did_not", "event": "order", "within": {"days": 30}},
+    ],
+}
 
 BODIES: dict[str, dict[str, Any]] = {
     "put_user": {"attributes": {"plan": "gold"}, "locale": "de-AT", "timezone": "Europe/Vienna"},
@@ -76,6 +84,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "roll_template_back": {"version": 1},
     "create_automation": {"name": "order shipped", **_AUTOMATION},
     "replace_automation": _AUTOMATION,
+    "create_segment": {"name": "carts", "ready_made": "cart_abandoned", "parameters": {"within": {"days": 3}}},
+    "replace_segment": {"rule": _RULE},
+    "preview_segment": {"rule": _RULE},
+    "add_segment_users": {"users": ["u1", "u2"]},
+    "remove_segment_users": {"users": ["u1"]},
+    "create_topic": {"name": "sport/football", "title": "Football", "open": True},
+    "replace_topic": {"title": "Football", "open": True},
+    "subscribe_users": {"users": ["u1", "u2"]},
+    "unsubscribe_users": {"users": ["u1"]},
+    "put_own_topic": {"topic": "sport/football", "subscribed": True},
     "lint": {"title": "Last chance: 50% off!!!", "body": "Shoes and boots.", "locale": "en"},
     "put_project": {
         "name": "Shop",

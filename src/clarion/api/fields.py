@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from clarion.errors import InvalidRequest
 from clarion.model import Json, Millis
+from clarion.model.segments import LABEL_PATTERN
 
 # `$` of Python's regular expressions also matches before a last line break; that of JSON Schema does not.
 _END = r"$(?!\n)"
@@ -17,6 +18,8 @@ URL_PATTERN = rf"^[Hh][Tt][Tt][Pp][Ss]?://\S+{_END}"
 # A link may be a minijinja text; then what it renders to is checked when the message is composed.
 LINK_PATTERN = rf"^([Hh][Tt][Tt][Pp][Ss]?://\S+|[\s\S]*\{{[{{%][\s\S]*){_END}"
 NAME_PATTERN = rf"^[A-Za-z0-9_][A-Za-z0-9_ .:-]*{_END}"
+# Up to ten names, each below the one before it.
+TOPIC_PATTERN = rf"^[A-Za-z0-9_][A-Za-z0-9_ .:-]*(/[A-Za-z0-9_][A-Za-z0-9_ .:-]*){{0,9}}{_END}"
 LOCALE_PATTERN = rf"^[A-Za-z]{{2,8}}([_-][A-Za-z0-9]{{1,8}})*{_END}"
 EMAIL_PATTERN = rf"^[^\s@]+@[^\s@.]+(\.[^\s@.]+)*{_END}"
 PHONE_PATTERN = rf"^\+[1-9][0-9]{{6,14}}{_END}"
@@ -30,11 +33,13 @@ HINTS = {
     URL_PATTERN: "must be an http:// or https:// URL",
     LINK_PATTERN: "must be an http:// or https:// URL, or a text that renders to one",
     NAME_PATTERN: "must be letters, digits, spaces and _ . : - only, and begin with a letter, digit or _",
+    TOPIC_PATTERN: "must be up to ten names with / between them, such as sport/football; wildcards are not needed",
     LOCALE_PATTERN: "must be a BCP 47 language tag such as en or de-AT",
     EMAIL_PATTERN: "must be an e-mail address such as ada@example.org",
     PHONE_PATTERN: "must be a phone number in E.164 form such as +4915112345678",
     HEX_PATTERN: "must be hexadecimal text with an even number of digits",
     ID_PATTERN: "must be an id of 32 lower-case hexadecimal digits",
+    LABEL_PATTERN: "must not have quotation marks, backslashes or control characters",
     CLOCK_PATTERN: "must be a time of day such as 22:00",
     CLOCK_END_PATTERN: "must be a time of day such as 08:00, or 24:00",
     ORIGIN_PATTERN: "must be an origin such as https://shop.example (scheme, host, port if any, nothing after), or *",
@@ -45,6 +50,9 @@ UserId: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=255, description="The caller's own id.", examples=["u1"])
 ]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100, pattern=NAME_PATTERN, examples=["orders"])]
+TopicName: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=TOPIC_PATTERN, examples=["sport/football/arsenal"])
+]
 EventName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, examples=["order_shipped"])]
 Word: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 Words: TypeAlias = Annotated[str, Meta(max_length=10_000)]

@@ -25,8 +25,10 @@ from clarion.api.server.linting import LINTING
 from clarion.api.server.losses import LOSSES
 from clarion.api.server.people import PEOPLE
 from clarion.api.server.push import PUSH
+from clarion.api.server.segments import SEGMENT_ROUTES
 from clarion.api.server.sending import SENDING
 from clarion.api.server.templates import TEMPLATING
+from clarion.api.server.topics import OWN_TOPICS, TOPIC_ROUTES
 from clarion.api.services import Services
 from clarion.api.system import SYSTEM
 from clarion.api.unsubscribe import UNSUBSCRIBING
@@ -35,13 +37,15 @@ _TABLE = {
     "People": PEOPLE,
     "Sending": SENDING,
     "Definitions": (*DEFINITIONS, *TEMPLATING),
+    "Segments": SEGMENT_ROUTES,
+    "Topics": TOPIC_ROUTES,
     "Title honesty": LINTING,
     "Project and keys": ADMINISTRATION,
     "Credentials": CREDENTIALS,
     "Alerts": ALERTS,
     "Whom we lose": LOSSES,
     "Push service": PUSH,
-    "SDK": SDK,
+    "SDK": (*SDK, *OWN_TOPICS),
     "Unsubscribing": (*UNSUBSCRIBING, *PREFERENCES),
     "Consents": CONSENTS,
     "System": SYSTEM,

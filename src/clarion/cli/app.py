@@ -2,22 +2,21 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from clarion import __version__
 from clarion.cli import agent, table
-from clarion.cli.door import Door, Where, is_named, opened
+from clarion.cli.door import Where, is_named
+from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
 from clarion.cli.problem import Problem, show
+from clarion.cli.segments import segment_app
 from clarion.cli.settings import load
 from clarion.cli.simulate import simulate_app
 from clarion.errors import ClarionError
 from clarion.ports import Dimension as By
-
-T = TypeVar("T")
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -39,21 +38,8 @@ app.add_typer(credentials_app, name="credentials")
 app.add_typer(template_app, name="template")
 app.add_typer(agent.app, name="agent")
 app.add_typer(simulate_app, name="simulate")
+app.add_typer(segment_app, name="segment")
 
-_ASK = "Where to do it"
-Server: TypeAlias = Annotated[
-    str | None, typer.Option(help="The server to ask, or CLARION_SERVER.", rich_help_panel=_ASK, metavar="URL")
-]
-Key: TypeAlias = Annotated[
-    str | None, typer.Option(help="A server key, or CLARION_KEY.", rich_help_panel=_ASK, metavar="sk_…")
-]
-Data: TypeAlias = Annotated[
-    Path | None, typer.Option(help="The folder to open on this machine instead.", rich_help_panel=_ASK, metavar="DIR")
-]
-Project: TypeAlias = Annotated[
-    str | None, typer.Option(help="With --data: which project, if it has several.", rich_help_panel=_ASK, metavar="ID")
-]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Folder: TypeAlias = Annotated[Path | None, typer.Option(help="The folder of data and keys.", metavar="DIR")]
 Port: TypeAlias = Annotated[
     int | None, typer.Option(help="Port for HTTP; 8700 unless set.", metavar="PORT", min=1, max=65535)
@@ -101,7 +87,9 @@ def _clarion(
 def serve(
     role: Annotated[
         list[str] | None,
-        typer.Option(help="all, api, worker, scheduler or gateway; repeat it, or list with commas.", metavar="ROLE"),
+        typer.Option(
+            help="all, api, worker, scheduler, gateway or dashboard; repeat it, or list with commas.", metavar="ROLE"
+        ),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.", metavar="HOST")
@@ -173,7 +161,7 @@ def send(
     }
     if arm:
         wanted["arm"] = True
-    answer = _ask(Where(server, key, data, project), lambda door: door.notify(wanted))
+    answer = ask(Where(server, key, data, project), lambda door: door.notify(wanted))
     if as_json:
         table.print_json(answer)
     elif arm:
@@ -201,7 +189,7 @@ def lint(
 
     body, where = linting.asked(file, template), Where(server, key, data, project)
     needs_a_project = template is not None or is_named(where)
-    answer = _ask(where, lambda door: door.lint(body)) if needs_a_project else linting.alone(body)
+    answer = ask(where, lambda door: door.lint(body)) if needs_a_project else linting.alone(body)
     if as_json:
         table.print_json(answer)
     else:
@@ -233,7 +221,7 @@ def preview_template(
     from clarion.cli import boxes  # noqa: PLC0415 - schemas, which other commands do not need
 
     wanted = boxes.asked(user=user, values=values, locale=locale, platforms=platform, version=version)
-    answer = _ask(Where(server, key, data, project), lambda door: door.preview(name, wanted))
+    answer = ask(Where(server, key, data, project), lambda door: door.preview(name, wanted))
     if as_json:
         table.print_json(answer)
     else:
@@ -250,7 +238,7 @@ def fire(
     project: Project = None,
 ) -> None:
     """Send what was prepared with send --arm; once, however often it is told."""
-    answer = _ask(Where(server, key, data, project), lambda door: door.fire(notification))
+    answer = ask(Where(server, key, data, project), lambda door: door.fire(notification))
     if as_json:
         table.print_json(answer)
     else:
@@ -268,7 +256,7 @@ def explain(
     project: Project = None,
 ) -> None:
     """Tell why a person got a notification, or why not."""
-    answer = _ask(Where(server, key, data, project), lambda door: door.story(user, notification))
+    answer = ask(Where(server, key, data, project), lambda door: door.story(user, notification))
     if as_json:
         table.print_json(answer)
     else:
@@ -292,7 +280,7 @@ def create_key(
     """Make a key and print it, this once."""
     told: dict[str, Any] = {"kind": "public" if public else "server", "name": name, "scopes": scope or None}
     wanted = {field: value for field, value in told.items() if value is not None}
-    answer = _ask(Where(server, key, data, project), lambda door: door.create_key(wanted))
+    answer = ask(Where(server, key, data, project), lambda door: door.create_key(wanted))
     if as_json:
         table.print_json(answer)
     else:
@@ -304,7 +292,7 @@ def list_keys(
     as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
 ) -> None:
     """List the keys, revoked ones too; a key itself is never shown again."""
-    answer = _ask(Where(server, key, data, project), lambda door: door.keys())
+    answer = ask(Where(server, key, data, project), lambda door: door.keys())
     if as_json:
         table.print_json(answer)
     else:
@@ -320,7 +308,7 @@ def revoke_key(
     project: Project = None,
 ) -> None:
     """Revoke a key at once, and for good."""
-    _ask(Where(server, key, data, project), lambda door: door.revoke_key(id))
+    ask(Where(server, key, data, project), lambda door: door.revoke_key(id))
     typer.echo(f"Revoked {id}.")
 
 
@@ -342,7 +330,7 @@ def import_events(
     from clarion.cli import importing  # noqa: PLC0415 - a reader that other commands do not need
 
     shape = importing.Shape(importing.columns(column or []), name)
-    told = _ask(Where(server, key, data, project), lambda door: importing.run(file, shape, door.events))
+    told = ask(Where(server, key, data, project), lambda door: importing.run(file, shape, door.events))
     if as_json:
         table.print_json(told)
     else:
@@ -372,7 +360,7 @@ def alerts(
     as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
 ) -> None:
     """List what needs a look: push services that refuse our keys or do not answer, messages that lose people."""
-    answer = _ask(Where(server, key, data, project), lambda door: door.alerts())
+    answer = ask(Where(server, key, data, project), lambda door: door.alerts())
     if as_json:
         table.print_json(answer)
     else:
@@ -392,16 +380,8 @@ def losses(
     project: Project = None,
 ) -> None:
     """Show whom we lose: people who said no within 24 hours of a message, beside those who tapped."""
-    answer = _ask(Where(server, key, data, project), lambda door: door.losses(by.value, days))
+    answer = ask(Where(server, key, data, project), lambda door: door.losses(by.value, days))
     if as_json:
         table.print_json(answer)
     else:
         table.print_losses(answer)
-
-
-def _ask(where: Where, question: Callable[[Door], Awaitable[T]]) -> T:
-    async def ask() -> T:
-        async with opened(where) as door:
-            return await question(door)
-
-    return asyncio.run(ask())

@@ -1,7 +1,7 @@
 """The two ways into a Clarion: over HTTP with a key, or straight into the folder or database on this machine."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -41,6 +41,14 @@ class Door(Protocol):
 
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         """`GET /v1/users/{user_id}/story`."""
+        ...
+
+    async def preview_segment(self, body: Json) -> Json:
+        """`POST /v1/segments/preview`."""
+        ...
+
+    async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
+        """`POST /v1/segments/{name}/users`."""
         ...
 
     async def keys(self) -> Json:

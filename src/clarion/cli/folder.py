@@ -1,5 +1,6 @@
 """Straight into the folder or database on this machine, beside a running server or without one."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -7,7 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
-from clarion.api import batches, linting, messages, previewing
+from clarion.api import batches, linting, messages, previewing, segments
 from clarion.api.answers.alerts import AlertList
 from clarion.api.answers.base import Answer
 from clarion.api.answers.losses import LossList
@@ -17,7 +18,16 @@ from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.batches import Batches
 from clarion.api.decoding import Reader
 from clarion.api.plain import event
-from clarion.api.schemas import EventBatch, EventBody, KeyPost, LintBody, NotificationBody, PreviewBody
+from clarion.api.schemas import (
+    EventBatch,
+    EventBody,
+    KeyPost,
+    LintBody,
+    NotificationBody,
+    PeopleBody,
+    PreviewBody,
+    SegmentPreview,
+)
 from clarion.bootstrap import Platform
 from clarion.cli import settings
 from clarion.cli.problem import Problem
@@ -32,6 +42,8 @@ from clarion.ports import Dimension
 _read_notification = Reader[NotificationBody](NotificationBody).read
 _read_events = Batches(EventBody, EventBatch).read
 _read_lint = Reader[LintBody](LintBody).read
+_read_segment_preview = Reader[SegmentPreview](SegmentPreview).read
+_read_people = Reader[PeopleBody](PeopleBody).read
 _read_preview = Reader[PreviewBody](PreviewBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
@@ -96,6 +108,16 @@ class Folder:
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))
+
+    async def preview_segment(self, body: Json) -> Json:
+        wanted, platform = _read_segment_preview(msgspec.json.encode(body)), self._platform
+        now = platform.clock.now()
+        return _json(await segments.preview(platform.store, platform.catalog, self._project, wanted, now))
+
+    async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
+        wanted, platform = _read_people(msgspec.json.encode({"users": users})), self._platform
+        now = platform.clock.now()
+        return _json(await segments.add(platform.store, self._project, name, wanted.users, now))
 
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         chapters = await self._platform.pipeline.story(self._project, user_id, notification_id)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import ssl
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -87,6 +88,12 @@ class Remote:
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         query = f"?notification_id={quote(notification_id, safe='')}" if notification_id else ""
         return await self._ask("GET", f"/v1/users/{quote(user_id, safe='')}/story{query}")
+
+    async def preview_segment(self, body: Json) -> Json:
+        return await self._ask("POST", "/v1/segments/preview", body)
+
+    async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
+        return await self._ask("POST", f"/v1/segments/{quote(name, safe='')}/users", {"users": users})
 
     async def keys(self) -> Json:
         first = page = await self._ask("GET", "/v1/keys")

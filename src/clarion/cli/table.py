@@ -54,6 +54,14 @@ def print_new_key(answer: Json) -> None:
     _print(Text("It is shown this once.", "dim"))
 
 
+def print_preview(answer: Json) -> None:
+    """Who is in a segment."""
+    count, sample = answer["count"], answer["sample"]
+    more = f" and {count - len(sample):,} more" if count > len(sample) else ""
+    _print(Text(answer["sentence"][:1].upper() + answer["sentence"][1:] + "."))
+    _fields(("Now", f"{count:,}", "bold"), ("Such as", ", ".join(sample) + more, ""))
+
+
 def print_keys(answer: Json) -> None:
     """All keys of a project, revoked ones too."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -5,22 +5,24 @@ import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
 from clarion.demo import data, visitors
 from clarion.demo.live import Story, stream
-from clarion.demo.rendering import Pages, assets
 from clarion.demo.services import Services
-from clarion.demo.web import Answer, Receive, Request, Scope, Send
 from clarion.errors import ClarionError, InvalidRequest, NotFound, Unavailable
 from clarion.journey.story import WAY
 from clarion.model import Event, Json, Project
+from clarion.web.http import Answer, Receive, Request, Scope, Send
+from clarion.web.pages import Pages, assets
 
 POLL_S = 0.5
 MOST_WATCHERS = 32
 
+_HERE = Path(__file__).parent
 _SHELF = [product._asdict() for product in data.PRODUCTS]
 # Spread over the sky without chance: the same night for everybody.
 _STARS = [(at * 389 % 1440, at * 71 % 210 + 8, 1.6 if at % 7 == 0 else 0.9) for at in range(1, 64)]
@@ -62,7 +64,7 @@ def create_demo_app(
         "prefs": _prefs(push_url),
         "firefox_command": firefox_command(push_url, f"{server_url}/shop"),
     }
-    return DemoApp(services, project, Pages(common), poll_s)
+    return DemoApp(services, project, Pages(_HERE / "pages", common), poll_s)
 
 
 def _prefs(push_url: str) -> list[dict[str, str]]:
@@ -93,7 +95,7 @@ class DemoApp:
         self._services = services
         self._project = project
         self._pages = pages
-        self._assets = assets()
+        self._assets = assets(_HERE / "assets")
         self._poll_s = poll_s
         self._stopping = asyncio.Event()
         self._watchers = 0

@@ -12,6 +12,7 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 
     shop: str
     live: str
+    dashboard: str
     docs: str
     push: str
     server_key: str
@@ -29,7 +30,8 @@ def banner(console: Console, links: Links) -> None:
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
-    for name, address in (("Shop", links.shop), ("What happened", links.live), ("API reference", links.docs)):
+    addresses = (links.shop, links.live, links.dashboard, links.docs)
+    for name, address in zip(("Shop", "What happened", "Dashboard", "API reference"), addresses, strict=True):
         rows.add_row(name, Text(address, style=f"bold cyan link {address}"))
     rows.add_row("Push service", Text(links.push, style="cyan"))
     rows.add_row("", "")

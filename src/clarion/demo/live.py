@@ -6,10 +6,10 @@ import msgspec
 
 from clarion.demo.services import Services
 from clarion.demo.telling import Origin, View, tell
-from clarion.demo.web import Receive, Send
 from clarion.errors import NotFound, Unavailable
 from clarion.journey.story import Chapter
 from clarion.model import Project
+from clarion.web.http import Receive, Send
 
 HEARTBEAT_S = 15.0
 

@@ -3,8 +3,8 @@
 import base64
 import re
 
-from clarion.demo.web import Request
 from clarion.ports import Chance
+from clarion.web.http import Request
 
 COOKIE = "visitor"
 YEAR_S = 31_536_000

@@ -35,6 +35,7 @@ REASONS: Mapping[str, str] = {
     Reason.CANCELLED: "The sender called it off",
     Reason.HOLDOUT: "Part of the group that gets nothing, to measure the difference",
     Reason.NOT_IN_SEGMENT: "Not one of the people it was meant for",
+    Reason.NOT_SUBSCRIBED: "Not subscribed to the topic any more",
     Reason.IRRELEVANT: "Not worth this person's attention",
     Reason.CATEGORY_MISMATCH: "It may not wear this category",
     Reason.TEMPLATE_ERROR: "Its text does not render",

@@ -7,6 +7,7 @@ from clarion.errors import InvalidRequest
 from clarion.journey import audience, honesty
 from clarion.journey.catalog import Catalog
 from clarion.journey.draft import check_message
+from clarion.journey.segments import check_audience
 from clarion.journey.words import project_facts
 from clarion.model import ARMED_LIFE_MS, Audience, Device, Message, Millis, Notification, Project
 from clarion.ports import Clock, NewWork, Store
@@ -33,7 +34,7 @@ class Accepting:
         sent_by: str | None,
     ) -> tuple[Notification, list[NewWork]]:
         """The notification, not yet written, and what is to be done first. Raises InvalidRequest naming the fields."""
-        await self._check(project, message, arm=arm)
+        await self._check(project, message, to, arm=arm)
         now = self._clock.now()
         [key] = await self._store.trail.reserve(1)
         notification = Notification(
@@ -53,7 +54,7 @@ class Accepting:
         self, project: Project, message: Message, to: Audience, *, send_at: Millis | None, sent_by: str | None
     ) -> Notification:
         """What a dry run is about: it has no key, and nobody will find it. Raises InvalidRequest naming the fields."""
-        await self._check(project, message)
+        await self._check(project, message, to)
         notification = Notification(
             key=0,
             id="dry-run",
@@ -68,11 +69,14 @@ class Accepting:
             await self._named_devices(notification)
         return notification
 
-    async def _check(self, project: Project, message: Message, *, arm: bool = False) -> None:
+    async def _check(self, project: Project, message: Message, to: Audience, *, arm: bool = False) -> None:
         categories = await self._catalog.categories(project.key)
         templates = await self._catalog.templates_for(project.key, [message])
         partials, facts = await self._catalog.partials(project.key), project_facts(project)
         problems = check_message(message, categories, templates, facts, partials, armed=arm)
+        if audience.is_crowd(to):
+            segments, topics = await self._catalog.segments(project.key), await self._catalog.topics(project.key)
+            problems += check_audience(to, segments, topics)
         if not problems and project.settings.lint:
             draft = honesty.of_message(message, categories, templates, facts, partials=partials)
             problems = await asyncio.to_thread(honesty.refusals, draft, project.settings)
@@ -83,7 +87,7 @@ class Accepting:
         """Named devices and few named people become candidates at once; a large audience is cut by a worker."""
         to = notification.to
         if audience.is_cut_later(to):
-            due = notification.send_at if to.everyone and notification.send_at else now
+            due = notification.send_at if audience.is_found_out(to) and notification.send_at else now
             return [audience.further(notification, 0, due)]
         if to.devices is not None:
             users = {device.user for device in await self._named_devices(notification)}

@@ -8,6 +8,8 @@ from clarion.ports import AudienceWork, NewWork, PairsWork, SpanWork
 BATCH = 1000
 SPANS_A_STEP = 50
 NAMED_A_STEP = 20 * BATCH
+FOUND_A_STEP = 100 * BATCH
+"""The rule of a segment is looked up once for so many: as long as many thousands of decisions take, or shorter."""
 
 
 def people(to: Audience) -> list[str]:
@@ -20,7 +22,17 @@ def is_cut_later(to: Audience) -> bool:
 
     Named devices are looked up in the request in any case, so their people are known at once.
     """
-    return to.everyone is not None or len(to.users or ()) > BATCH
+    return is_found_out(to) or len(to.users or ()) > BATCH
+
+
+def is_found_out(to: Audience) -> bool:
+    """Whether who it is depends on the moment: then it is looked up when it is to be sent."""
+    return to.everyone is not None or is_crowd(to)
+
+
+def is_crowd(to: Audience) -> bool:
+    """Whether a rule says who it is, so that somebody may have left it before their turn."""
+    return to.segment is not None or to.topic is not None
 
 
 def candidates(notification: Notification, users: Iterable[Key], due_at: Millis) -> list[NewWork]:

@@ -10,7 +10,20 @@ from clarion.crypto.sealing import Sealer
 from clarion.errors import NotFound
 from clarion.journey import versions
 from clarion.journey.words import version_key
-from clarion.model import ApiKey, Automation, Category, DeviceKind, Key, Message, Millis, Partial, Project, Template
+from clarion.model import (
+    ApiKey,
+    Automation,
+    Category,
+    DeviceKind,
+    Key,
+    Message,
+    Millis,
+    Partial,
+    Project,
+    Segment,
+    Template,
+    Topic,
+)
 from clarion.ports import Bus, Clock, Store
 
 TOPIC = "catalog"
@@ -71,6 +84,18 @@ class Catalog:
             return None
         return self._keep(("key", text), (await self.project(key.project), key), changes)
 
+    async def by_key(self, project: Key, key: Key) -> tuple[Project, ApiKey] | None:
+        """A key of a project as it is now, unless it is unknown or revoked."""
+        found: tuple[Project, ApiKey] | None = self._fresh(("live key", project, key))
+        if found is not None:
+            return found
+        changes = self._changes
+        every = await self._store.projects.keys(project)
+        live = next((one for one in every if one.key == key and one.revoked_at is None), None)
+        if live is None:
+            return None
+        return self._keep(("live key", project, key), (await self.project(project), live), changes)
+
     async def categories(self, project: Key) -> dict[str, Category]:
         """By name."""
         return await self._defined(project, "categories", Category)
@@ -105,6 +130,14 @@ class Catalog:
     async def automations(self, project: Key) -> dict[str, Automation]:
         """By name."""
         return await self._defined(project, "automations", Automation)
+
+    async def segments(self, project: Key) -> dict[str, Segment]:
+        """By name."""
+        return await self._defined(project, "segments", Segment)
+
+    async def topics(self, project: Key) -> dict[str, Topic]:
+        """By name."""
+        return await self._defined(project, "topics", Topic)
 
     async def secrets(self, project: Project, kind: DeviceKind) -> dict[str, bytes]:
         """The project's unsealed credentials of one kind of push service, by name."""

@@ -102,8 +102,9 @@ class _Personal(NamedTuple):
 
 
 class _Spares(NamedTuple):
-    """What may spare people the message: looked at one by one, unless it is exempt."""
+    """What may spare people the message: looked at one by one, unless it is exempt (from all but the audience)."""
 
+    membership: rules.Membership | None
     conditions: Conditions | None
     groups: tuple[rules.Group, ...]
     exempt: bool
@@ -253,7 +254,9 @@ def _spares(notification: Notification, category: Category, law: Law) -> _Spares
     message = notification.message
     groups = rules.groups(law.around.project.get("id", ""), law.settings, message)
     conditions = Conditions(notification, law.around) if is_conditional(message) else None
-    return _Spares(conditions, groups, rules.exempt(category)) if conditions or groups else None
+    membership = rules.Membership.of(notification.to)
+    spares = _Spares(membership, conditions, groups, rules.exempt(category))
+    return spares if membership or conditions or groups else None
 
 
 def _digesting(notification: Notification, category: Category, law: Law) -> rules.DigestGate | None:
@@ -290,9 +293,7 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
     if personal is None or personal.digest is None or not personal.digest.marks:
         group = None
     gates = passed.gates
-    return Decided(
-        notification, recipient, Reason.SEND, None, gates, allowed, quiet_from, group, expires_at=expires_at
-    )
+    return Decided(notification, recipient, Reason.SEND, None, gates, allowed, quiet_from, group, expires_at=expires_at)
 
 
 def _asked(
@@ -315,14 +316,16 @@ def _asked(
 
 def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
-    conditions, groups, exempt = spares
-    condition = holdout = None
+    membership, conditions, groups, exempt = spares
+    audience = condition = holdout = None
+    if membership is not None:
+        audience = membership(recipient.key, facts)
     if conditions is not None:
         condition = rules.EXEMPT if exempt else conditions.ruling(recipient, facts.events)
     if groups:
         holdout = rules.EXEMPT if exempt else rules.holdout(groups, recipient.user_id)
-    said = condition, holdout
-    return passed.then.get(said) or passed.on(said, _SPARING, said)
+    said = audience, condition, holdout
+    return passed.then.get(said) or passed.on(said, (membership.gate if membership else "", *_SPARING), said)
 
 
 def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[_Passed, Millis | None]:

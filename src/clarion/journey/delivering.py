@@ -146,7 +146,6 @@ class Delivering:
             outcomes += answered
         return Attempt(sent, outcomes, [each.ready for each in outgoing], after.rest_at, after.refused_at)
 
-
     async def _is_stopped(self, project: Project, job: DeliverWork | ArmedWork) -> bool:
         """Whether something of a batch that is in hand was cancelled or paused meanwhile: then it is looked at anew."""
         named = {job.notification} if isinstance(job, ArmedWork) else {one.notification for one in job.messages}

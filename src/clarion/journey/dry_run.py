@@ -12,7 +12,7 @@ from clarion.journey.compose import Scene
 from clarion.journey.decide import Law, capping
 from clarion.journey.judgement import Foresight
 from clarion.model import Key, Millis, Notification, Reason, Verdict, verdict_of
-from clarion.ports import Facts, FactsQuery, Recipient, Store
+from clarion.ports import Crowd, Facts, FactsQuery, Recipient, Store
 
 # Decisions that are shown, however many there are.
 SAMPLE = 1000
@@ -47,11 +47,13 @@ class DryRun:
             )
 
 
-async def dry_run(store: Store, notification: Notification, law: Law, scene: Scene) -> DryRun:
-    """Decide and compose for everybody in the audience, a batch at a time."""
+async def dry_run(
+    store: Store, notification: Notification, law: Law, scene: Scene, crowd: Crowd | None = None
+) -> DryRun:
+    """Decide and compose for everybody in the audience, a batch at a time; `crowd`: who that is, by a rule."""
     result, foresight = DryRun(), Foresight(law, scene)
     only = await _only(store, notification)
-    async with aclosing(_loaded(store, notification, law)) as batches:
+    async with aclosing(_loaded(store, notification, law, crowd)) as batches:
         async for facts, strangers in batches:
             people = [*facts.recipients, *strangers]
             result.add(await foresight.judge([Candidate(notification, one, only) for one in people], facts), law.now)
@@ -59,12 +61,12 @@ async def dry_run(store: Store, notification: Notification, law: Law, scene: Sce
 
 
 async def _loaded(
-    store: Store, notification: Notification, law: Law
+    store: Store, notification: Notification, law: Law, crowd: Crowd | None
 ) -> AsyncGenerator[tuple[Facts, Sequence[Recipient]], None]:
     """The facts of each batch, loaded while the one before is judged, and those of whom we have never heard."""
     ahead: tuple[asyncio.Task[Facts], Sequence[Recipient]] | None = None
     try:
-        async for query, strangers in _batches(store, notification, law):
+        async for query, strangers in _batches(store, notification, law, crowd):
             loaded, ahead = ahead, (asyncio.create_task(store.steps.facts(notification.project, query)), strangers)
             if loaded is not None:
                 yield await loaded[0], loaded[1]
@@ -82,7 +84,7 @@ async def _only(store: Store, notification: Notification) -> frozenset[Key] | No
 
 
 async def _batches(
-    store: Store, notification: Notification, law: Law
+    store: Store, notification: Notification, law: Law, crowd: Crowd | None
 ) -> AsyncIterator[tuple[FactsQuery, Sequence[Recipient]]]:
     """The audience in batches: whom to load, and those of whom we have never heard."""
     project, to = notification.project, notification.to
@@ -96,6 +98,10 @@ async def _batches(
             for span in spans:
                 yield msgspec.structs.replace(query, span=span), ()
             cursor = spans[-1][1]
+    elif crowd is not None:
+        query = msgspec.structs.replace(query, crowds=[crowd])
+        async for found in _found(store, project, crowd):
+            yield msgspec.structs.replace(query, users=found), ()
     elif to.devices is not None:
         devices = await store.devices.find(project, to.devices)
         yield msgspec.structs.replace(query, users=sorted({device.user for device in devices})), ()
@@ -106,6 +112,14 @@ async def _batches(
             keys = await store.users.resolve(project, part, law.now, create=False)
             strangers = [_stranger(name) for name in part if name not in keys]
             yield msgspec.structs.replace(query, users=sorted(keys.values())), strangers
+
+
+async def _found(store: Store, project: Key, crowd: Crowd) -> AsyncIterator[list[Key]]:
+    cursor = 0
+    while found := await store.audiences.keys(project, crowd, cursor, audience.FOUND_A_STEP):
+        for start in range(0, len(found), audience.BATCH):
+            yield found[start : start + audience.BATCH]
+        cursor = found[-1]
 
 
 def _stranger(user_id: str) -> Recipient:

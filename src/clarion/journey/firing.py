@@ -6,17 +6,21 @@ from contextlib import contextmanager
 import msgspec
 
 from clarion.journey import arming, deliver
+from clarion.journey.audience import BATCH
 from clarion.journey.catalog import Catalog
 from clarion.journey.changes import Fired, FiredOnes
 from clarion.journey.delivering import Commit, Delivering
 from clarion.journey.rules import Ruling
+from clarion.journey.segments import crowd_of
 from clarion.model import DeviceKind, Key, Millis, Notification, Project, Reason
 from clarion.ports import (
     ArmedWork,
     CatchUpWork,
     Clock,
+    Crowd,
     DeliverWork,
     Effects,
+    FactsQuery,
     Lease,
     NewWork,
     Prepared,
@@ -132,12 +136,25 @@ class Firing:
         project, to = notification.project, notification.to
         if to.everyone:
             return list(users)
+        crowd = crowd_of(to, await self._catalog.segments(project), self._clock.now())
+        if crowd is not None:
+            return await self._of_crowd(notification, crowd, users)
         if to.devices is not None:
             owners = {device.user for device in await self._store.devices.find(project, to.devices)}
             return [user for user in users if user in owners]
         named = set(to.users or ())
         ids = await self._store.users.ids(project, users)
         return [user for user in users if ids.get(user) in named]
+
+    async def _of_crowd(self, notification: Notification, crowd: Crowd, users: Sequence[Key]) -> list[Key]:
+        """Who is in it now, and who was when it was prepared: they are told if they are not any more."""
+        found: list[Key] = []
+        for start in range(0, len(users), BATCH):
+            query = FactsQuery(users=users[start : start + BATCH], crowds=[crowd], again=[notification.key])
+            facts = await self._store.steps.facts(notification.project, query)
+            before = {user for _, user in facts.chosen}
+            found += [one for one in query.users or () if one in before or one in facts.members[crowd.name]]
+        return found
 
 
 def _unsent(lease: Lease, job: ArmedWork, notification: Notification | None, now: Millis) -> Effects:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import arming, audience, digest, judgement, learn, permission, registration, trigger
+from clarion.journey import arming, digest, judgement, learn, permission, registration, trigger
 from clarion.journey.accepting import Accepting
 from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
@@ -21,6 +21,7 @@ from clarion.journey.coming_along import asked_together
 from clarion.journey.compose import Scene
 from clarion.journey.conditions import Around
 from clarion.journey.consenting import Consenting
+from clarion.journey.cutting import Cutting
 from clarion.journey.decide import Law, capping, slots
 from clarion.journey.delivering import Delivering
 from clarion.journey.dry_run import DryRun, dry_run
@@ -28,6 +29,7 @@ from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
 from clarion.journey.loss_watch import LossWatch
 from clarion.journey.records import records
+from clarion.journey.segments import crowd_of, with_crowds
 from clarion.journey.story import Chapter, tell
 from clarion.journey.words import project_facts, time_told
 from clarion.model import (
@@ -109,6 +111,7 @@ class Pipeline:
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
+        self._cutting = Cutting(store, catalog, clock)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
@@ -242,7 +245,8 @@ class Pipeline:
         now = notification.created_at
         scene = await self._scene(project, [notification], now)
         law = self._law(project, scene, now)
-        return await dry_run(self._store, notification, law, scene)
+        crowd = crowd_of(to, await self._catalog.segments(project.key), now)
+        return await dry_run(self._store, notification, law, scene, crowd)
 
     async def check_credential(self, kind: DeviceKind, secret: bytes) -> BadCredentials | RetryAfter | None:
         """What the service itself says of a credential; None: it takes it."""
@@ -265,7 +269,7 @@ class Pipeline:
             case EventsWork():
                 await self._trigger(lease, lease.job)
             case AudienceWork():
-                await self._audience(lease, lease.job)
+                await self._commit(lease, await self._cutting.effects(lease.project, lease.job))
             case SpanWork() | PairsWork():
                 await self._decide(lease, lease.job)
             case DeliverWork(arm=True):
@@ -287,28 +291,6 @@ class Pipeline:
         work = [NewWork(project=lease.project, job=PairsWork(pairs=pairs), due_at=now)] if pairs else []
         await self._commit(lease, Effects(notifications=made, work=work))
 
-    async def _audience(self, lease: Lease, job: AudienceWork) -> None:
-        now = self._clock.now()
-        notification = (await self._store.trail.load(lease.project, [job.notification])).get(job.notification)
-        if notification is None:
-            await self._commit(lease, Effects())
-        elif notification.is_paused:
-            await self._store.work.set_aside(lease, now)
-        elif notification.to.everyone:
-            spans = await self._store.steps.user_span(lease.project, job.cursor, audience.BATCH, audience.SPANS_A_STEP)
-            work = audience.spans(notification, spans, now)
-            if len(spans) == audience.SPANS_A_STEP:
-                work.append(audience.further(notification, spans[-1][1], now))
-            await self._commit(lease, Effects(work=work))
-        else:
-            names = audience.people(notification.to)
-            part = names[job.cursor : job.cursor + audience.NAMED_A_STEP]
-            users = await self._store.users.resolve(lease.project, part, now, create=True)
-            work = audience.candidates(notification, users.values(), now)
-            if job.cursor + len(part) < len(names):
-                work.append(audience.further(notification, job.cursor + len(part), now))
-            await self._commit(lease, Effects(work=work))
-
     async def _decide(self, lease: Lease, job: SpanWork | PairsWork) -> None:
         project = await self._catalog.project(lease.project)
         named = job
@@ -322,6 +304,7 @@ class Pipeline:
         only = await self._only(notifications)
         query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
         query = with_wishes(query, law.categories, project.settings)
+        query = with_crowds(query, notifications.values(), await self._catalog.segments(project.key), now)
         query = with_digests(query, job, law.categories, digest.marks(notifications, law.categories, law.around))
         async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)

@@ -11,6 +11,7 @@ from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingW
 from clarion.model.notifications import Action, Audience, Event, Holdout, LocalTime, Message, Notification, UnlessEvent
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
+from clarion.model.segments import Rule, Segment, Topic
 from clarion.model.trail import Decision, Delivery, DeviceVerdict, Outcome, Receipt, delivery_id
 from clarion.model.words import (
     ARMED_LIFE_MS,
@@ -103,11 +104,14 @@ __all__ = [
     "ReceiptKind",
     "Registration",
     "Rolling",
+    "Rule",
     "Schedule",
     "ScheduledWindow",
+    "Segment",
     "SlidingWindow",
     "Struct",
     "Template",
+    "Topic",
     "UnlessEvent",
     "Urgency",
     "User",

@@ -78,6 +78,8 @@ class Audience(Struct, frozen=True, kw_only=True):
     users: list[str] | None = None
     devices: list[str] | None = None
     everyone: bool | None = None
+    segment: str | None = None
+    topic: str | None = None
 
 
 class LocalTime(Struct, frozen=True, kw_only=True):

@@ -87,6 +87,10 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     created_at: Millis
     revoked_at: Millis | None = None
 
+    def may(self, scope: str) -> bool:
+        """Whether it has a scope; `*` is all of them."""
+        return "*" in self.scopes or scope in self.scopes
+
 
 class Credential(Struct, frozen=True, kw_only=True):
     """A provider's secret of one project, sealed. For Web Push: `name` is the public VAPID key in base64url.

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     HOLDOUT = "holdout"
     NOT_IN_SEGMENT = "not_in_segment"
+    NOT_SUBSCRIBED = "not_subscribed"
     IRRELEVANT = "irrelevant"
     TIME_PASSED = "time_passed"  # on the person's wall, before the notification began
     CATEGORY_MISMATCH = "category_mismatch"

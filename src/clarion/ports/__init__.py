@@ -3,6 +3,7 @@
 All work on batches.
 """
 
+from clarion.ports.audiences import Audiences, Crowd, RosterKind
 from clarion.ports.campaigns import Campaigns, Reached, Runs
 from clarion.ports.facts import (
     Address,
@@ -69,6 +70,7 @@ from clarion.ports.push import PushChannel, PushMessage, PushService, PushStore
 from clarion.ports.stoppages import Place, Stoppage, Stoppages, StopReason
 from clarion.ports.store import Store
 from clarion.ports.surroundings import Bus, Chance, Clock, Limiter, Recorder
+from clarion.ports.tallies import HOUR_MS, Decided, Delivered, Tallies, Tally
 from clarion.ports.transport import (
     BatchRequest,
     ClientIdentity,
@@ -112,15 +114,17 @@ from clarion.ports.work import (
 __all__ = [
     "ANY_CATEGORY",
     "DELIVERIES",
+    "HOUR_MS",
     "LATE_MS",
     "MOST_NAMES",
     "REACHED",
+    "SET_ASIDE_MS",
     "Accepted",
     "Address",
-    "SET_ASIDE_MS",
     "ArmedWork",
     "Asked",
     "AudienceWork",
+    "Audiences",
     "BadCredentials",
     "BatchRequest",
     "Blames",
@@ -134,10 +138,13 @@ __all__ = [
     "Clock",
     "Collected",
     "Consents",
+    "Crowd",
+    "Decided",
     "Deciding",
     "DecisionRecord",
     "Definitions",
     "DeliverWork",
+    "Delivered",
     "DeliveryRecord",
     "Devices",
     "Dimension",
@@ -185,9 +192,10 @@ __all__ = [
     "Rejected",
     "Released",
     "RetryAfter",
+    "RosterKind",
+    "Runs",
     "SavedAnswer",
     "Senders",
-    "Runs",
     "Sent",
     "Slot",
     "SpanWork",
@@ -197,6 +205,8 @@ __all__ = [
     "Stoppages",
     "Store",
     "Taken",
+    "Tallies",
+    "Tally",
     "Target",
     "TooLarge",
     "Touch",

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from clarion.model import DeviceKind, Key, Millis, Permission, PersonPreference
+from clarion.ports.audiences import Crowd
 from clarion.ports.work import Collected, Effects, Lease
 
 
@@ -86,8 +87,9 @@ class Facts(msgspec.Struct, frozen=True):
     Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
     (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
 
-    Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing. `collected`: what waits
-    for a digest, by user.
+    Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing. `members`: who of these
+    people belongs to each of `FactsQuery.crowds`, by its name.
+    `collected`: what waits for a digest, by user.
     """
 
     recipients: list[Recipient]
@@ -98,6 +100,7 @@ class Facts(msgspec.Struct, frozen=True):
     taken: dict[Key, list[Taken]] = {}
     waiting: dict[Key, list[Waiting]] = {}
     events: dict[tuple[Key, str], list[Happened]] = {}
+    members: dict[str, frozenset[Key]] = {}
     collected: dict[Key, list[Collected]] = {}
 
 
@@ -129,6 +132,7 @@ class FactsQuery(msgspec.Struct, frozen=True, kw_only=True):
     zones: bool = False  # everybody's time zone
     events: Sequence[str] = ()  # names of events that matter, if they happened at or after `events_since`
     events_since: Millis = 0
+    crowds: Sequence[Crowd] = ()  # audiences to which they may belong
     collected: bool = False  # what waits for a digest
 
 

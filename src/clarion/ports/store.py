@@ -2,12 +2,14 @@
 
 from typing import Protocol
 
+from clarion.ports.audiences import Audiences
 from clarion.ports.campaigns import Campaigns
 from clarion.ports.facts import Steps
 from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
 from clarion.ports.push import PushStore
 from clarion.ports.stoppages import Stoppages
+from clarion.ports.tallies import Tallies
 from clarion.ports.work import Work
 
 
@@ -29,6 +31,8 @@ class Store(Protocol):
     @property
     def events(self) -> Events: ...
     @property
+    def audiences(self) -> Audiences: ...
+    @property
     def trail(self) -> Trail: ...
     @property
     def work(self) -> Work: ...
@@ -44,6 +48,8 @@ class Store(Protocol):
     def campaigns(self) -> Campaigns: ...
     @property
     def push(self) -> PushStore: ...
+    @property
+    def tallies(self) -> Tallies: ...
     async def open(self) -> None:
         """Connect and migrate; on SQLite also void the leases of the process before us."""
         ...

@@ -21,10 +21,24 @@ from clarion.storage.schema import (
     person,
     person_preference,
     receipt,
+    roster_member,
     sent_content,
     sent_log,
 )
 from clarion.storage.schema import project as project_table
+
+_OF_A_PERSON = (
+    decision,
+    digest_item,
+    sent_content,
+    sent_log,
+    device,
+    consent,
+    event,
+    person_preference,
+    loss,
+    roster_member,
+)
 
 
 def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -> bool:
@@ -40,7 +54,7 @@ def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -
         mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
         conn.execute(delete(table).where(mine))
     forget_ids(conn, project, (by_other_index(event.c.project) == project) & (event.c.person == key))
-    for table in (decision, digest_item, sent_content, sent_log, device, consent, event, person_preference, loss):
+    for table in _OF_A_PERSON:
         conn.execute(delete(table).where(by_other_index(table.c.project) == project, table.c.person == key))
     aliases = or_(merged.c.person == key, merged.c.former == key)
     conn.execute(delete(merged).where(merged.c.project == project, aliases))

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from clarion.model import HOLD_REASONS, DeliveryState, DeviceKind, Key, Millis, Permission, PersonPreference, Reason
 from clarion.ports import Address, Asked, Collected, Facts, FactsQuery, Happened, Recipient, Target
+from clarion.storage.audiences import members_of
 from clarion.storage.collecting import load_collected
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
@@ -84,6 +85,10 @@ def load_facts(conn: Connection, dialect: Dialect, project: Key, query: FactsQue
         _sent_content(conn, people, query.content),
         events=_events(conn, people, query.events, query.events_since),
     )
+    if query.crowds:
+        keys = [one.key for one in recipients]
+        members = {crowd.name: members_of(conn, project, crowd, keys) for crowd in query.crowds}
+        facts = msgspec.structs.replace(facts, members=members)
     if query.once:
         facts = msgspec.structs.replace(facts, decided=_decided(conn, people))
     if query.again:

@@ -44,6 +44,7 @@ _MOVED = (  # decisions last: the others are found through them
     ("decision", "true", ("notification",)),
     ("sent_content", "true", ("hash",)),
     ("sent_log", "true", ("notification",)),
+    ("roster_member", "true", ("roster",)),
     ("loss", "true", ("at", "kind", "category", "channel", "device")),
 )
 
@@ -63,6 +64,7 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
     conn.execute(update(device).where(devices).values(person=known, updated_at=now))
     events = (event.c.project == project) & (event.c.person == anonymous)
     conn.execute(update(event).where(events).values(person=known))
+    _keep_elder_bucket(conn, anonymous, known)
     keys = {"project": project, "anonymous": anonymous, "known": known}
     conn.execute(text(_SENT), keys)  # what was sent to either was sent
     conn.execute(text(_NOT_WAITING), keys)
@@ -75,6 +77,13 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
     conn.execute(update(merged).where(mine).values(person=known))
     conn.execute(insert(merged).values(project=project, former=anonymous, person=known))
     conn.execute(delete(person).where(person.c.project == project, person.c.key == anonymous))
+
+
+def _keep_elder_bucket(conn: Connection, anonymous: Key, known: Key) -> None:
+    """Who we have known for longer keeps their part in what was dealt out by chance (`model.segments.Percent`)."""
+    elder = select(person.c.created_at, person.c.bucket).where(person.c.key == anonymous).subquery()
+    younger = (person.c.key == known) & (person.c.created_at > select(elder.c.created_at).scalar_subquery())
+    conn.execute(update(person).where(younger).values(bucket=select(elder.c.bucket).scalar_subquery()))
 
 
 def _merge_consents(conn: Connection, project: Key, anonymous: Key, known: Key, now: Millis) -> None:

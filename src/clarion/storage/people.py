@@ -8,13 +8,14 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from clarion.errors import Conflict, InvalidRequest
 from clarion.model import Json, Key, Millis, User, UserChange
+from clarion.model.segments import bucket_of
 from clarion.storage.database import Database, Dialect, columns_of, upsert
 from clarion.storage.departing import merged_since
 from clarion.storage.erasing import erase
 from clarion.storage.merging import aliases, merge
 from clarion.storage.schema import person
 
-_NEW = columns_of(person, "key", "project", "id", "attributes", "anonymous", "created_at", "updated_at")
+_NEW = columns_of(person, "key", "project", "id", "attributes", "anonymous", "created_at", "updated_at", "bucket")
 
 
 class SqlUsers:
@@ -33,7 +34,7 @@ class SqlUsers:
         return await self._db.read(_get, project, person.c.key == key)
 
     async def resolve(self, project: Key, user_ids: Sequence[str], now: Millis, *, create: bool) -> dict[str, Key]:
-        found = await self._db.read(_find, self._db.dialect, project, user_ids)
+        found = await self._db.read(find, self._db.dialect, project, user_ids)
         missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in found]
         if create and missing:
             found |= await self._db.write(resolve, self._db.dialect, project, missing, now)
@@ -52,7 +53,7 @@ class SqlUsers:
 
     async def erase(self, project: Key, user_id: str) -> bool:
         """See `ports.Users`; the person is also struck from the audiences of notifications."""
-        found = await self._db.read(_find, self._db.dialect, project, [user_id])
+        found = await self._db.read(find, self._db.dialect, project, [user_id])
         if user_id not in found:
             return False
         async with self._db.holding(project, None, [found[user_id]]) as held:
@@ -73,19 +74,20 @@ class SqlUsers:
 def resolve(conn: Connection, dialect: Dialect, project: Key, ids: Iterable[str], now: Millis) -> dict[str, Key]:
     """Public id → key; people who are named for the first time are created."""
     wanted = list(dict.fromkeys(ids))
-    found = _find(conn, dialect, project, wanted)
+    found = find(conn, dialect, project, wanted)
     missing = [id for id in wanted if id not in found]
     if missing:
         keys = dialect.keys(conn, "person", len(missing))
-        rows = [(key, project, id, "{}", False, now, now) for key, id in zip(keys, missing, strict=True)]
+        rows = [(key, project, id, "{}", False, now, now, bucket_of(id)) for key, id in zip(keys, missing, strict=True)]
         if dialect.insert(conn, "person", _NEW, rows) == len(rows):
             found.update(zip(missing, keys, strict=True))
         else:  # another process created one of them at the same time
-            found |= _find(conn, dialect, project, missing)
+            found |= find(conn, dialect, project, missing)
     return found
 
 
-def _find(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str]) -> dict[str, Key]:
+def find(conn: Connection, dialect: Dialect, project: Key, ids: Sequence[str]) -> dict[str, Key]:
+    """Public id → key, of those who exist."""
     if any("\0" in id for id in ids):
         raise InvalidRequest.field("user_id", "must not contain a NUL character")
     rest = f"FROM person WHERE project = ? AND id {dialect.within('text')}"
@@ -119,7 +121,7 @@ def _merged(old: Json, given: Json) -> Json:
 
 
 def _create(conn: Connection, project: Key, user_id: str, now: Millis, *, anonymous: bool) -> bool:
-    values = {"project": project, "id": user_id, "attributes": {}, "anonymous": anonymous}
+    values = {"project": project, "id": user_id, "attributes": {}, "anonymous": anonymous, "bucket": bucket_of(user_id)}
     statement = upsert(conn, person).values(**values, created_at=now, updated_at=now).on_conflict_do_nothing()
     return conn.execute(statement.returning(person.c.key)).scalar() is not None
 

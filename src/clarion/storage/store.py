@@ -1,5 +1,6 @@
 """All nouns over one database, whichever engine it is."""
 
+from clarion.storage.audiences import SqlAudiences
 from clarion.storage.campaigns import SqlCampaigns
 from clarion.storage.consents import SqlConsents
 from clarion.storage.database import Database
@@ -14,6 +15,7 @@ from clarion.storage.projects import SqlProjects
 from clarion.storage.push import SqlPushStore
 from clarion.storage.steps import SqlSteps
 from clarion.storage.stoppages import SqlStoppages
+from clarion.storage.tallies import SqlTallies
 from clarion.storage.trail import SqlTrail
 from clarion.storage.work import SqlWork
 
@@ -27,6 +29,7 @@ class SqlStore:
         self.definitions = SqlDefinitions(database)
         self.users = SqlUsers(database)
         self.devices = SqlDevices(database)
+        self.audiences = SqlAudiences(database)
         self.consents = SqlConsents(database)
         self.preferences = SqlPreferences(database)
         self.events = SqlEvents(database)
@@ -38,6 +41,7 @@ class SqlStore:
         self.stoppages = SqlStoppages(database)
         self.campaigns = SqlCampaigns(database)
         self.losses = SqlLosses(database)
+        self.tallies = SqlTallies(database)
 
     async def ping(self) -> None:
         """Write a row.

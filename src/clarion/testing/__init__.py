@@ -3,6 +3,7 @@
 from clarion.testing.chance import SeededChance
 from clarion.testing.clock import ManualClock
 from clarion.testing.memory import MemoryStore
+from clarion.testing.plain_reading import Known, holds
 from clarion.testing.providers import ScriptedProvider
 
-__all__ = ["ManualClock", "MemoryStore", "ScriptedProvider", "SeededChance"]
+__all__ = ["Known", "ManualClock", "MemoryStore", "ScriptedProvider", "SeededChance", "holds"]

@@ -8,12 +8,12 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
+from clarion.journey.progress import STATES
 from clarion.model import DeliveryState, DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
 from clarion.ports import DecisionRecord, DeliveryRecord
 
 SHOWN_AUDIENCE = 1_000
 DELIVERY_STATES = ("queued", "sent", "accepted", "delivered", "displayed", "clicked", "dismissed", "expired", "failed")
-STATES = ("scheduled", "arming", "armed", "running", "done", "cancelled")
 DeliveryWord = Annotated[str, Meta(extra_json_schema={"enum": list(DELIVERY_STATES)})]
 
 

@@ -52,6 +52,8 @@ class ExportAnswer(Answer, frozen=True, kw_only=True):
     devices: list[DeviceAnswer]
     consents: list[ConsentLine]
     preferences: OwnPreferences
+    topics: list[str]
+    segments: list[str]  # those that are lists
     events: list[EventAnswer]
     decisions: list[DecisionAnswer]
     deliveries: list[DeliveryAnswer]

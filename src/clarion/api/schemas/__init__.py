@@ -43,6 +43,15 @@ from clarion.api.schemas.messages import (
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
 from clarion.api.schemas.preferences import PreferenceBody, PreferencePut, PreferencesPut
+from clarion.api.schemas.segments import (
+    OwnTopicPut,
+    PeopleBody,
+    SegmentPost,
+    SegmentPreview,
+    SegmentPut,
+    TopicPost,
+    TopicPut,
+)
 
 __all__ = [
     "MAX_BATCH",
@@ -78,8 +87,10 @@ __all__ = [
     "MessageBody",
     "NotificationBody",
     "OwnPreferencesPut",
+    "OwnTopicPut",
     "PartialPost",
     "PartialPut",
+    "PeopleBody",
     "PlatformsBody",
     "PreferenceBody",
     "PreferencePut",
@@ -94,10 +105,15 @@ __all__ = [
     "ScheduledWindowBody",
     "SdkEventBatch",
     "SdkEventBody",
+    "SegmentPost",
+    "SegmentPreview",
+    "SegmentPut",
     "SlidingWindowBody",
     "SmsDevice",
     "TemplatePost",
     "TemplatePut",
+    "TopicPost",
+    "TopicPut",
     "UnlessEventBody",
     "UserPut",
     "WebPushDevice",

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from clarion.api.fields import EventName, Instant, Link, Name, PublicId, Title, UserId, Word, Words
+from clarion.api.fields import EventName, Instant, Link, Name, PublicId, Title, TopicName, UserId, Word, Words
 from clarion.api.schemas.base import NOT_YET, Body
 from clarion.model import MAX_TTL_SECONDS, Json, LockScreen, Urgency
 
@@ -94,8 +94,8 @@ class AudienceBody(Body, frozen=True, kw_only=True):
     users: Annotated[list[UserId], Meta(min_length=1)] | None = None
     devices: Annotated[list[PublicId], Meta(min_length=1, max_length=MAX_DEVICES)] | None = None
     everyone: Literal[True] | None = None
-    segment: Annotated[Any, Meta(description=NOT_YET)] = None
-    topic: Annotated[Any, Meta(description=NOT_YET)] = None
+    segment: Annotated[Name, Meta(description="Who is in it when it is sent.")] | None = None
+    topic: Annotated[TopicName, Meta(description="Its subscribers, and those of the topics below it.")] | None = None
 
 
 class NotificationBody(MessageBody, frozen=True, kw_only=True):

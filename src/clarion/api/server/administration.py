@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 
 from clarion.api import messages
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer, ProjectAnswer
-from clarion.api.auth import ALL, may
+from clarion.api.auth import ALL
 from clarion.api.door import server
 from clarion.api.fields import check_zone
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit
@@ -132,7 +132,7 @@ def _scopes(giver: ApiKey, kind: str, asked: Sequence[str] | None) -> list[str]:
             raise InvalidRequest.field("scopes", "are for server keys; leave them out")
         return [ALL]
     wanted = list(dict.fromkeys(giver.scopes if asked is None else asked))
-    beyond = [scope for scope in wanted if not may(giver, scope)]
+    beyond = [scope for scope in wanted if not giver.may(scope)]
     if beyond:
         raise Forbidden(f"this key cannot give {', '.join(beyond)}, which it does not have itself")
     return wanted

@@ -70,6 +70,8 @@ async def export_user(services: FromServices, caller: FromCaller, user_id: UserI
         devices=[DeviceAnswer.of(device) for device in await store.devices.of_user(project, user.key)],
         consents=[ConsentLine.of(line) for line in await store.consents.of_user(project, user.key)],
         preferences=OwnPreferences.of(await store.preferences.get(project, user.key)),
+        topics=await store.audiences.of_user(project, "topic", user.key),
+        segments=await store.audiences.of_user(project, "list", user.key),
         events=[EventAnswer.of(event) for event in await store.events.of_user(project, user.key, _ALL)],
         decisions=[DecisionAnswer.of(record) for record in await _all_decisions(services, project, user)],
         deliveries=[DeliveryAnswer.of(record) for record in deliveries],

@@ -32,8 +32,8 @@ from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody
 from clarion.api.services import Services
-from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User, Verdict, verdict_of
-from clarion.ports import Progress
+from clarion.journey.progress import state_of
+from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
 
 AUDIENCE_LIMIT = 16 * MIB
 _REASONS = {reason.value: reason for reason in Reason}
@@ -188,7 +188,7 @@ async def _shown(services: Services, notification: Notification) -> Notification
     items = await services.store.trail.load(notification.project, notification.digest_of)
     return NotificationAnswer(
         id=notification.id,
-        state=_state(notification, progress, services.clock.now()),
+        state=state_of(notification, progress, services.clock.now()),
         request=request_of(notification),
         counts=counts_of(progress.reasons, deliveries),
         automation=notification.automation,
@@ -200,24 +200,6 @@ async def _shown(services: Services, notification: Notification) -> Notification
         fired_at=told_or_none(notification.fired_at),
         cancelled_at=told_or_none(notification.cancelled_at),
     )
-
-
-def _state(notification: Notification, progress: Progress, now: int) -> str:
-    if notification.cancelled_at is not None:
-        return "cancelled"
-    if notification.send_at is not None and notification.send_at > now:
-        return "scheduled"
-    if notification.is_armed and notification.expires_at > now:
-        ready = progress.due_at is None or progress.due_at >= notification.expires_at
-        return "armed" if ready else "arming"
-    return "running" if progress.working or _is_open(notification, progress) else "done"
-
-
-def _is_open(notification: Notification, progress: Progress) -> bool:
-    """Whether something of it is to come. A job that several notifications share is counted for none of them."""
-    held = any(verdict_of(Reason(reason)) is Verdict.HOLD for reason in progress.reasons)
-    undecided = notification.automation is not None and bool(notification.to.users) and not progress.reasons
-    return held or undecided or progress.deliveries.get(DeliveryState.QUEUED, 0) > 0
 
 
 def _trial(one: Any) -> TrialDecision:

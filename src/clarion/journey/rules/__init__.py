@@ -9,6 +9,7 @@ from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
 from clarion.journey.rules.local_time import LocalTimeGate
+from clarion.journey.rules.membership import Membership, crowd_name
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
@@ -24,6 +25,7 @@ __all__ = [
     "Gathered",
     "Group",
     "LocalTimeGate",
+    "Membership",
     "Quiet",
     "Ruling",
     "by_turn",
@@ -32,6 +34,7 @@ __all__ = [
     "category",
     "check_caps",
     "content_hash",
+    "crowd_name",
     "device",
     "digest",
     "exempt",

@@ -8,6 +8,7 @@ and every deletion is one of a few verbs in the folder above. An index is paid f
 needs.
 """
 
+from clarion.storage.schema.audiences import roster, roster_member
 from clarion.storage.schema.campaigns import campaign
 from clarion.storage.schema.columns import metadata
 from clarion.storage.schema.jobs import idempotency, stoppage, work, work_body
@@ -58,6 +59,8 @@ __all__ = [
     "push_message",
     "push_node",
     "receipt",
+    "roster",
+    "roster_member",
     "sent_content",
     "sent_log",
     "stoppage",

@@ -19,6 +19,7 @@ person = Table(
     column("anonymous", Boolean),
     column("created_at", BigInteger),
     column("updated_at", BigInteger),
+    Column("bucket", BigInteger, nullable=False, server_default=text("0")),  # see `model.segments.bucket_of`
     Index("person_id", "project", "id", unique=True),
     Index("person_span", "project", "key"),  # an audience walks the people of a project in key order
     sqlite_autoincrement=True,

@@ -14,7 +14,8 @@ event = Table(
     column("properties", DOCUMENT),
     column("occurred_at", BigInteger),
     column("id", Text, null=True),
-    Index("event_person", "person", "occurred_at"),
+    Index("event_person", "person", "name", "occurred_at"),
+    Index("event_named", "name", "project", "occurred_at", "person"),  # who did it of late: segments
     sqlite_autoincrement=True,
     postgresql_partition_by="RANGE (key)",  # parts are made and dropped by `events`
 )

@@ -77,9 +77,7 @@ class MemoryCampaigns:
             for (key, _), row in self._tables.decisions.items()
             if key in runs and row.decision.reason is Reason.SEND
         ]
-        happened = [
-            one for owner, one in self._tables.events.values() if owner == project and one.name == goal.event
-        ]
+        happened = [one for owner, one in self._tables.events.values() if owner == project and one.name == goal.event]
         done = {
             one.user
             for one in happened

@@ -33,6 +33,7 @@ from clarion.ports import (
     Recipient,
     Target,
 )
+from clarion.testing.memory.audiences import members_of
 from clarion.testing.memory.collecting import collected_of
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.slots import caps_facts, forget_slots
@@ -102,6 +103,7 @@ class MemorySteps:
                 if not (query.held and verdict_of(row.decision.reason) is Verdict.HOLD)
             ),
             **self._before(keys, query),
+            members={crowd.name: members_of(self._tables, crowd, sorted(keys)) for crowd in query.crowds},
             collected=collected_of(self._tables, keys) if query.collected else {},
             **caps_facts(self._tables, project, keys, query.caps),
         )

@@ -4,6 +4,7 @@ import time
 
 from clarion.model import Millis
 from clarion.ports import Clock
+from clarion.testing.memory.audiences import MemoryAudiences
 from clarion.testing.memory.campaigns import MemoryCampaigns
 from clarion.testing.memory.devices import MemoryDevices
 from clarion.testing.memory.effects import EffectsWriter
@@ -15,6 +16,7 @@ from clarion.testing.memory.push import MemoryPushStore
 from clarion.testing.memory.steps import MemorySteps
 from clarion.testing.memory.stoppages import MemoryStoppages
 from clarion.testing.memory.tables import Tables
+from clarion.testing.memory.tallies import MemoryTallies
 from clarion.testing.memory.trail import MemoryTrail
 from clarion.testing.memory.users import MemoryConsents, MemoryPreferences, MemoryUsers
 from clarion.testing.memory.work import MemoryWork
@@ -36,6 +38,7 @@ class MemoryStore:
         self.devices = MemoryDevices(tables)
         self.consents = MemoryConsents(tables)
         self.preferences = MemoryPreferences(tables)
+        self.audiences = MemoryAudiences(tables, self.users)
         self.events = MemoryEvents(tables, self.users, self.work)
         self.trail = MemoryTrail(tables, effects)
         self.steps = MemorySteps(tables, self.work, effects)
@@ -44,6 +47,7 @@ class MemoryStore:
         self.stoppages = MemoryStoppages(tables)
         self.campaigns = MemoryCampaigns(tables, effects)
         self.losses = MemoryLosses(tables)
+        self.tallies = MemoryTallies(tables)
 
     async def open(self) -> None:
         """Nothing to connect to."""

@@ -40,6 +40,7 @@ from clarion.ports import (
     Place,
     PushChannel,
     PushMessage,
+    RosterKind,
     SavedAnswer,
     Slot,
     Stoppage,
@@ -118,6 +119,8 @@ class Tables:
     loss_alerts: dict[tuple[Key, Dimension, str], LossAlert] = field(default_factory=dict)
     definitions: dict[tuple[Key, str, str], Json] = field(default_factory=dict)
     users: dict[Key, User] = field(default_factory=dict)
+    buckets: dict[Key, int] = field(default_factory=dict)  # see `model.segments.bucket_of`
+    rosters: dict[tuple[Key, RosterKind, str], set[Key]] = field(default_factory=dict)  # by project, kind and name
     successors: dict[tuple[Key, Key], Key] = field(default_factory=dict)
     departed: list[tuple[Key, Key, Key | None, Millis]] = field(default_factory=list)  # project, user, successor, at
     user_keys: dict[tuple[Key, str], Key] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from clarion.model import (
     Verdict,
     verdict_of,
 )
+from clarion.model.segments import bucket_of
 from clarion.ports import ANY_CATEGORY, last_said, opt_outs, told_news
 from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
@@ -82,6 +83,8 @@ class MemoryUsers:
         drop(tables.sent_content, lambda pair, _: pair[0] == key)
         drop(tables.collected, lambda pair, _: pair[0] == key)
         drop(tables.slots, lambda pair, _: pair[0] == key)
+        for on in tables.rosters.values():
+            on.discard(key)
         drop(tables.losses, lambda row, _: row[1].user == key)
         del tables.user_keys[project, user_id], tables.users[key]
         return True
@@ -124,10 +127,17 @@ class MemoryUsers:
         )
         self._tables.users[user.key] = user
         self._tables.user_keys[project, user_id] = user.key
+        self._tables.buckets[user.key] = bucket_of(user_id)
         return user
 
     def _move_belongings(self, old: User, new: User, now: Millis) -> None:
         tables, replace = self._tables, msgspec.structs.replace
+        if new.created_at > old.created_at:  # who we have known for longer keeps the bucket
+            tables.buckets[new.key] = tables.buckets[old.key]
+        for on in tables.rosters.values():
+            if old.key in on:
+                on.remove(old.key)
+                on.add(new.key)
         for key, device in tables.devices.items():
             if device.user == old.key:
                 tables.devices[key] = replace(device, user=new.key, user_id=new.user_id, updated_at=now)

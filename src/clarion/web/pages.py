@@ -1,19 +1,19 @@
-"""The pages and files that the demo serves, read once from the package."""
+"""Pages and files of a folder, read once, under a policy that lets in nothing from elsewhere."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minijinja import Environment
 
-from clarion.demo.web import Answer, Request
+from clarion.web.http import Answer, Request
 
-_HERE = Path(__file__).parent
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".png": "image/png",
+    ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
 }
 _POLICY = (
@@ -43,9 +43,9 @@ class Asset(NamedTuple):
         return Answer(200, self.body, self.type, headers)
 
 
-def assets() -> dict[str, Asset]:
+def assets(folder: Path) -> dict[str, Asset]:
     """By file name; nothing else can be asked for."""
-    return {path.name: _asset(path) for path in sorted((_HERE / "assets").iterdir()) if path.suffix in _TYPES}
+    return {path.name: _asset(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
 
 
 def _asset(path: Path) -> Asset:
@@ -56,9 +56,14 @@ def _asset(path: Path) -> Asset:
 class Pages:
     """Renders templates; every value is escaped."""
 
-    def __init__(self, common: Mapping[str, Any]) -> None:
-        sources = {path.name: path.read_text("utf-8") for path in (_HERE / "pages").glob("*.html")}
+    def __init__(
+        self, folder: Path, common: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        """`common`: values for every page; `filters`: by the name that templates know them by."""
+        sources = {path.name: path.read_text("utf-8") for path in folder.glob("*.html")}
         self._env = Environment(loader=sources.get, undefined_behavior="strict", trim_blocks=True, lstrip_blocks=True)
+        for name, filter in (filters or {}).items():
+            self._env.add_filter(name, filter)
         self._common = common
 
     def show(self, name: str, *, status: int = 200, headers: tuple[tuple[str, str], ...] = (), **values: Any) -> Answer:

@@ -1,14 +1,14 @@
 """Campaigns, and what of a notification says that it is a run of one.
 
-Revision ID: 0013
-Revises: 0012
+Revision ID: 0014
+Revises: 0013
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
@@ -30,5 +30,9 @@ def upgrade() -> None:
     op.add_column("notification", sa.Column("paused_at", sa.BigInteger(), nullable=True))
     runs = sa.text("campaign IS NOT NULL")
     op.create_index(
-        "notification_campaign", "notification", ["project", "campaign", "key"], sqlite_where=runs, postgresql_where=runs
+        "notification_campaign",
+        "notification",
+        ["project", "campaign", "key"],
+        sqlite_where=runs,
+        postgresql_where=runs,
     )

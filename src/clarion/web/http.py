@@ -12,6 +12,7 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 2_048
+"""Bytes, where a page says nothing else."""
 
 
 class Request(NamedTuple):
@@ -20,8 +21,10 @@ class Request(NamedTuple):
     method: str
     path: str
     query: dict[str, str]
+    raw_query: str
     headers: dict[str, str]
     scheme: str
+    client: str
     receive: Receive
 
     @classmethod
@@ -29,9 +32,12 @@ class Request(NamedTuple):
         """The whole path is read from `raw_path`, because a mount may have cut its own part off `path`."""
         raw = scope.get("raw_path")
         path = unquote(raw.split(b"?")[0].decode("ascii", "replace")) if raw else scope["path"]
-        query = dict(parse_qsl(scope.get("query_string", b"").decode("ascii", "replace")))
+        raw_query = scope.get("query_string", b"").decode("ascii", "replace")
+        query = dict(parse_qsl(raw_query))
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        return cls(scope["method"], path.rstrip("/") or "/", query, headers, scope.get("scheme", "http"), receive)
+        scheme, client = scope.get("scheme", "http"), scope.get("client")
+        address = str(client[0]) if client else ""
+        return cls(scope["method"], path.rstrip("/") or "/", query, raw_query, headers, scheme, address, receive)
 
     def cookie(self, name: str) -> str | None:
         """The value of a cookie, or None."""
@@ -41,15 +47,15 @@ class Request(NamedTuple):
             return None
         return morsel.value if morsel else None
 
-    async def body(self) -> bytes:
-        """All of it. Raises TooLarge beyond 2 kB."""
+    async def body(self, limit: int = MAX_BODY) -> bytes:
+        """All of it. Raises TooLarge beyond so many bytes."""
         parts, size = [], 0
         while True:
             message = await self.receive()
             part = message.get("body", b"")
             size += len(part)
-            if size > MAX_BODY:
-                raise TooLarge(f"the shop takes at most {MAX_BODY} bytes")
+            if size > limit:
+                raise TooLarge(f"this page takes at most {limit} bytes")
             parts.append(part)
             if not message.get("more_body"):
                 return b"".join(parts)

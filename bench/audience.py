@@ -1,0 +1,195 @@
+"""Who should hear it, of a million people and ten million events: how long does it take to say, and to write down?
+
+The ready-made segments are counted, as a preview does; the slowest of them is `segment_s`. `members_ms` is what a
+worker asks as somebody's turn comes: which of these 1,000 are still in it; the slowest again. `ingest_per_s`: events
+through the store, each on disk before the call returns, 1,000 a call from 16 callers, into the table that is full.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from sqlalchemy import create_engine
+
+from clarion.bootstrap import SystemChance
+from clarion.crypto.sealing import Sealer
+from clarion.journey.founding import found
+from clarion.journey.ready_made import READY_MADE
+from clarion.journey.segments import crowd_in
+from clarion.journey.sentences import sentence
+from clarion.model import Event, Segment
+from clarion.ports import Crowd, FactsQuery, Store
+from clarion.storage.event_parts import make_parts
+from clarion.storage.postgres import PostgresStore
+from clarion.storage.sqlite import SqliteStore
+from common.crowd import NOW
+from common.database import opened
+from common.postgres import postgres
+from common.shoppers import add_events, add_people, fresh_events
+
+USERS = 1_000_000
+EVENTS_A_USER = 10
+INGESTED = 400_000
+CALLERS, CALL = 16, 1_000
+ROUNDS, MEMBER_ROUNDS = 3, 15
+SECRET = [b"a secret for the bench, 32 bytes and more"]
+
+
+def open_store(where: str) -> Store:
+    return PostgresStore(where) if where.startswith("postgresql") else SqliteStore(Path(where))
+
+
+def crowds() -> dict[str, Crowd]:
+    """The ready-made segments."""
+    made = {name: kind() for name, kind in READY_MADE.items()}
+    segments = {name: Segment(name=name, rule=one.rule, exit=one.exit) for name, one in made.items()}
+    return {name: crowd_in(name, segments, NOW) for name in segments}
+
+
+async def begin(where: str) -> int:
+    store = open_store(where)
+    await store.open()
+    founded = await found(store, Sealer(SECRET), SystemChance(), NOW, "Bench")
+    await store.close()
+    return founded.project.key
+
+
+def fill(where: str, project: int, users: int) -> Iterator[int]:
+    with opened(where if where.startswith("postgresql") else Path(where)) as database:
+        yield from add_people(database, project, users)
+        make_room(where, users * EVENTS_A_USER)
+        for count in add_events(database, project, users, users * EVENTS_A_USER):
+            yield users + count
+        # What the engine does by itself in time: it knows its tables, and has not just been filled.
+        if where.startswith("postgresql"):
+            vacuum(where)
+
+
+def make_room(where: str, events: int) -> None:
+    """The parts of the table of events, which are made as events come."""
+    if where.startswith("postgresql"):
+        engine = create_engine(where.replace("postgresql:", "postgresql+psycopg:", 1))
+        with engine.begin() as connection:
+            make_parts(connection, 1, events)
+        engine.dispose()
+
+
+def vacuum(where: str) -> None:
+    import psycopg  # noqa: PLC0415 - only with PostgreSQL
+
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE event")
+        connection.execute("VACUUM ANALYZE person")
+
+
+async def segment_seconds(store: Store, project: int, told: dict[str, float]) -> float:
+    """Of the slowest one; the median of a few rounds each."""
+    for name, crowd in crowds().items():
+        took = []
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            await store.audiences.count(project, crowd)
+            took.append(time.perf_counter() - begun)
+        told[f"{name}_s"] = round(statistics.median(took), 3)
+    return max(told[f"{name}_s"] for name in READY_MADE)
+
+
+async def member_ms(store: Store, project: int, users: int, told: dict[str, float]) -> float:
+    """Of the slowest one: what a batch costs with this question, less what it costs without."""
+    names = [f"user-{number * (users // CALL)}" for number in range(CALL)]
+    keys = sorted((await store.users.resolve(project, names, NOW, create=False)).values())
+
+    async def once(crowd: list[Crowd]) -> float:
+        begun = time.perf_counter()
+        await store.steps.facts(project, FactsQuery(users=keys, crowds=crowd))
+        return (time.perf_counter() - begun) * 1000
+
+    without = statistics.median([await once([]) for _ in range(MEMBER_ROUNDS)])
+    for name, crowd in crowds().items():
+        told[f"{name}_ms"] = round(statistics.median([await once([crowd]) for _ in range(MEMBER_ROUNDS)]) - without, 1)
+    return max(told[f"{name}_ms"] for name in READY_MADE)
+
+
+async def ingest_per_s(store: Store, project: int, events: list[Event]) -> float:
+    calls = iter([events[start : start + CALL] for start in range(0, len(events), CALL)])
+
+    async def caller() -> None:
+        for call in calls:
+            await store.events.add(project, call, frozenset(), NOW)
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    return round(len(events) / (time.perf_counter() - begun))
+
+
+async def measure(where: str, project: int, users: int) -> dict[str, float]:
+    store, told = open_store(where), dict[str, float]()
+    await store.open()
+    told["segment_s"] = await segment_seconds(store, project, told)
+    told["members_ms"] = await member_ms(store, project, users, told)
+    events = fresh_events(users, max(20_000, INGESTED * users // USERS))
+    told["ingest_per_s"] = await ingest_per_s(store, project, events)
+    await store.close()
+    return told
+
+
+def on_engine(console: Console, engine: str, where: str, users: int) -> dict[str, float]:
+    project = asyncio.run(begin(where))
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"{engine}: filling", total=users * (1 + EVENTS_A_USER))
+        for count in fill(where, project, users):
+            progress.update(task, completed=count)
+    return asyncio.run(measure(where, project, users))
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+    scale: Annotated[float, typer.Option(help="Share of the million people and ten million events.")] = 1.0,
+    engine: Annotated[str, typer.Option(help="sqlite, postgres or both.")] = "both",
+) -> None:
+    """Segments counted, members told, events written down."""
+    console, users = Console(stderr=True), max(1_000, int(USERS * scale))
+    figures: dict[str, float] = {}
+    if engine != "postgres":
+        with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
+            figures = on_engine(console, "SQLite", folder, users)
+    if engine != "sqlite":
+        with postgres() as server:
+            if server is not None:
+                pg = on_engine(console, "PostgreSQL", server.create("bench"), users)
+                figures |= {f"pg_{name}": value for name, value in pg.items()}
+    if as_json:
+        print(json.dumps(figures))
+        return
+    show(figures, users)
+
+
+def show(figures: dict[str, float], users: int) -> None:
+    table = Table("", title=f"{users:,} people, {users * EVENTS_A_USER:,} events")
+    prefixes = {"SQLite": "", "PostgreSQL": "pg_"}
+    there = {label: prefix for label, prefix in prefixes.items() if f"{prefix}segment_s" in figures}
+    for label in there:
+        table.add_column(label, justify="right")
+    for name, crowd in crowds().items():
+        rule = crowd.segments[name]
+        words = sentence(Segment(name=name, rule=rule))
+        table.add_row(f"{words}: count, s", *(f"{figures[f'{prefix}{name}_s']:.2f}" for prefix in there.values()))
+        table.add_row("… members of 1,000, ms", *(f"{figures[f'{prefix}{name}_ms']:.1f}" for prefix in there.values()))
+    rates = (f"{figures[f'{prefix}ingest_per_s']:,.0f}" for prefix in there.values())
+    table.add_row("events a second, each on disk", *rates)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    os.nice(5)
+    typer.run(main)

@@ -1,0 +1,56 @@
+"""Audience, joined to the world: who is meant, found out a step at a time and cut into batches."""
+
+from clarion.journey import audience
+from clarion.journey.catalog import Catalog
+from clarion.journey.segments import crowd_of
+from clarion.model import Key, Millis, Notification
+from clarion.ports import AudienceWork, Clock, Effects, NewWork, Store
+
+
+class Cutting:
+    """What the pipeline does with an audience that is too large, or not known, when a notification is accepted."""
+
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+
+    async def effects(self, project: Key, job: AudienceWork) -> Effects:
+        """The next batches, and the rest as further work."""
+        now = self._clock.now()
+        notification = (await self._store.trail.load(project, [job.notification])).get(job.notification)
+        if notification is None:
+            return Effects()
+        if notification.to.everyone:
+            return Effects(work=await self._everyone(notification, job.cursor, now))
+        if audience.is_crowd(notification.to):
+            return Effects(work=await self._crowd(notification, job.cursor, now))
+        return Effects(work=await self._named(notification, job.cursor, now))
+
+    async def _everyone(self, notification: Notification, cursor: int, now: Millis) -> list[NewWork]:
+        steps = self._store.steps
+        spans = await steps.user_span(notification.project, cursor, audience.BATCH, audience.SPANS_A_STEP)
+        work = audience.spans(notification, spans, now)
+        if len(spans) == audience.SPANS_A_STEP:
+            work.append(audience.further(notification, spans[-1][1], now))
+        return work
+
+    async def _crowd(self, notification: Notification, cursor: int, now: Millis) -> list[NewWork]:
+        """Who is in the segment, or subscribed to the topic, at this moment."""
+        project = notification.project
+        crowd = crowd_of(notification.to, await self._catalog.segments(project), now)
+        assert crowd is not None
+        found = await self._store.audiences.keys(project, crowd, cursor, audience.FOUND_A_STEP)
+        work = audience.candidates(notification, found, now)
+        if len(found) == audience.FOUND_A_STEP:
+            work.append(audience.further(notification, found[-1], now))
+        return work
+
+    async def _named(self, notification: Notification, cursor: int, now: Millis) -> list[NewWork]:
+        names = audience.people(notification.to)
+        part = names[cursor : cursor + audience.NAMED_A_STEP]
+        users = await self._store.users.resolve(notification.project, part, now, create=True)
+        work = audience.candidates(notification, users.values(), now)
+        if cursor + len(part) < len(names):
+            work.append(audience.further(notification, cursor + len(part), now))
+        return work

@@ -1,0 +1,62 @@
+"""Who is meant when a caller does not name people: rules over everything known of them, and lists that are kept."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from clarion.model import Key, Millis, Rule
+from clarion.ports.nouns import Page
+
+RosterKind: TypeAlias = Literal["topic", "list"]
+"""The lists that are kept: the subscribers of a topic, the people of a segment that is a list."""
+
+
+class Crowd(msgspec.Struct, frozen=True):
+    """Who is meant, as a rule at one moment.
+
+    `segments` are those that the rule refers to, and those that they do, by name: their rules, None for a list. One
+    that is not among them is empty. They do not lead in a circle. `name` is what it is called in `Facts.members`.
+    """
+
+    name: str
+    rule: Rule
+    segments: dict[str, Rule | None]
+    now: Millis
+
+
+class Audiences(Protocol):
+    """Rules looked up, and lists kept."""
+
+    async def keys(self, project: Key, crowd: Crowd, after: Key, limit: int) -> list[Key]:
+        """The first `limit` people beyond the key `after`, in key order. One statement, about everybody, each time."""
+        ...
+
+    async def page(self, project: Key, crowd: Crowd, cursor: str | None, limit: int) -> Page[str]:
+        """Their public ids, in key order."""
+        ...
+
+    async def count(self, project: Key, crowd: Crowd) -> int: ...
+    async def add(self, project: Key, kind: RosterKind, name: str, users: Sequence[str], now: Millis) -> int:
+        """Put people on a list, which begins with the first of them; how many were not on it. New ids become users."""
+        ...
+
+    async def remove(self, project: Key, kind: RosterKind, name: str, users: Sequence[str]) -> int:
+        """Take people off a list; how many were on it."""
+        ...
+
+    async def listed(self, project: Key, kind: RosterKind, name: str, cursor: str | None, limit: int) -> Page[str]:
+        """The public ids on a list, oldest user first."""
+        ...
+
+    async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
+        """How many people are on each of these lists; 0 for one that has nobody or does not exist."""
+        ...
+
+    async def of_user(self, project: Key, kind: RosterKind, user: Key) -> list[str]:
+        """The names of the lists that a person is on, sorted."""
+        ...
+
+    async def drop(self, project: Key, kind: RosterKind, name: str) -> None:
+        """The list is no more."""
+        ...

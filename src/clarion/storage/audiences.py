@@ -1,0 +1,161 @@
+"""Audiences: rules looked up in one statement, and the lists of people that are kept."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from clarion.model import Key, Millis
+from clarion.ports import Crowd, Page, RosterKind
+from clarion.storage.crowds import matching
+from clarion.storage.database import Database, Dialect, columns_of, int_cursor, upsert
+from clarion.storage.merging import present
+from clarion.storage.people import find, resolve
+from clarion.storage.schema import person, roster, roster_member
+
+_MEMBER = columns_of(roster_member)
+
+
+class SqlAudiences:
+    """See `ports.Audiences`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def keys(self, project: Key, crowd: Crowd, after: Key, limit: int) -> list[Key]:
+        return await self._db.read(_keys, project, crowd, after, limit)
+
+    async def page(self, project: Key, crowd: Crowd, cursor: str | None, limit: int) -> Page[str]:
+        return await self._db.read(_page, project, crowd, cursor, limit)
+
+    async def count(self, project: Key, crowd: Crowd) -> int:
+        return await self._db.read(_count, project, crowd)
+
+    async def add(self, project: Key, kind: RosterKind, name: str, users: Sequence[str], now: Millis) -> int:
+        return await self._db.write(_add, self._db.dialect, project, kind, name, users, now)
+
+    async def remove(self, project: Key, kind: RosterKind, name: str, users: Sequence[str]) -> int:
+        return await self._db.write(_remove, self._db.dialect, project, kind, name, users)
+
+    async def listed(self, project: Key, kind: RosterKind, name: str, cursor: str | None, limit: int) -> Page[str]:
+        return await self._db.read(_listed, project, kind, name, cursor, limit)
+
+    async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
+        return await self._db.read(_sizes, project, kind, names)
+
+    async def of_user(self, project: Key, kind: RosterKind, user: Key) -> list[str]:
+        return await self._db.read(_of_user, project, kind, user)
+
+    async def drop(self, project: Key, kind: RosterKind, name: str) -> None:
+        await self._db.write(_drop, project, kind, name)
+
+
+def members_of(conn: Connection, project: Key, crowd: Crowd, users: Sequence[Key]) -> frozenset[Key]:
+    """Who of these people is in it."""
+    if not users:
+        return frozenset()
+    with _planned(conn):
+        return frozenset(row.key for row in conn.execute(matching(conn, project, crowd, users)))
+
+
+_PLANNING = {"plan_cache_mode": "force_custom_plan", "work_mem": "64MB", "jit": "off"}
+_PLAN = text("; ".join(f"SET {name} = '{value}'" for name, value in _PLANNING.items()))
+_PLAN_AS_BEFORE = text("; ".join(f"RESET {name}" for name in _PLANNING))
+
+
+@contextmanager
+def _planned(conn: Connection) -> Iterator[None]:
+    """PostgreSQL plans each of these statements for its own values, which decide everything; with memory for hashes.
+
+    A plan for any values, which it makes for a statement that comes often, takes thirty times as long; compiling it
+    costs more than it saves.
+    """
+    if conn.dialect.name != "postgresql":
+        yield
+        return
+    conn.execute(_PLAN)
+    try:
+        yield
+    finally:
+        with suppress(DBAPIError):  # of a transaction that failed, the settings went with it
+            conn.execute(_PLAN_AS_BEFORE)
+
+
+def _keys(conn: Connection, project: Key, crowd: Crowd, after: Key, limit: int) -> list[Key]:
+    beyond = matching(conn, project, crowd).where(person.c.key > after).order_by(person.c.key).limit(limit)
+    with _planned(conn):
+        return [row.key for row in conn.execute(beyond)]
+
+
+def _page(conn: Connection, project: Key, crowd: Crowd, cursor: str | None, limit: int) -> Page[str]:
+    [after] = int_cursor(cursor, 1) or (0,)
+    keys = _keys(conn, project, crowd, after, limit + 1)
+    named = select(person.c.id).where(person.c.project == project, person.c.key.in_(keys[:limit]))
+    ids = conn.execute(named.order_by(person.c.key)).scalars()
+    return Page(items=list(ids), next_cursor=str(keys[limit - 1]) if len(keys) > limit else None)
+
+
+def _count(conn: Connection, project: Key, crowd: Crowd) -> int:
+    found = matching(conn, project, crowd).subquery()
+    with _planned(conn):
+        return conn.execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def _roster(conn: Connection, project: Key, kind: str, name: str) -> Key | None:
+    mine = (roster.c.project == project) & (roster.c.kind == kind) & (roster.c.name == name)
+    return conn.execute(select(roster.c.key).where(mine)).scalar()
+
+
+def _add(
+    conn: Connection, dialect: Dialect, project: Key, kind: str, name: str, users: Sequence[str], now: Millis
+) -> int:
+    made = upsert(conn, roster).values(project=project, kind=kind, name=name, created_at=now)
+    conn.execute(made.on_conflict_do_nothing())
+    list_ = _roster(conn, project, kind, name)
+    named = resolve(conn, dialect, project, users, now)
+    # Who is erased or merged at this moment must not stay on the list as nobody.
+    keys = sorted(set(present(conn, project, sorted(named.values())).values()))
+    return dialect.insert(conn, "roster_member", _MEMBER, [(project, list_, key) for key in keys])
+
+
+def _remove(conn: Connection, dialect: Dialect, project: Key, kind: str, name: str, users: Sequence[str]) -> int:
+    list_ = _roster(conn, project, kind, name)
+    if list_ is None:
+        return 0
+    keys = sorted(find(conn, dialect, project, users).values())
+    gone = 0
+    for start in range(0, len(keys), 1000):
+        these = roster_member.c.person.in_(keys[start : start + 1000])
+        gone += conn.execute(delete(roster_member).where(roster_member.c.roster == list_, these)).rowcount
+    return gone
+
+
+def _listed(conn: Connection, project: Key, kind: str, name: str, cursor: str | None, limit: int) -> Page[str]:
+    [after] = int_cursor(cursor, 1) or (0,)
+    list_ = _roster(conn, project, kind, name)
+    query = select(person.c.key, person.c.id).join(roster_member, roster_member.c.person == person.c.key)
+    query = query.where(roster_member.c.roster == list_, roster_member.c.person > after)
+    rows = conn.execute(query.order_by(roster_member.c.person).limit(limit + 1)).all()
+    more = len(rows) > limit
+    return Page(items=[row.id for row in rows[:limit]], next_cursor=str(rows[limit - 1].key) if more else None)
+
+
+def _sizes(conn: Connection, project: Key, kind: str, names: Sequence[str]) -> dict[str, int]:
+    query = select(roster.c.name, func.count(roster_member.c.person).label("people"))
+    query = query.outerjoin(roster_member, roster_member.c.roster == roster.c.key).group_by(roster.c.name)
+    query = query.where(roster.c.project == project, roster.c.kind == kind, roster.c.name.in_(names))
+    return dict.fromkeys(names, 0) | {row.name: row.people for row in conn.execute(query)}
+
+
+def _of_user(conn: Connection, project: Key, kind: str, user: Key) -> list[str]:
+    query = select(roster.c.name).join(roster_member, roster_member.c.roster == roster.c.key)
+    query = query.where(roster_member.c.person == user, roster.c.project == project, roster.c.kind == kind)
+    return sorted(conn.execute(query).scalars())
+
+
+def _drop(conn: Connection, project: Key, kind: str, name: str) -> None:
+    list_ = _roster(conn, project, kind, name)
+    if list_ is not None:
+        conn.execute(delete(roster_member).where(roster_member.c.roster == list_))
+        conn.execute(delete(roster).where(roster.c.key == list_))
