@@ -18,6 +18,7 @@ from clarion.api.preferences import PREFERENCES
 from clarion.api.public import SDK
 from clarion.api.server.administration import ADMINISTRATION
 from clarion.api.server.alerts import ALERTS
+from clarion.api.server.campaigns import CAMPAIGNS
 from clarion.api.server.consents import CONSENTS
 from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
@@ -37,6 +38,7 @@ _TABLE = {
     "People": PEOPLE,
     "Sending": SENDING,
     "Definitions": (*DEFINITIONS, *TEMPLATING),
+    "Campaigns": CAMPAIGNS,
     "Segments": SEGMENT_ROUTES,
     "Topics": TOPIC_ROUTES,
     "Title honesty": LINTING,

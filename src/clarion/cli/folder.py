@@ -78,6 +78,7 @@ class Folder:
             messages.message(wanted),
             messages.audience(wanted.to),
             send_at=messages.send_at(wanted),
+            local_time=messages.local_time(wanted.local_time, wanted.local_time_passed, self._platform.clock.now()),
             arm=bool(wanted.arm),
         )
         return _json(Created(id=notification.id))

@@ -14,6 +14,7 @@ from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
 from clarion.journey import arming, digest, judgement, learn, permission, registration, trigger
 from clarion.journey.accepting import Accepting
+from clarion.journey.campaigns import Campaigns
 from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -38,6 +39,7 @@ from clarion.model import (
     DeviceKind,
     Event,
     Key,
+    LocalTime,
     Message,
     Millis,
     Notification,
@@ -111,6 +113,7 @@ class Pipeline:
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
+        self.campaigns = Campaigns(store, catalog, clock, self._accepting, self._wake)
         self._cutting = Cutting(store, catalog, clock)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
@@ -188,6 +191,7 @@ class Pipeline:
         to: Audience,
         *,
         send_at: Millis | None = None,
+        local_time: LocalTime | None = None,
         arm: bool = False,
         id: str | None = None,
         sent_by: str | None = None,
@@ -200,7 +204,7 @@ class Pipeline:
             InvalidRequest: names the fields.
         """
         notification, work = await self._accepting.accept(
-            project, message, to, send_at=send_at, arm=arm, id=id, sent_by=sent_by
+            project, message, to, send_at=send_at, local_time=local_time, arm=arm, id=id, sent_by=sent_by
         )
         await self._store.steps.commit(Effects(notifications=[notification], work=work))
         await self._wake_for(work)
@@ -238,10 +242,13 @@ class Pipeline:
         to: Audience,
         *,
         send_at: Millis | None = None,
+        local_time: LocalTime | None = None,
         sent_by: str | None = None,
     ) -> DryRun:
         """What would become of it now, with nothing sent or written."""
-        notification = await self._accepting.imagine(project, message, to, send_at=send_at, sent_by=sent_by)
+        notification = await self._accepting.imagine(
+            project, message, to, send_at=send_at, local_time=local_time, sent_by=sent_by
+        )
         now = notification.created_at
         scene = await self._scene(project, [notification], now)
         law = self._law(project, scene, now)
@@ -269,7 +276,7 @@ class Pipeline:
             case EventsWork():
                 await self._trigger(lease, lease.job)
             case AudienceWork():
-                await self._commit(lease, await self._cutting.effects(lease.project, lease.job))
+                await self._audience(lease, lease.job)
             case SpanWork() | PairsWork():
                 await self._decide(lease, lease.job)
             case DeliverWork(arm=True):
@@ -290,6 +297,13 @@ class Pipeline:
         pairs = [(one.key, event.user) for one, (_, event) in zip(made, started, strict=True) if event.user is not None]
         work = [NewWork(project=lease.project, job=PairsWork(pairs=pairs), due_at=now)] if pairs else []
         await self._commit(lease, Effects(notifications=made, work=work))
+
+    async def _audience(self, lease: Lease, job: AudienceWork) -> None:
+        effects = await self._cutting.effects(lease.project, job)
+        if effects is None:
+            await self._store.work.set_aside(lease, self._clock.now())
+        else:
+            await self._commit(lease, effects)
 
     async def _decide(self, lease: Lease, job: SpanWork | PairsWork) -> None:
         project = await self._catalog.project(lease.project)

@@ -1,7 +1,7 @@
 """Schedules: when something that is planned runs next, and what becomes of a run that was missed.
 
-A cron expression is read as Debian's cron does it, also where clocks change: a time that is left out runs right after the
-change, one that comes twice runs once; what runs every hour or oftener goes by the hours that there really are.
+A cron expression is read as Debian's cron does it, also where clocks change: a time that is left out runs right after
+the change, one that comes twice runs once; what runs every hour or oftener goes by the hours that there really are.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def _next(schedule: Schedule, after: Millis) -> Millis | None:
 
 
 class Turn(NamedTuple):
-    """What is to be done when a run is due: `run` is its moment, None where it is skipped; how many were missed; then."""
+    """What is to be done when a run is due. `run`: its moment, None where it is skipped; `skipped`: how many were."""
 
     run: Millis | None
     skipped: int

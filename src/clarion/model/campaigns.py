@@ -21,7 +21,7 @@ class CampaignState(StrEnum):
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
-    """When a campaign runs: at its start if nothing is told, else at a moment, or whenever `cron` says so in `timezone`.
+    """When a campaign runs: as it is started, else at a moment, or whenever `cron` says so in `timezone`.
 
     `local_time`: each person gets a run by the clock on their own wall. `missed`: what becomes of a run that comes more
     than `tolerance_s` late because no process was there.

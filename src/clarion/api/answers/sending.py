@@ -94,6 +94,8 @@ class NotificationAnswer(Answer, frozen=True, kw_only=True):
     armed_until: Told | None
     fired_at: Told | None
     cancelled_at: Told | None
+    campaign: Annotated[str | None, Meta(description="Of which this is a run.")] = None
+    paused_at: Told | None = None
 
 
 def request_of(notification: Notification) -> Json:
@@ -104,7 +106,13 @@ def request_of(notification: Notification) -> Json:
         if isinstance(value, list) and len(value) > SHOWN_AUDIENCE:
             to = {name: value[:SHOWN_AUDIENCE], "total": len(value)}
     arm = notification.armed_until is not None
-    return {"to": to, **request, "send_at": told_or_none(notification.send_at), "arm": arm}
+    local = notification.local_time
+    when = {
+        "send_at": told_or_none(notification.send_at),
+        "local_time": None if local is None else local.at,
+        "local_time_passed": None if local is None else local.passed,
+    }
+    return {"to": to, **request, **when, "arm": arm}
 
 
 def counts_of(reasons: dict[str, int], deliveries: dict[str, int]) -> Counts:

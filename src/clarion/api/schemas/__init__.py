@@ -4,7 +4,8 @@ The comments of fields are for readers of the code; `description`s go into the O
 """
 
 from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
-from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
+from clarion.api.schemas.base import MAX_BATCH, Body, QuietHoursBody, WordingVersion
+from clarion.api.schemas.campaigns import CampaignPost, CampaignPut, GoalBody, ScheduleBody
 from clarion.api.schemas.definitions import (
     AutomationPost,
     AutomationPut,
@@ -56,7 +57,6 @@ from clarion.api.schemas.segments import (
 __all__ = [
     "MAX_BATCH",
     "MAX_DEVICES",
-    "NOT_YET",
     "ActionBody",
     "AnyDevice",
     "ApnsDevice",
@@ -65,6 +65,8 @@ __all__ = [
     "AutomationPut",
     "Body",
     "BroadcastPut",
+    "CampaignPost",
+    "CampaignPut",
     "CapBody",
     "CategoryPost",
     "CategoryPut",
@@ -80,6 +82,7 @@ __all__ = [
     "EventSelectorBody",
     "FcmDevice",
     "FixedWindowBody",
+    "GoalBody",
     "HoldoutBody",
     "KeyPost",
     "KeyPut",
@@ -102,6 +105,7 @@ __all__ = [
     "ReceiptBody",
     "RollbackBody",
     "RollingBody",
+    "ScheduleBody",
     "ScheduledWindowBody",
     "SdkEventBatch",
     "SdkEventBody",

@@ -151,6 +151,11 @@ class MemoryTrail:
         _, digest = self._tables.collected.get((user, notification), (None, None))
         return self._tables.notifications[digest].id if digest is not None else None
 
+    def _waits_for(self, row: DeliveryRow) -> Reason | None:
+        if self._tables.notifications[row.delivery.notification].is_paused and row.state is DeliveryState.QUEUED:
+            return Reason.PAUSED
+        return Reason.PROVIDER_DOWN if self._is_held(row) else None
+
     def _is_held(self, row: DeliveryRow) -> bool:
         """Whether it waits for a push service that nothing is sent to for now."""
         device = self._tables.devices.get(row.delivery.device)
@@ -168,7 +173,7 @@ class MemoryTrail:
             device_id=self._tables.device_ids[delivery.device],
             kind=delivery.kind,
             state=row.state,
-            reason=Reason.PROVIDER_DOWN if self._is_held(row) else row.reason,
+            reason=self._waits_for(row) or row.reason,
             provider_id=row.provider_id,
             attempts=row.attempts,
             created_at=row.created_at,
