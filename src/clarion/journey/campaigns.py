@@ -301,7 +301,7 @@ def _run_of(record: CampaignRecord, key: Key, moment: Millis, now: Millis) -> No
         send_at=moment,
         sent_by=record.sent_by,
         campaign=campaign.name,
-        local_time=campaign.schedule.local_time,
+        local_time=schedules.local_time_of(campaign.schedule, moment),
         rate=campaign.rate,
         ends_at=campaign.expires_at,
     )

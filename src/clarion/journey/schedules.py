@@ -48,6 +48,15 @@ def _next(schedule: Schedule, after: Millis) -> Millis | None:
     return next(cron_times(schedule.cron, schedule.timezone or "UTC", after), None)
 
 
+def local_time_of(schedule: Schedule, run: Millis) -> LocalTime | None:
+    """By whose clock people get a run: on the day on which cron has it, in its own zone, wherever they are."""
+    local = schedule.local_time
+    if local is None or schedule.cron is None:
+        return local
+    day = datetime.fromtimestamp(run / 1000, zone_of(schedule.timezone) or UTC).date()
+    return LocalTime(at=f"{day.isoformat()}T{local.at}", passed=local.passed)
+
+
 class Turn(NamedTuple):
     """What is to be done when a run is due. `run`: its moment, None where it is skipped; `skipped`: how many were."""
 

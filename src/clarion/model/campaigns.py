@@ -23,8 +23,8 @@ class CampaignState(StrEnum):
 class Schedule(Struct, frozen=True, kw_only=True):
     """When a campaign runs: as it is started, else at a moment, or whenever `cron` says so in `timezone`.
 
-    `local_time`: each person gets a run by the clock on their own wall. `missed`: what becomes of a run that comes more
-    than `tolerance_s` late because no process was there.
+    `local_time`: each person gets it by the clock on their own wall; beside `cron`, on the day that it says. `missed`:
+    what becomes of a run that comes more than `tolerance_s` late because no process was there.
     """
 
     at: Millis | None = None
