@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from clarion.errors import Conflict
@@ -15,6 +16,8 @@ from clarion.model import (
     Audience,
     Campaign,
     CampaignRecord,
+    DeliveryState,
+    DeviceKind,
     Goal,
     LocalTime,
     Message,
@@ -123,6 +126,8 @@ async def test_from_a_draft_to_done(world: World) -> None:
     await world.pipeline.campaigns.tick()
     done = await standing(world)
     assert (done.record.state, done.progress.reasons) == ("done", {"send": 3, "no_device": 1})
+    told = await world.pipeline.story(world.project, "u0", run.id)
+    assert [chapter.detail["campaign"] for chapter in told if chapter.stage == "decide"] == ["spring"]
     assert (done.reached.tapped, done.reached.converted) == (1, 1)
     for verb in ("start", "pause", "resume", "cancel"):
         with pytest.raises(Conflict, match="is done and cannot be"):
@@ -356,3 +361,57 @@ async def test_a_name_may_be_used_again(world: World) -> None:
             await define(world)
         await world.pipeline.campaigns.delete(world.project, "spring")
     assert len(world.browser.sent) == 2
+
+
+@pytest.mark.parametrize("verb", ["pause", "cancel"])
+async def test_what_a_worker_has_in_hand_stops_too(world: World, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that leaves slowly, since its key may send a few a second only."""
+    await crowd(world, 40)
+    [key] = await world.store.projects.credentials(world.project.key, DeviceKind.WEBPUSH)
+    await world.store.projects.replace_credential(msgspec.structs.replace(key, rate=10))
+    await world.catalog.changed()
+    send = world.browser.send
+
+    async def meanwhile(*batch: Any) -> Any:
+        if len(world.browser.sent) == 20:
+            await getattr(world.pipeline.campaigns, verb)(world.project, "spring")
+        return await send(*batch)
+
+    monkeypatch.setattr(world.browser, "send", meanwhile)
+    await started(world)
+    await world.work()
+    assert len(world.browser.sent) == 30  # those that were leaving just then
+    told = await standing(world)
+    [run] = told.runs
+    reasons = Counter(str(one.reason) for one in await world.deliveries(run) if one.state < DeliveryState.ACCEPTED)
+    assert reasons == {"paused" if verb == "pause" else "cancelled": 40 - len(world.browser.sent)}
+
+
+async def test_a_worker_that_is_slow_does_not_leave_a_job_behind(world: World) -> None:
+    """It saw that the campaign is paused; before it puts its job aside, the campaign is resumed."""
+    await crowd(world, 2)
+    await started(world)
+    [lease] = await world.due()
+    await world.pipeline.campaigns.pause(world.project, "spring")
+    await world.pipeline.campaigns.resume(world.project, "spring")
+    await world.store.work.set_aside(lease, world.clock.now())
+    await world.work()
+    assert len(world.browser.sent) == 2
+
+
+async def test_what_a_segment_has_now_is_what_a_run_is_for(world: World) -> None:
+    await crowd(world, 3)
+    gold = {"type": "attribute", "attribute": "plan", "op": "eq", "value": "gold"}
+    await world.define("segments", name="gold", rule=gold)
+    for day, people in enumerate((["u0"], ["u0", "u1"])):
+        for name in people:
+            change = UserChange(attributes={"plan": "gold"})
+            await world.store.users.put(world.project.key, name, change, world.clock.now())
+        await started(world, f"day {day}", to=Audience(segment="gold"), rate=1)
+        await pass_time(world, world.clock.now() + 5_000, 1_000)
+        told = await standing(world, f"day {day}")
+        assert (told.record.state, told.record.audience, told.progress.reasons) == (
+            "done",
+            len(people),
+            {"send": len(people)},
+        )

@@ -129,6 +129,7 @@ def _decisions(decisions: Iterable[DecisionRecord]) -> Iterator[Chapter]:
                 "until": decision.until,
                 "gates": msgspec.json.decode(decision.gates),
                 **({} if decision.digest_id is None else {"digest_id": decision.digest_id}),
+                **({} if decision.campaign is None else {"campaign": decision.campaign}),
             },
         )
 

@@ -244,6 +244,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     at: Millis
     revision: int
     digest_id: str | None = None  # the notification that it is in
+    campaign: str | None = None
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True):

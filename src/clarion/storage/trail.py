@@ -162,6 +162,7 @@ def _decisions(
             decision,
             gate_record.c.gates.label("written"),
             notification.c.id.label("notification_id"),
+            notification.c.campaign,
             person.c.id.label("user_id"),
             digest.c.id.label("digest_id"),
         )
@@ -263,6 +264,7 @@ def _decision(row: Row[Any]) -> DecisionRecord:
         at=row.at,
         revision=row.revision,
         digest_id=row.digest_id,
+        campaign=row.campaign,
     )
 
 

@@ -145,6 +145,7 @@ class MemoryTrail:
             at=decision.at,
             revision=row.revision,
             digest_id=self._digest_id(decision.user, decision.notification),
+            campaign=self._tables.notifications[decision.notification].campaign,
         )
 
     def _digest_id(self, user: Key, notification: Key) -> str | None:
