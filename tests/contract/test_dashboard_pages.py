@@ -2,13 +2,14 @@
 
 import re
 from html import unescape
+from unittest.mock import AsyncMock
 
 import pytest
 
 from clarion.dashboard.session import PREFIX
 from clarion.errors import RateLimited
 from clarion.model import DeviceKind, ReceiptKind
-from clarion.ports import Stoppage, StopReason
+from clarion.ports import Dimension, LossAlert, LossCount, Stoppage, StopReason
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from contract.support_dashboard import Person, with_dashboard
 from story.world import World, payload
@@ -284,3 +285,45 @@ async def test_the_files_of_the_pages_are_there_for_everybody_and_nothing_else_i
     for path in ("/assets/../app.py", "/assets/..%2fapp.py", "/assets/nothing.css"):
         assert (await stranger.get(path)).status == 404
     assert (await person.post("", **person.token)).status == 405
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+async def test_losses_stand_beside_taps_with_their_intervals(
+    world: World, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.pipeline.losses, "refresh", AsyncMock())  # what is counted is not the page's part
+    today = world.clock.now() // DAY_MS * DAY_MS
+    counts = [
+        LossCount(dimension=Dimension.CATEGORY, day=today, name=name, reached=1000, delivered=900, **more)
+        for name, more in {
+            "offers": {"tapped": 120, "lost": 12, "opt_outs": 10, "permissions": 2, "subscriptions": 0},
+            NASTY: {"tapped": 300, "lost": 0, "opt_outs": 0, "permissions": 0, "subscriptions": 0},
+        }.items()
+    ]
+    await person.get("/losses")
+    assert "Nobody was reached" in person.words
+    await world.store.losses.put(world.project.key, today, counts)
+    alert = LossAlert(
+        project=world.project.key,
+        dimension=Dimension.CATEGORY,
+        name="offers",
+        since=world.clock.now(),
+        reached=1000,
+        lost=12,
+        usual_reached=4000,
+        usual_lost=16,
+        ratio_low=1.4,
+    )
+    await world.store.losses.put_alerts(world.project.key, [alert])
+    await person.get("/losses?by=category&days=1")
+    assert "offers 3.0 times as many as usual" in person.words
+    assert "1 000 12 % 10 % to 14 % 1.2 % 0.69 % to 2.1 % 12: 10 said no, 2 device says no" in person.words
+    assert person.words.index("offers 3.0 times") < person.words.index(NASTY)
+    assert NASTY not in person.text
+    await person.get("")
+    assert "Category offers: 3.0 times as many as usual are lost" in person.words
+    assert "12 within 24 hours" in person.words
+    await person.get("/losses?by=campaign")
+    assert "offers" not in person.words

@@ -81,7 +81,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield server
 
 
-@schemathesis.openapi.from_dict(asyncio.run(openapi())).parametrize()
+def document() -> schemathesis.BaseSchema:
+    """Rules hold rules: of segments no set of cases made ahead has an end, there are those by chance only."""
+    by_chance = {"examples": {"enabled": False}, "coverage": {"enabled": False}}
+    config = schemathesis.Config.from_dict(
+        {"operations": [{"include-path-regex": "^/v1/segments", "phases": by_chance}]}
+    )
+    return schemathesis.openapi.from_dict(asyncio.run(openapi()), config=config)
+
+
+DOCUMENT = document()
+
+
+@DOCUMENT.parametrize()
 @hypothesis.settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 def test_the_document_is_true(case: schemathesis.Case, served: Served) -> None:
     security = case.operation.definition.raw["security"] or [{}]

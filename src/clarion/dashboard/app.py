@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
-from clarion.dashboard import composing, notifications, overview, people, settings
+from clarion.dashboard import composing, losses, notifications, overview, people, settings
 from clarion.dashboard.forms import fields_of, posted
 from clarion.dashboard.recent import Recent
 from clarion.dashboard.rendering import ASSETS, PAGES, away, page
@@ -53,6 +53,7 @@ ROUTES = (
     Route("GET", f"/notifications/{_ID}", notifications.show_one),
     Route("GET", f"/notifications/{_ID}/progress", notifications.show_progress),
     Route("POST", f"/notifications/{_ID}/cancel", notifications.cancel),
+    Route("GET", "/losses", losses.show),
     Route("GET", "/people", people.show),
     Route("GET", "/settings", settings.show),
     Route("POST", "/settings/rules", settings.save_rules),

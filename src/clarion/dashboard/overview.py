@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from clarion.dashboard import figures, words
 from clarion.dashboard.listing import rows_of
+from clarion.dashboard.losses import times
 from clarion.dashboard.recent import MOST
 from clarion.dashboard.rendering import page
 from clarion.dashboard.session import Visit
@@ -82,6 +83,10 @@ async def show(visit: Visit) -> Answer:
         whole=tally.whole,
         most=MOST,
         alerts=[_alert(one, zone) for one in await store.stoppages.of_project(key)],
+        doubled=[
+            {"name": one.name, "by": one.dimension.value, "times": times(one), "lost": one.lost}
+            for one in await store.losses.alerts(key)
+        ],
         latest=await rows_of(visit, latest.items),
     )
 
