@@ -140,7 +140,7 @@ def _reached(conn: Connection, project: Key, runs: Sequence[Key], goal: Goal | N
     clicked &= delivery.c.state == DeliveryState.CLICKED.value
     tapped = conn.execute(select(func.count(delivery.c.person.distinct())).where(clicked)).scalar_one()
     if goal is None or not runs:
-        return Reached(tapped, None)
+        return Reached(tapped, None if goal is None else 0)
     begun = select(func.min(func.coalesce(notification.c.send_at, notification.c.created_at)))
     since = conn.execute(begun.where(notification.c.project == project, notification.c.key.in_(runs))).scalar() or 0
     happened = (event.c.project == project) & (event.c.name == goal.event) & (event.c.occurred_at >= since)

@@ -38,7 +38,8 @@ class MemoryCampaigns:
             return False
         self._tables.campaigns[_name(before)] = stored(after, CampaignRecord)
         for key in before.open if runs is not None else ():
-            self._turn(key, runs, now)
+            if self._tables.project_of(key) == before.project:
+                self._turn(key, runs, now)
         self._effects.write(effects)
         return True
 
@@ -68,9 +69,10 @@ class MemoryCampaigns:
         return sum(user.project == project for user in self._tables.users.values())
 
     async def reached(self, project: Key, runs: Sequence[Key], goal: Goal | None) -> Reached:
+        runs = [key for key in runs if self._tables.project_of(key) == project]
         rows = self._tables.deliveries.values()
         clicked = {row.delivery.user for row in rows if row.delivery.notification in runs and row.state == _CLICKED}
-        if goal is None or not runs:
+        if goal is None:
             return Reached(len(clicked), None)
         sent = [
             row.decision
