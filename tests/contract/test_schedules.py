@@ -122,7 +122,7 @@ def test_a_leap_day_is_far_and_not_never() -> None:
 
 
 def test_what_is_told_of_a_time_that_is_none() -> None:
-    for at in ("2027-02-30T09:00", "25:00"):
+    for at in ("2027-02-30T09:00", "25:00", "9999-12-31T23:59"):
         [(_, words)] = schedules.check_local_time(LocalTime(at=at), BEGIN)
         assert words == "must be a time such as 09:00 or 2026-12-01T09:00"
     yesterday = datetime.fromtimestamp(BEGIN / 1000, UTC) - timedelta(days=2)

@@ -5,7 +5,7 @@ the change, one that comes twice runs once; what runs every hour or oftener goes
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from cronsim import CronSim, CronSimError
@@ -18,6 +18,9 @@ from clarion.model import LocalTime, Millis, Schedule
 YEARS_AHEAD = 8
 """A cron that does not run within so many years is a mistake; 29 February comes after eight at the latest."""
 _FIELDS = 5
+_LAST_DAY = date(9998, 12, 31)
+"""On the last of them all it would be later somewhere than there are years."""
+_NEVER = date.max
 _SECOND_MS = 1000
 
 
@@ -91,7 +94,7 @@ def check(schedule: Schedule, now: Millis) -> list[FieldError]:
     try:
         if _next(schedule, now) is None:
             found.append(FieldError("cron", f"never runs within the next {YEARS_AHEAD} years"))
-    except CronSimError as error:
+    except (CronSimError, ValueError) as error:  # of digits that are none, such as ¹
         found.append(FieldError("cron", f"never runs, or is none such as 0 9 * * 1-5: {str(error).lower()}"))
     return found
 
@@ -100,8 +103,11 @@ def check_local_time(local: LocalTime, now: Millis, field: str = "local_time") -
     """What is no time, or is over everywhere."""
     try:
         local_time.clock_of(local)
+        day = local_time.day_of(local)
         over = local_time.is_over(local, now)
     except ValueError:
+        day, over = _NEVER, False
+    if day is not None and day > _LAST_DAY:
         return [FieldError(field, "must be a time such as 09:00 or 2026-12-01T09:00")]
     if over and local.passed != "at_once":
         return [FieldError(field, "is over everywhere")]
