@@ -48,13 +48,13 @@ class Pace(NamedTuple):
         return self.at + batches * self.step_ms
 
 
-def pace(notification: Notification, at: Millis, now: Millis) -> Pace:
+def pace(notification: Notification, now: Millis) -> Pace:
     """The notification's own, if it has a rate: then what was missed is not made up for."""
     rate = notification.rate
     if rate is None or notification.cancelled_at is not None:
         return Pace(now)
     size = min(BATCH, rate)
-    return Pace(max(at, now), size, -(-size * 1000 // rate))
+    return Pace(now, size, -(-size * 1000 // rate))
 
 
 def candidates(notification: Notification, users: Iterable[Key], pace: Pace) -> list[NewWork]:
@@ -88,7 +88,7 @@ def further(notification: Notification, cursor: int, due_at: Millis) -> NewWork:
     """The rest of an audience, from `cursor` on."""
     return NewWork(
         project=notification.project,
-        job=AudienceWork(notification=notification.key, cursor=cursor, at=due_at),
+        job=AudienceWork(notification=notification.key, cursor=cursor),
         due_at=due_at,
         notification=notification.key,
     )

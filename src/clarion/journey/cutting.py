@@ -24,7 +24,7 @@ class Cutting:
             return Effects()
         if notification.is_paused:
             return None
-        pace = audience.pace(notification, job.at, now)
+        pace = audience.pace(notification, now)
         if notification.to.everyone:
             return Effects(work=await self._everyone(notification, job.cursor, pace))
         if audience.is_crowd(notification.to):

@@ -16,14 +16,10 @@ class EventsWork(msgspec.Struct, frozen=True, tag="events"):
 
 
 class AudienceWork(msgspec.Struct, frozen=True, tag="audience"):
-    """A notification whose audience is still to be cut into batches; `cursor` is where the last step stopped.
-
-    `at`: where it has a rate, the turn of those that are cut next.
-    """
+    """A notification whose audience is still to be cut into batches; `cursor` is where the last step stopped."""
 
     notification: Key
     cursor: int = 0
-    at: Millis = 0
 
 
 class SpanWork(msgspec.Struct, frozen=True, tag="span"):
