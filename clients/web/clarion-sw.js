@@ -49,8 +49,10 @@
    */
   async function receiveInTurn(payload) {
     const { id } = payload;
-    const [state, seen] = await Promise.all([read("state"), read("seen")]);
-    if (id && seen?.includes(id)) return showAgain(payload, state);
+    const [state, seen] = await Promise.all([read("state"), read("seen"), closeOverdue()]);
+    const again = Boolean(id && seen?.includes(id));
+    if (payload.update === "withdraw") return withdraw(payload, state, again);
+    if (again) return showAgain(payload, state);
     const [shown] = await Promise.allSettled([display(payload, state), note(payload, "delivered")]);
     if (shown.status === "rejected") throw shown.reason;
     if (id) await update("seen", (all = []) => [...all, id].slice(-SEEN_LIMIT));
@@ -89,8 +91,11 @@
   /** @param {Payload} payload @param {State | undefined} state undefined until a page has used the SDK */
   async function display(payload, state) {
     const pageAlone = state?.foreground === "page" && !APPLE;
-    if (pageAlone && (await pageTakes(payload))) return;
-    await Promise.all([show(payload, state), tellReceived({ ...payload, shown: true })]);
+    const before = payload.update === "replace" ? await standing(tagOf(payload)) : [];
+    if (pageAlone && (await pageTakes(payload))) return close(before);
+    // Nothing on the screen: it comes as a first one. Firefox knows no `renotify`, so what replaces is silent itself.
+    const quietly = before.length > 0 && !payload.renotify;
+    await Promise.all([show(payload, state, { quietly }), tellReceived({ ...payload, shown: true })]);
   }
 
   /** Pushes that show nothing: Apple ends a subscription after three, focus or not; Firefox is patient. */
@@ -156,7 +161,7 @@
       renotify: !silent && Boolean(payload.id) && tagOf(payload) !== payload.id,
       // A silent notification with a pattern is an error.
       vibrate: !silent && vibrate?.length ? vibrate : undefined,
-      requireInteraction: payload.require_interaction === true && !quietly,
+      requireInteraction: payload.require_interaction === true && (!quietly || payload.update === "replace"),
       actions: buttons.map(({ id, title, icon: picture }) => ({ action: id, title, icon: picture || undefined })),
     };
   }
@@ -183,6 +188,66 @@
     if (onScreen) return;
     handled.add(payload.id);
     for (const notification of await registration.getNotifications({ tag })) notification.close();
+  }
+
+  // --- Taking it back ---
+
+  /** How long it stands after the push: Chromium looks when the event has ended, Firefox three seconds after the push. */
+  const COUNTED_MS = FIREFOX ? 4_000 : 1_000;
+
+  /** @param {string} tag @returns {Promise<readonly Notification[]>} what is on the screen under it */
+  function standing(tag) {
+    return worker.registration.getNotifications({ tag });
+  }
+
+  /** Not the person's doing, and no dismissal. @param {readonly Notification[]} notifications */
+  function close(notifications) {
+    for (const notification of notifications) {
+      handled.add(notification.data?.clarion?.id);
+      notification.close();
+    }
+  }
+
+  /**
+   * Closes what is shown under the tag. Browsers count pushes after which nothing of the site is on the screen: Chromium
+   * shows "This site has been updated in the background" once its allowance is spent, Apple ends the subscription. So where
+   * nothing else of the site is there to be seen, what is withdrawn goes a moment later, when that has been looked at.
+   *
+   * @param {Payload} payload
+   * @param {State | undefined} state
+   * @param {boolean} again the same withdrawal came twice
+   */
+  async function withdraw(payload, state, again) {
+    const tag = tagOf(payload);
+    const [mine, all, pages] = await Promise.all([standing(tag), worker.registration.getNotifications(), windows()]);
+    const seen = pages.some((page) => page.visibilityState === "visible");
+    const free = !APPLE && (seen || all.length > mine.length);
+    const at = Date.now() + COUNTED_MS;
+    if (free || (FIREFOX && !mine.length)) close(mine);
+    else {
+      const title = state?.config?.value.project ?? worker.location.hostname;
+      if (!mine.length) await show({ ...payload, title, body: "" }, state, { quietly: true });
+      else if (APPLE) await show(mine[0]?.data?.clarion ?? payload, state, { quietly: true });
+      const ids = [payload.id, ...mine.map((each) => each.data?.clarion?.id)];
+      await update("closing", (kept = []) => [...kept, { tag, ids, at }].slice(-SEEN_LIMIT));
+    }
+    if (!again) await note(payload, "delivered");
+    if (payload.id && !again) await update("seen", (ids = []) => [...ids, payload.id ?? ""].slice(-SEEN_LIMIT));
+    if (free) return;
+    const later = new Promise((resolve) => setTimeout(resolve, COUNTED_MS)).then(() => closeOverdue(at));
+    // Chromium looks when the event has ended, and leaves the worker half a minute after that.
+    if (FIREFOX) await Promise.all([later, orLater(flush())]);
+  }
+
+  /** Closes what was withdrawn, also what a worker that was stopped before its time has left. @param {number} [until] */
+  async function closeOverdue(until = Date.now()) {
+    const due = (await read("closing"))?.filter(({ at }) => at <= until) ?? [];
+    if (!due.length) return;
+    for (const { tag, ids } of due) {
+      close((await standing(tag)).filter(({ data }) => ids.includes(data?.clarion?.id)));
+    }
+    const done = due.map(({ tag, at }) => `${at} ${tag}`);
+    await update("closing", (kept = []) => kept.filter(({ tag, at }) => !done.includes(`${at} ${tag}`)));
   }
 
   // --- What the person does ---
@@ -261,11 +326,11 @@
   // --- Receipts ---
 
   worker.addEventListener("activate", (event) =>
-    event.waitUntil(Promise.all([worker.clients.claim(), orLater(flush())])),
+    event.waitUntil(Promise.all([worker.clients.claim(), closeOverdue(), orLater(flush())])),
   );
 
   worker.addEventListener("message", (event) => {
-    if (event.data?.clarion === "flush") event.waitUntil(orLater(flush()));
+    if (event.data?.clarion === "flush") event.waitUntil(Promise.all([closeOverdue(), orLater(flush())]));
   });
 
   worker.addEventListener("sync", (/** @type {any} */ event) => {

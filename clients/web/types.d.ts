@@ -136,6 +136,9 @@ export interface Payload {
   data?: Record<string, unknown> | null;
   category?: string;
   class?: Category["class"];
+  /** What it does to the notification that is shown under its tag; `renotify`: with a sound. */
+  update?: "replace" | "withdraw";
+  renotify?: boolean;
 }
 
 /** What `on("received")` hears: the message, and whether the system shows it too. */
@@ -203,5 +206,6 @@ export interface Kept {
   events: QueuedEvent[];
   receipts: QueuedReceipt[];
   seen: string[];
+  closing: { tag: string; ids: (string | undefined)[]; at: number }[];
   clicked: { at: number; event: Clicked } | null;
 }

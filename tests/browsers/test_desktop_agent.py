@@ -261,3 +261,24 @@ async def test_status_tells_of_the_running_agent(demo: Demo, agent: DesktopAgent
 async def test_only_its_owner_can_read_what_it_keeps(agent: DesktopAgent) -> None:
     assert agent.state.stat().st_mode & 0o077 == 0
     assert agent.state.parent.stat().st_mode & 0o077 == 0
+
+
+async def test_replaced_in_place_and_withdrawn(demo: Demo, agent: DesktopAgent, desktop: Desktop) -> None:
+    asked = {"to": {"users": [agent.user]}, "title": "10 stops away"}
+    path = f"/v1/notifications/{(await demo.call('POST', '/v1/notifications', asked))['id']}"
+    first = await desktop.next_notification()
+    await states(demo, agent, "displayed")
+    await demo.call("POST", f"{path}/replace", {"title": "3 stops away"})
+    second = await desktop.next_notification()
+    assert (second.summary, second.replaces_id, "sound-name" in second.hints) == ("3 stops away", first.id, False)
+    assert [each.summary for each in desktop.on_screen.values()] == ["3 stops away"]
+    await states(demo, agent, "displayed", "displayed")
+    agent.kill()
+    await agent.start()  # what an earlier process showed is closed too
+    await demo.call("POST", f"{path}/withdraw")
+    await states(demo, agent, "displayed", "displayed", "delivered")
+
+    async def on_screen() -> int:
+        return len(desktop.on_screen)
+
+    await eventually(on_screen, lambda count: count == 0, "the screen to be empty")

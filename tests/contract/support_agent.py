@@ -67,6 +67,7 @@ class RecordingScreen:
         self.in_place = in_place
         self.lock = lock
         self.cards: list[Card] = []
+        self.taken_down: list[str] = []
         self.away = False
         self.refuse: Callable[[Card], Exception | None] = lambda _: None
         self.earlier: Mapping[str, str] = {}
@@ -83,6 +84,9 @@ class RecordingScreen:
             raise refusal
         self.cards.append(card)
         return f"handle of {card.title}"
+
+    async def take_down(self, place: str) -> None:
+        self.taken_down.append(place)
 
     async def locked(self) -> bool | None:
         return self.lock

@@ -155,6 +155,32 @@ async def test_messages_are_shown_in_their_order_and_reported(desk: Desk) -> Non
     assert desk.reports == [(kind, id) for kind in ("delivered", "displayed") for id in ("d1", "d2")]
 
 
+async def test_what_replaces_takes_the_place_without_a_sound_unless_it_asks_for_one(desk: Desk) -> None:
+    loud = {"tag": "order", "update": "replace", "renotify": True}
+    await desk.show(payload("d1", tag="order"), payload("d2", tag="order", update="replace"), payload("d3", **loud))
+    assert [(card.id, card.sound) for card in desk.screen.cards] == [(place_of("order"), "default")], (
+        "the newest of three"
+    )
+    for id, more, sound in (("d4", {"tag": "order", "update": "replace"}, None), ("d5", loud, "default")):
+        await desk.show(payload(id, **more))
+        assert (desk.screen.cards[-1].id, desk.screen.cards[-1].sound) == (place_of("order"), sound)
+    await desk.show(payload("d6", tag="other", update="replace"))
+    assert desk.screen.cards[-1].sound == "default", "nothing was there: it is the first"
+
+
+async def test_what_is_withdrawn_is_closed_also_after_a_restart_and_never_shown_if_it_waits(desk: Desk) -> None:
+    gone = {"tag": "order", "update": "withdraw", "title": "", "body": ""}
+    await desk.show(payload("d1", tag="order"))
+    desk.screen.away = True
+    assert await desk.show(payload("d2", **gone), payload("d3", tag="order", update="replace"), payload("d4", **gone))
+    desk.screen.away = False
+    await desk.restart()
+    assert (desk.screen.titles, desk.screen.taken_down) == (["Title d1"], [place_of("order")])
+    assert [each for each in desk.reports if each[1] == "d4"] == [("delivered", "d4")]
+    desk.screen.answer(desk.screen.cards[0], clicked=False)
+    assert ("dismissed", "d1") not in desk.reports
+
+
 async def test_while_there_is_no_screen_messages_wait_on_disk(desk: Desk) -> None:
     desk.screen.away = True
     assert await desk.show(payload())

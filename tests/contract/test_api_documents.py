@@ -83,6 +83,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
     await api.server.put("/v1/project", {"allow_plain_users": True})
     key = (await api.server.post("/v1/keys", {})).json["id"]
     await api.world.define("templates", name="t", default_locale="en", locales={"en": {"title": "x"}})
+    sent = (await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, "title": "x"})).json["id"]
     await api.world.define("segments", name="vip")
     document = await openapi(api)
     names = set()
@@ -109,6 +110,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
             real = (
                 path.replace("{user_id}", "u1")
                 .replace("{key_id}", key)
+                .replace("{notification_id}", sent)
                 .replace("{name}", made.get(path.split("/")[2], ""))
             )
             answer = await caller.call(method.upper(), real, body)

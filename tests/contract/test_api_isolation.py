@@ -125,6 +125,8 @@ async def test_what_is_armed_is_not_fired_by_another_project(victim: Victim, str
     await victim.api.world.work()
     sent = len(victim.api.world.browser.sent)
     assert (await stranger.server.post(f"{path}/fire", None)).status == 404
+    assert (await stranger.server.post(f"{path}/replace", {"body": "x"})).status == 404
+    assert (await stranger.server.post(f"{path}/withdraw", None)).status == 404
     await victim.api.world.work()
     assert (await victim.api.server.get(path)).json["state"] == "armed"
     assert len(victim.api.world.browser.sent) == sent

@@ -266,3 +266,47 @@ async def test_a_dry_run_of_something_armed_tells_the_decisions(api: ApiWorld) -
     body = {"to": {"users": ["u1"]}, **HELLO, "arm": True, "dry_run": True}
     trial = await api.server.post("/v1/notifications", body)
     assert (trial.status, trial.json["counts"]) == (200, {"no_device": 1})
+
+
+async def test_what_was_sent_is_replaced_and_withdrawn(api: ApiWorld) -> None:
+    await api.subscribe("u1")
+    made = await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, **HELLO})
+    path = f"/v1/notifications/{made.json['id']}"
+    await api.world.work()
+    once = api.server.with_headers(Idempotency_Key="3-stops")
+    update = await once.post(f"{path}/replace", {"body": "3 stops away", "renotify": True})
+    assert (update.status, list(update.json)) == (202, ["id"])
+    assert (await once.post(f"{path}/replace", {"body": "3 stops away", "renotify": True})).json == update.json
+    await api.world.work()
+    shown = (await api.server.get(f"/v1/notifications/{update.json['id']}")).json
+    first = (await api.server.get(path)).json
+    assert shown["update"] == {"kind": "replace", "notification_id": first["id"], "renotify": True}
+    assert (shown["request"]["title"], shown["request"]["body"]) == (HELLO["title"], "3 stops away")
+    assert (first["update"], first["updated_by"], shown["updated_by"]) == (None, shown["id"], None)
+    assert len(api.world.browser.sent) == 2
+
+    gone = await api.server.post(f"{path}/withdraw")
+    assert gone.status == 202
+    assert (await api.server.post(f"/v1/notifications/{shown['id']}/withdraw")).json == gone.json
+    assert (await api.server.get(path)).json["state"] == "cancelled"
+    late = await api.server.post(f"{path}/replace", {"body": "It is there"})
+    assert (late.status, late.json["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "body"),
+        ({"renotify": True}, "body"),
+        ({"collapse_key": "other"}, "collapse_key"),
+        ({"title": "{{ nothing"}, "title"),
+        ({"template": "unknown"}, "template"),
+    ],
+    ids=["nothing", "no words", "another place", "no template", "unknown template"],
+)
+async def test_a_replacement_that_cannot_be_is_refused(api: ApiWorld, body: dict[str, object], field: str) -> None:
+    made = await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, **HELLO})
+    refused = await api.server.post(f"/v1/notifications/{made.json['id']}/replace", body)
+    assert (refused.status, [each["field"] for each in refused.json["errors"]]) == (400, [field])
+    missing = await api.server.post(f"/v1/notifications/{'0' * 32}/replace", {"body": "x"})
+    assert missing.status == 404

@@ -467,3 +467,27 @@ async def test_a_payload_that_is_too_long_says_which_part_to_cut(world: World) -
     assert decision.reason == "too_large"
     [*_, because] = [gate[2] for gate in msgspec.json.decode(decision.gates)]
     assert "4096 fit: shorten data (4008 bytes) or body (1000 bytes)" in because
+
+
+@pytest.mark.parametrize("key", [None, "order-A-17", "Größe"])
+async def test_an_update_has_the_place_of_the_first_and_a_withdrawal_wakes_the_app(
+    world: World, apns: ApnsSimulator, key: str | None
+) -> None:
+    await register(world, "ada", TOKEN)
+    first = await world.notify("ada", body="10 stops away", collapse_key=key)
+    await world.work()
+    for more in ({}, {"renotify": True}):
+        await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"}, **more)
+        await world.work()
+    await world.pipeline.updating.withdraw(world.project, first.id)
+    await world.work()
+    shown, quiet, loud, gone = apns.shown.messages
+    [place] = {one.headers["apns-collapse-id"] for one in (shown, quiet, loud, gone)}
+    assert len({one.headers["apns-id"] for one in (shown, quiet, loud, gone)}) == 4
+    assert ("sound" in quiet.payload["aps"], quiet.payload["aps"]["interruption-level"]) == (False, "passive")
+    assert (loud.payload["aps"]["sound"], loud.payload["aps"]["interruption-level"]) == ("default", "active")
+    assert quiet.payload["clarion"]["replaces"] == loud.payload["clarion"]["replaces"] == place
+    assert gone.payload["aps"] == {"content-available": 1}
+    assert (gone.headers["apns-push-type"], gone.headers["apns-priority"]) == ("background", "5")
+    assert gone.payload["clarion"].keys() == {"id", "receipt", "receipts_url", "withdraw"}
+    assert gone.payload["clarion"]["withdraw"] == place

@@ -482,3 +482,28 @@ async def test_every_payload_fits_googles_own_document(
     )  # fmt: skip
     assert unfitting(payload, {"$ref": "Message"}) == []
     assert unfitting({**payload, "android": {"priorty": "HIGH"}}, {"$ref": "Message"}) == [".android.priorty"]
+
+
+@pytest.mark.parametrize("key", [None, "order-A-17"])
+async def test_an_update_has_the_tag_of_the_first_and_a_withdrawal_is_only_data(
+    world: World, fcm: FcmSimulator, key: str | None
+) -> None:
+    await register(world, "ada", TOKEN)
+    first = await world.notify("ada", body="10 stops away", collapse_key=key)
+    await world.work()
+    for more in ({}, {"renotify": True}):
+        await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"}, **more)
+        await world.work()
+    await world.pipeline.updating.withdraw(world.project, first.id)
+    await world.work()
+    assert fcm.answers.keys() <= {"200", "200 token"}, fcm.answers
+    shown, quiet, loud, gone = (one.payload for one in fcm.shown.messages)
+    [tag] = {one["android"]["notification"]["tag"] for one in (shown, quiet, loud)}
+    assert quiet["data"]["clarion.replaces"] == loud["data"]["clarion.replaces"] == tag
+    assert "sound" not in quiet["android"]["notification"]
+    assert quiet["android"]["notification"]["notificationPriority"] == "PRIORITY_LOW"
+    assert loud["android"]["notification"].items() == shown["android"]["notification"].items()
+    assert gone.keys() == {"token", "android", "data"}
+    assert gone["data"].keys() == {f"clarion.{name}" for name in ("id", "receipt", "receipts_url", "withdraw")}
+    assert gone["data"]["clarion.withdraw"] == tag
+    assert {one["android"].get("collapseKey") for one in (shown, quiet, loud, gone)} == {key}

@@ -185,6 +185,13 @@ async def test_a_collapse_key_becomes_a_topic_that_tells_nothing_about_it() -> N
     assert "topic" not in (await sent(outgoing())).headers
 
 
+async def test_the_topic_of_an_update_is_that_of_the_first() -> None:
+    for endpoint in (f"{OWN}/wpush/v2/x", "https://push.example/x"):
+        message = outgoing(endpoint=endpoint)
+        update = msgspec.structs.replace(message, ready=msgspec.structs.replace(message.ready, place=b"p" * 16))
+        assert (await sent(update)).headers["topic"] == (b"p" * 16).hex()
+
+
 async def test_on_our_own_service_the_topic_is_the_deliverys_id() -> None:
     request = await sent(outgoing(endpoint=f"{OWN}/wpush/v2/x"))
     assert request.headers["topic"] == bytes(range(16)).hex() == (request.id or b"").hex()

@@ -24,7 +24,14 @@ async def test_every_read_shows_a_project_its_own(store: Store, worlds: tuple[Wo
         assert [read for read, answer in answers.items() if f"{other}-" in answer] == []
         silent = {read for read, answer in answers.items() if f"{name}-" not in answer}
         numbers = {"trail.progress", "tallies.of_notifications"}
-        assert silent == numbers | {"losses.touches", "users.resolve", "users.ids", "steps.addresses"}
+        assert silent == numbers | {
+            "losses.touches",
+            "trail.holders",
+            "trail.standings",
+            "users.resolve",
+            "users.ids",
+            "steps.addresses",
+        }
 
 
 async def test_no_read_finds_the_keys_of_another_project(store: Store, worlds: tuple[World, World]) -> None:

@@ -150,6 +150,8 @@ READS_BY_KEY: dict[str, Read] = {
     "losses.touches": lambda at: at.store.losses.touches(at.project, [at.person.key], 0),
     "trail.load": lambda at: at.store.trail.load(at.project, [at.world.notification.key]),
     "trail.progress": lambda at: at.store.trail.progress(at.project, at.world.notification.key),
+    "trail.holders": lambda at: at.store.trail.holders(at.project, at.world.notification.key, 0, 0, 10),
+    "trail.standings": lambda at: at.store.trail.standings(at.project, at.world.notification.key, [at.person.key]),
     "trail.decisions of a notification": lambda at: _decisions(at, notification=at.world.notification.key),
     "trail.decisions of a user": lambda at: _decisions(at, user=at.person.key),
     "trail.deliveries of a notification": lambda at: _deliveries(at, notification=at.world.notification.key),

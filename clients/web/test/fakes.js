@@ -170,7 +170,8 @@ export class FakeWorker {
       pushManager: this.pushManager,
       sync: { register: async (tag) => void this.syncs.push(tag) },
       showNotification: async (title, options) => this.#show(title, options),
-      getNotifications: async ({ tag }) => [...this.screen.values()].filter((notification) => notification.tag === tag),
+      getNotifications: async ({ tag } = {}) =>
+        [...this.screen.values()].filter((notification) => tag === undefined || notification.tag === tag),
     };
     const clients = {
       matchAll: async ({ includeUncontrolled = false }) =>

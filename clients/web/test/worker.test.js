@@ -548,3 +548,59 @@ test("the script leaves no name in the worker's global scope and takes over open
   await worker.dispatch("activate");
   assert.ok(worker.claimed);
 });
+
+const REPLACED = { ...MESSAGE, id: "d2", receipt: "signed-2", body: "3 stops away.", update: "replace" };
+const WITHDRAWN = { v: 1, id: "d3", receipt: "signed-3", receipts_url: RECEIPTS, tag: "d1", title: "", body: "" };
+
+test("what replaces takes its place without a sound, unless it asks for one or comes first", async () => {
+  await worker.push(MESSAGE);
+  await worker.push({ ...REPLACED, require_interaction: true });
+  const [shown] = worker.screen.values();
+  assert.deepEqual([worker.screen.size, shown.body, shown.silent], [1, "3 stops away.", true]);
+  assert.equal(shown.requireInteraction, true);
+  await worker.push({ ...REPLACED, id: "d4", renotify: true });
+  assert.deepEqual([worker.screen.size, [...worker.screen.values()][0].silent], [1, false]);
+  start();
+  await worker.push(REPLACED);
+  assert.equal([...worker.screen.values()][0].silent, false);
+});
+
+for (const [browser, userAgent] of [
+  ["Chromium", undefined],
+  ["Firefox", FIREFOX],
+  ["Safari", SAFARI],
+]) {
+  test(`what is withdrawn goes when ${browser} has counted, and is no dismissal`, async () => {
+    start(userAgent && { userAgent });
+    await worker.push(MESSAGE);
+    const [shown] = worker.screen.values();
+    const pushed = worker.push({ ...WITHDRAWN, update: "withdraw" });
+    if (browser !== "Firefox") await pushed; // there it is the event that waits
+    await settle();
+    assert.equal(worker.screen.size, 1);
+    for (const timer of worker.timers.splice(0)) timer();
+    await pushed;
+    await settle();
+    assert.equal(worker.screen.size, 0);
+    await worker.close(shown);
+    assert.deepEqual(
+      sent().filter((each) => !each.includes("displayed")),
+      ["signed-1 delivered", "signed-3 delivered"],
+    );
+    assert.deepEqual(worker.kept("closing"), []);
+  });
+}
+
+test("beside another notification it goes at once, and what is newer stays", async () => {
+  await worker.push(MESSAGE);
+  await worker.push({ ...MESSAGE, id: "other", tag: "other" });
+  await worker.push({ ...WITHDRAWN, update: "withdraw" });
+  assert.deepEqual([...worker.screen.keys()], ["other"]);
+});
+
+test("a worker that was stopped closes what is overdue when it wakes", async () => {
+  await worker.push(MESSAGE);
+  worker.indexedDB.values.set("closing", [{ tag: "d1", ids: ["d1"], at: Date.now() - 1 }]);
+  await worker.push({ ...MESSAGE, id: "other", tag: "other" });
+  assert.deepEqual([...worker.screen.keys()], ["other"]);
+});

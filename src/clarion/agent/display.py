@@ -8,11 +8,12 @@ show it twice, and nearly all of the window lies after it did: there it counts a
 """
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
 from clarion.agent import browser
-from clarion.agent.card import Card, card_of
+from clarion.agent.card import Card, card_of, place_of
 from clarion.agent.clock import now
 from clarion.agent.inbox import Inbox, Waiting
 from clarion.agent.on_screen import OnScreen
@@ -22,7 +23,7 @@ from clarion.agent.reception import read_payload
 from clarion.agent.screen import Answer, InDoubt, Screen, ScreenAway
 from clarion.agent.state import State
 from clarion.agent.together import rest
-from clarion.model import LockScreen, ReceiptKind
+from clarion.model import LockScreen, ReceiptKind, UpdateKind
 from clarion.wire.payload import WebPayload
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,8 @@ class Display:
             log.warning("not_shown", delivery=message.id, why="the desktop refuses it")
             self._inbox.done(message.id)
             return True
+        if payload.update == UpdateKind.WITHDRAW:
+            return await self._take_down(message, payload)
         card = await self._card(payload)
         if card is None:
             return False
@@ -100,7 +103,21 @@ class Display:
         if locked:
             return None
         icon, image = await asyncio.gather(self._pictures.fetch(payload.icon), self._pictures.fetch(payload.image))
-        return card_of(payload, lock_known=locked is not None, icon=icon, image=image)
+        card = card_of(payload, lock_known=locked is not None, icon=icon, image=image)
+        # In the place of what is there, and nobody asked for another sound.
+        quietly = payload.update == UpdateKind.REPLACE and payload.renotify is not True
+        return replace(card, sound=None) if quietly and self._on_screen.has(card.id) else card
+
+    async def _take_down(self, message: Waiting, payload: WebPayload) -> bool:
+        """What it withdraws left the inbox when it came. Where nobody knows whether that was shown, it does no harm."""
+        place = place_of(payload.tag)
+        await self._screen.ready(self.answered, self._on_screen.handles())
+        await self._screen.take_down(place)
+        with self._state.transaction():
+            self._on_screen.take(place)
+            self._inbox.done(message.id)
+        log.info("withdrawn", delivery=message.id)
+        return True
 
     async def _put_up(self, message: Waiting, payload: WebPayload, card: Card) -> bool:
         try:

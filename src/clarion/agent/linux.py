@@ -39,6 +39,11 @@ class LinuxNotifier(DBusDesktopNotifier):
         self._replaces = self._platform_to_interface_notification_identifier.inverse.get(notification.identifier, 0)
         await super()._send(notification)
 
+    async def _clear(self, identifier: str) -> None:
+        """What is not there any more needs no closing."""
+        if identifier in self._platform_to_interface_notification_identifier.inverse:
+            await super()._clear(identifier)
+
     async def _init_dbus(self) -> Any:
         try:
             interface: Any = await super()._init_dbus()

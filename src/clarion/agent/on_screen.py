@@ -24,6 +24,10 @@ class OnScreen:
         found = self._db.execute("DELETE FROM on_screen WHERE place = ? RETURNING payload", (place,)).fetchone()
         return None if found is None else bytes(found[0])
 
+    def has(self, place: str) -> bool:
+        """Whether something stands there, as far as we know."""
+        return self._db.execute("SELECT 1 FROM on_screen WHERE place = ?", (place,)).fetchone() is not None
+
     def handles(self) -> dict[str, str]:
         """Handles by place."""
         return dict(self._db.execute("SELECT place, handle FROM on_screen WHERE handle IS NOT NULL ORDER BY number"))

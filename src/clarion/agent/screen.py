@@ -64,6 +64,10 @@ class Screen(Protocol):
         """
         ...
 
+    async def take_down(self, place: str) -> None:
+        """Close the card of that id, if it is there. The screen must be ready. Raises ScreenAway."""
+        ...
+
     async def locked(self) -> bool | None:
         """None where it cannot be known."""
         ...
@@ -92,6 +96,10 @@ class DesktopScreen:
         if not shown.is_set():  # desktop-notifier logs why, and raises nothing
             raise ScreenAway("the desktop refused it")
         return self._handle(card.id)
+
+    async def take_down(self, place: str) -> None:
+        assert self._notifier is not None
+        await _within(self._notifier.clear(place), ScreenAway("the desktop did not answer"))
 
     async def locked(self) -> bool | None:
         return await freedesktop.locked() if _LINUX else None

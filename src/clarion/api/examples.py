@@ -81,6 +81,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "register_device": {"user_id": "u1", **_WEBPUSH},
     "register_own_device": _WEBPUSH,
     "notify": {"to": {"users": ["u1"]}, **_MESSAGE},
+    "replace_notification": {"body": "3 stops away."},
     "create_category": {"name": "orders", **_CATEGORY},
     "replace_category": _CATEGORY,
     "create_template": {"name": "shipped", **_TEMPLATE},

@@ -19,6 +19,7 @@ from clarion.api.schemas import (
     NotificationBody,
     PartialPut,
     PlatformsBody,
+    ReplaceBody,
     RollingBody,
     ScheduledWindowBody,
     SlidingWindowBody,
@@ -71,6 +72,20 @@ def message(body: MessageBody) -> Message:
         if told is not None
     }
     return _given(body, Message, actions=[_given(action, Action) for action in body.actions or ()], **more)
+
+
+def changes(body: ReplaceBody) -> dict[str, Any]:
+    """The fields of a message that are new. Raises InvalidRequest when there is none."""
+    told = {
+        name: value
+        for name in body.__struct_fields__
+        if name != "renotify" and (value := getattr(body, name)) is not None
+    }
+    if not told:
+        raise InvalidRequest.field("body", "is needed, or another field: nothing would change")
+    if body.actions is not None:
+        told["actions"] = [_given(action, Action) for action in body.actions]
+    return told
 
 
 def audience(body: AudienceBody) -> Audience:

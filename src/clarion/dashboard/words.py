@@ -27,6 +27,7 @@ REASONS: Final = MappingProxyType(
         Reason.EXPIRED: "Came too late",
         Reason.TIME_PASSED: "Its time was over where they are",
         Reason.CANCELLED: "Cancelled",
+        Reason.SUPERSEDED: "Got newer words instead",
         Reason.HOLDOUT: "In a control group",
         Reason.NOT_IN_SEGMENT: "Not in the segment",
         Reason.NOT_SUBSCRIBED: "Not subscribed to the topic",

@@ -82,6 +82,7 @@ class Accepting:
         return notification
 
     async def check(self, project: Project, message: Message, to: Audience, *, arm: bool = False) -> None:
+        """Raises InvalidRequest naming the fields."""
         categories = await self._catalog.categories(project.key)
         templates = await self._catalog.templates_for(project.key, [message])
         partials, facts = await self._catalog.partials(project.key), project_facts(project)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.journey.conditions import events_asked
+from clarion.journey.on_screens import NOWHERE, Where
 from clarion.journey.rules import by_turn, content_hash, digest, needs_preferences, needs_zones, record
 from clarion.model import Category, Event, Key, Millis, Notification, ProjectSettings, Reason
 from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
@@ -16,12 +17,14 @@ class Candidate(NamedTuple):
     """This notification for this person, before the decision. `only`: the devices that were named, if any were.
 
     `released`: what the gate of digests says of it, if it was collected long enough, and the group that it was in.
+    `shown`, of an update: whether what it updates may stand on one of those; None: they were never to get that.
     """
 
     notification: Notification
     recipient: Recipient
     only: Collection[Key] | None = None
     released: tuple[str, int] | None = None
+    shown: bool | None = None
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
@@ -29,6 +32,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
     `quiet_from`: what was not handed over by then may disturb the person's quiet hours. `group`: what it is collected
     with, or, sent, what may be collected after it; `due`: it was collected long enough, and is still to be settled.
+    `shown`: as of the candidate.
     """
 
     notification: Notification
@@ -42,6 +46,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     due: bool = False
     only: Collection[Key] | None = None
     expires_at: Millis | None = None  # for this person, where that is not the same for all
+    shown: bool | None = None
 
 
 def dropped(decided: Decided, gate: str, reason: Reason, because: str) -> Decided:
@@ -63,10 +68,11 @@ def noted(decided: Decided, gate: str, told: str) -> Decided:
     """The same candidate, with what a later stage has to tell of it among its gates."""
     notification, recipient, reason, until = decided.notification, decided.recipient, decided.reason, decided.until
     gates = _with_gate(decided.gates, gate, told)  # built anew by hand: half a microsecond a person, not three
+    targets, quiet_from, group, due = decided.targets, decided.quiet_from, decided.group, decided.due
     return Decided(
-        *(notification, recipient, reason, until, gates, decided.targets, decided.quiet_from),
-        group=decided.group,
+        *(notification, recipient, reason, until, gates, targets, quiet_from, group, due, decided.only),
         expires_at=decided.expires_at,
+        shown=decided.shown,
     )
 
 
@@ -143,8 +149,11 @@ def candidates(
     notifications: Mapping[Key, Notification],
     facts: Facts,
     only: Mapping[Key, frozenset[Key]],
+    standing: Mapping[tuple[Key, Key], Where] = NOWHERE,
 ) -> Iterator[Candidate]:
     """Who was erased since is no candidate any more, nor is a notification that is gone, nor who is decided already.
+
+    `standing`: of (update, user), where it goes.
 
     Of several for one person, whose turn under a cap is first comes first.
     """
@@ -167,4 +176,8 @@ def candidates(
         turns = {key: by_turn(notification) for key, notification in notifications.items()}
         pairs.sort(key=lambda pair: (pair[1], turns[pair[0]]))
     for key, user in pairs:
-        yield Candidate(notifications[key], recipients[user], only.get(key))
+        there = standing.get((key, user)) if standing else None
+        if there is None:
+            yield Candidate(notifications[key], recipients[user], only.get(key))
+        elif there.devices:
+            yield Candidate(notifications[key], recipients[user], there.devices, shown=there.shown)

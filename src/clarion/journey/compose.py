@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from clarion.journey.candidate import Decided, dropped, noted
 from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.payloads import DRAFTS, Draft, Written
+from clarion.journey.rules import is_quiet
 from clarion.journey.words import (
     Setting,
     TextError,
@@ -32,9 +33,10 @@ from clarion.model import (
     Partial,
     Reason,
     Template,
+    Update,
     delivery_id,
 )
-from clarion.ports import Ready, Recipient, Target
+from clarion.ports import Ready, Recipient, Target, uuid_of
 
 RECEIPT_LIFE_MS = 30 * DAY_MS
 
@@ -42,7 +44,7 @@ ReceiptsFor = Callable[[Key, Key, Millis], Callable[[Key, Key], str]]
 """(project, notification, expires_at) → ((user, device) → token): what a batch shares is bound once."""
 
 _encode = msgspec.json.Encoder().encode
-_ID, _RECEIPT = "id", "receipt"
+_ID, _RECEIPT, _PLACE = "id", "receipt", "place"
 
 
 class Scene(NamedTuple):
@@ -114,14 +116,18 @@ class _Letter(NamedTuple):
     urgency: str
 
 
+_About: TypeAlias = tuple[Key, str | None, DeviceKind, bool]
+"""The notification, the language, the kind of device, and whether it takes the place of what is shown there."""
+
+
 class Composer:
     """Composes a batch slice by slice; what messages have in common is made once and kept for the whole batch."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._letters: dict[tuple[Key, str | None, DeviceKind], _Letter] = {}
+        self._letters: dict[_About, _Letter] = {}
         # By letter: an id and a receipt that are as long as every other, once one of its messages was composed.
-        self._stand_ins: dict[tuple[Key, str | None, DeviceKind], dict[str, bytes]] = {}
+        self._stand_ins: dict[_About, dict[str, bytes]] = {}
 
     def compose(self, decided: Sequence[Decided]) -> tuple[list[Decided], list[tuple[Target, Ready]]]:
         """Decisions in order, those that cannot be composed turned into drops, and the messages of the others."""
@@ -170,7 +176,7 @@ class Composer:
 
     def _wrong(self, decided: Decided, target: Target) -> tuple[Reason, str] | None:
         """Why this device's message cannot be composed."""
-        about = decided.notification.key, target.locale or decided.recipient.locale, target.kind
+        about = decided.notification.key, target.locale or decided.recipient.locale, target.kind, bool(decided.shown)
         stand_ins = self._stand_ins.get(about)
         try:
             if stand_ins is None:
@@ -190,13 +196,16 @@ class Composer:
     def _ready(self, decided: Decided, target: Target) -> Ready:
         notification, recipient, device = decided.notification, decided.recipient, target.key
         locale = target.locale or recipient.locale
-        letter = self._letters.get((notification.key, locale, target.kind)) or self._letter(
-            notification, locale, target.kind
-        )
-        id = delivery_id(notification.id, device)
+        about = notification.key, locale, target.kind, bool(decided.shown)
+        letter = self._letters.get(about) or self._letter(notification, about)
+        id, place, update = delivery_id(notification.id, device), None, notification.update
         values = letter.same if letter.same is not None else _personal(letter, recipient, locale)
         values[_ID] = id.hex().encode()
         values[_RECEIPT] = letter.make_receipt(recipient.key, device).encode()
+        if update is not None:
+            place = delivery_id(update.first_id, device)
+            # What APNs calls a delivery is its id as a UUID.
+            values[_PLACE] = (uuid_of(place) if target.kind is DeviceKind.APNS else place.hex()).encode()
         message = notification.message
         payload = _payload(letter, values, message, target.kind)
         return Ready(
@@ -211,15 +220,19 @@ class Composer:
             message.collapse_key,
             0,
             letter.draft.headers,
+            place,
+            bool(decided.shown) and is_quiet(notification),
         )
 
-    def _letter(self, notification: Notification, locale: str | None, kind: DeviceKind) -> _Letter:
+    def _letter(self, notification: Notification, about: _About) -> _Letter:
         message, scene = notification.message, self._scene
+        _, locale, kind, shown = about
         message, words, text_locale = chosen(message, self._template(message), locale, kind)
         told = (message, words, scene.project_facts, scene.receipts_url)
         setting = Setting(locale, text_locale, scene.partials, scene.zone)
         texts, blanks = Texts(message, words, setting), _Blanks(_encode(told))
-        draft = self._draft(message, kind, texts.with_blanks(blanks.place), blanks)
+        update = notification.update
+        draft = self._draft(message, kind, texts.with_blanks(blanks.place), blanks, update, shown=shown)
         encoded = _encode(draft.payload)
         form = _Form(blanks.split(encoded))
         context = self._context(notification, texts)
@@ -229,10 +242,19 @@ class Composer:
             scene.project, notification.key, notification.expires_at_last + RECEIPT_LIFE_MS
         )
         letter = _Letter(texts, form, draft, context, same, make_receipt, expires_at, message.urgency.value)
-        self._letters[notification.key, locale, kind] = letter
+        self._letters[about] = letter
         return letter
 
-    def _draft(self, message: Message, kind: DeviceKind, words: Words, blanks: _Blanks) -> Draft:
+    def _draft(
+        self,
+        message: Message,
+        kind: DeviceKind,
+        words: Words,
+        blanks: _Blanks,
+        update: Update | None,
+        *,
+        shown: bool,
+    ) -> Draft:
         return DRAFTS[kind](
             Written(
                 message,
@@ -242,6 +264,8 @@ class Composer:
                 id=blanks.place(_ID),
                 receipt=blanks.place(_RECEIPT),
                 receipts_url=self._scene.receipts_url,
+                place=None if update is None else blanks.place(_PLACE),
+                update=update if shown else None,
             )
         )
 

@@ -4,6 +4,7 @@ from clarion.journey import audience
 from clarion.journey.audience import Pace
 from clarion.journey.catalog import Catalog
 from clarion.journey.segments import crowd_of
+from clarion.journey.updating import Updating
 from clarion.model import Key, Millis, Notification
 from clarion.ports import AudienceWork, Clock, Effects, NewWork, Store
 
@@ -11,7 +12,8 @@ from clarion.ports import AudienceWork, Clock, Effects, NewWork, Store
 class Cutting:
     """What the pipeline does with an audience that is too large, or not known, when a notification is accepted."""
 
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock, updating: Updating) -> None:
+        self._updating = updating
         self._store = store
         self._catalog = catalog
         self._clock = clock
@@ -25,6 +27,8 @@ class Cutting:
         if notification.is_paused:
             return None
         pace = audience.pace(notification, now)
+        if notification.update is not None:
+            return await self._updating.spread(notification, job, now)
         if notification.to.everyone:
             return Effects(work=await self._everyone(notification, job.cursor, pace))
         if audience.is_crowd(notification.to):

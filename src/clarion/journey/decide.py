@@ -1,6 +1,6 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -83,18 +83,20 @@ class _Common(NamedTuple):
     """What one notification's gates need, worked out once for all its candidates.
 
     `written`: what the gates said that look at the notification alone; if one of them stops it, there are no others.
+    `in_place`: the gates of those who had what it updates on its way, and of those on whose screens it may be.
     """
 
     written: _Passed
     personal: "_Personal | None" = None
+    in_place: "tuple[_Personal, _Personal] | None" = None
 
 
 class _Personal(NamedTuple):
     """The gates that look at the person. Spares, digest and caps are there only if they have anything to say."""
 
     local_time: rules.LocalTimeGate | None
-    consent: rules.Consent
-    duplicate: rules.Duplicate
+    consent: Callable[[Recipient], rules.Ruling]
+    duplicate: Callable[[Key, Mapping[tuple[Key, int], Millis]], rules.Ruling]
     quiet: rules.Quiet
     spares: "_Spares | None"
     digest: rules.DigestGate | None
@@ -215,21 +217,28 @@ def _note_group(seen: _Seen, verdict: Decided, group: int, now: Millis) -> None:
 
 
 def _slot(sent: Decided, law: Law) -> Slot | None:
+    if sent.shown is not None:
+        return None  # it stands where a place was taken before
     category = law.categories[sent.notification.message.category]
     return rules.slot(sent.notification, sent.recipient.key, category, law.now)
 
 
 def _common(notification: Notification, law: Law) -> _Common:
     written = []
+    withdraws = rules.is_withdrawal(notification)
+    known = notification.message.category in law.categories
+    category = rules.WITHDRAWING if withdraws and known else rules.category(notification, law.categories)
     for gate, ruling in (
         ("cancelled", rules.cancelled(notification)),
         ("paused", rules.paused(notification, law.now)),
+        ("superseded", rules.superseded(notification)),
         ("expiry", rules.expiry(notification, law.now)),
         ("schedule", rules.schedule(notification, law.now)),
-        ("category", rules.category(notification, law.categories)),
+        ("category", category),
     ):
-        if gate != "paused" or ruling.reason is not None:
-            written.append(rules.record(gate, ruling.reason, ruling.because))
+        if ruling is None:
+            continue
+        written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
             return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
     worn, settings, now = law.categories[notification.message.category], law.settings, law.now
@@ -247,7 +256,24 @@ def _common(notification: Notification, law: Law) -> _Common:
     if begun.steps[0] > _STEPS:  # a wait for a cap ends at a moment of its own: that is nobody else's
         begun.steps[0] = 0
         begun.then.clear()
-    return _Common(begun, personal)
+    if notification.update is None:
+        return _Common(begun, personal)
+    in_place = _in_place(notification, worn, law, shown=False), _in_place(notification, worn, law, shown=True)
+    return _Common(begun, personal, in_place)
+
+
+def _in_place(notification: Notification, worn: Category, law: Law, *, shown: bool) -> _Personal:
+    """They were asked everything before: what counts is a no since then, and a sound at night."""
+    asks, quietly = not rules.is_withdrawal(notification), shown and rules.is_quiet(notification)
+    return _Personal(
+        None,
+        rules.Consent(worn, Channel.PUSH, law.settings, law.now) if asks else rules.no_consent_asked,
+        rules.no_duplicate,
+        rules.Quiet(notification, worn, law.settings, law.now, quietly=quietly),
+        None,
+        None,
+        None,
+    )
 
 
 def _spares(notification: Notification, category: Category, law: Law) -> _Spares | None:
@@ -267,8 +293,10 @@ def _digesting(notification: Notification, category: Category, law: Law) -> rule
 
 
 def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
-    notification, recipient, only, _ = candidate
-    passed, personal = common
+    notification, recipient, only, _, shown = candidate
+    passed, personal, in_place = common
+    if in_place is not None and shown is not None:
+        personal = in_place[shown]
     allowed: list[Target] = []
     quiet_from = group = expires_at = None
     due = False
@@ -293,7 +321,11 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
     if personal is None or personal.digest is None or not personal.digest.marks:
         group = None
     gates = passed.gates
-    return Decided(notification, recipient, Reason.SEND, None, gates, allowed, quiet_from, group, expires_at=expires_at)
+    return Decided(
+        *(notification, recipient, Reason.SEND, None, gates, allowed, quiet_from, group),
+        expires_at=expires_at,
+        shown=shown,
+    )
 
 
 def _asked(

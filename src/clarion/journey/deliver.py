@@ -96,6 +96,8 @@ def sift(
         notification = notifications.get(ready.notification)
         if notification is None or notification.cancelled_at is not None:
             stopped.append((ready, Reason.CANCELLED))
+        elif notification.updated_by is not None:
+            stopped.append((ready, Reason.SUPERSEDED))
         elif address is None or address.user != person:
             stopped.append((ready, Reason.DEVICE_GONE))
         elif words and words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
@@ -249,7 +251,7 @@ def _rests(ready: Ready, reason: Reason) -> Outcome:
     return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
 
 
-_WITHDRAWN = {Reason.CANCELLED, Reason.OPTED_OUT, Reason.IRRELEVANT}
+_WITHDRAWN = {Reason.CANCELLED, Reason.SUPERSEDED, Reason.OPTED_OUT, Reason.IRRELEVANT}
 
 
 def _withdrawn(sifted: Sifted, now: Millis) -> list[Decision]:

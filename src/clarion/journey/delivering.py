@@ -96,7 +96,7 @@ class Delivering:
         # People move and ask for other hours: what was late asks them anew, whatever was known when it was decided.
         if now - job.decided_at < FRESH_MS and (job.quiet_from is None or now < job.quiet_from):
             return sifted
-        named = {(each.ready.notification, each.ready.user) for each in sifted.outgoing}
+        named = {(each.ready.notification, each.ready.user) for each in sifted.outgoing if not each.ready.quietly}
         present = {(key, user): (key, successors.get(user, user)) for key, user in named}
         rulings = await self.resting.rulings(project, notifications, set(present.values()), now)
         return deliver.set_aside(sifted, {pair: rulings[who] for pair, who in present.items() if who in rulings})

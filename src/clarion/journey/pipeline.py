@@ -30,8 +30,10 @@ from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
 from clarion.journey.loss_watch import LossWatch
 from clarion.journey.records import records
+from clarion.journey.rules import is_withdrawal
 from clarion.journey.segments import crowd_of, with_crowds
 from clarion.journey.story import Chapter, tell
+from clarion.journey.updating import Updating
 from clarion.journey.words import project_facts, time_told
 from clarion.model import (
     Audience,
@@ -77,7 +79,10 @@ ALL_QUEUES = ""
 
 
 class Pipeline:
-    """One for each process; holds no state of its own beyond the catalog's memory."""
+    """One for each process; holds no state of its own beyond the catalog's memory.
+
+    `updating`: replaces and withdraws what was sent.
+    """
 
     def __init__(
         self,
@@ -114,7 +119,8 @@ class Pipeline:
         self._consenting = Consenting(store, catalog, clock)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
         self.campaigns = Campaigns(store, catalog, clock, self._accepting, self._wake)
-        self._cutting = Cutting(store, catalog, clock)
+        self.updating = Updating(store, clock, self._new_id, self._accepting.check, self._begin)
+        self._cutting = Cutting(store, catalog, clock, self.updating)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
         self._firing = Firing(store, catalog, clock, providers, self._delivering, self._commit, recorder or AtOnce())
 
@@ -206,8 +212,12 @@ class Pipeline:
         notification, work = await self._accepting.accept(
             project, message, to, send_at=send_at, local_time=local_time, arm=arm, id=id, sent_by=sent_by
         )
+        return await self._begin(notification, work)
+
+    async def _begin(self, notification: Notification, work: Sequence[NewWork]) -> Notification:
         await self._store.steps.commit(Effects(notifications=[notification], work=work))
-        await self._wake_for(work)
+        # What it cancels is in queues of all kinds.
+        await (self._wake(ALL_QUEUES) if is_withdrawal(notification) else self._wake_for(work))
         return notification
 
     async def cancel(self, project: Project, id: str) -> Notification:
@@ -315,17 +325,20 @@ class Pipeline:
             return
         scene = await self._scene(project, list(notifications.values()), now)
         law = self._law(project, scene, now)
-        only = await self._only(notifications)
+        only, standing = await self._only(notifications), await self.updating.where(job, notifications)
         query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
         query = with_wishes(query, law.categories, project.settings)
         query = with_crowds(query, notifications.values(), await self._catalog.segments(project.key), now)
         query = with_digests(query, job, law.categories, digest.marks(notifications, law.categories, law.around))
         async with self._store.steps.deciding(project.key, query) as deciding:
             facts = without_own_content(deciding.facts, notifications)
-            judged = await judgement.judge(candidates(job, notifications, facts, only), facts, law, scene, keys)
+            judged = await judgement.judge(
+                candidates(job, notifications, facts, only, standing), facts, law, scene, keys
+            )
             judged = judgement.only_news(judgement.without(judged, facts.begun), named)
             held = isinstance(job, PairsWork) and job.held
             further = await carried_over(self._store, project.key, named, notifications, deciding.facts, now)
+            further += await self.updating.onwards(project.key, judged.decided, now)
             taken = slots([*judged.decided, *judged.digests], law)
             effects = judgement.effects(
                 judged, project.key, now, held_before=held, waiting=facts.collected, slots=taken, further=further
@@ -379,7 +392,7 @@ class Pipeline:
                 device.key for device in await self._store.devices.find(notification.project, notification.to.devices)
             )
             for key, notification in notifications.items()
-            if notification.to.devices is not None
+            if notification.to.devices is not None and notification.update is None
         }
 
     async def _commit(self, lease: Lease, effects: Effects) -> None:

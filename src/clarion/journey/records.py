@@ -16,6 +16,8 @@ async def records(store: Store, project: Key, user: Key, notification: Key | Non
         project, notification=notification, user=user, state=None, cursor=None, limit=MOST
     )
     receipts = await store.trail.receipts_of_user(project, user, MOST * 4)
+    changing = sorted({one.notification for one in decisions.items if one.updates is not None})
+    found = await store.trail.load(project, changing) if changing else {}
     losses = await tied_losses(store, project, (await store.losses.of_user(project, user))[-MOST:], {})
     return Records(
         devices=await store.devices.of_user(project, user),
@@ -25,6 +27,7 @@ async def records(store: Store, project: Key, user: Key, notification: Key | Non
         deliveries=deliveries.items,
         losses=[one for one in losses if notification is None or notification in _about(one)],
         receipts=[one for one in receipts if notification is None or one.notification == notification],
+        updates={key: one.update for key, one in found.items() if one.update is not None},
     )
 
 

@@ -1,6 +1,6 @@
 """The whole story of one person, told from the records: what happened, in the words of the way, in time order."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -13,9 +13,12 @@ from clarion.model import (
     DeviceState,
     Event,
     Json,
+    Key,
     Millis,
     Permission,
     Reason,
+    Update,
+    UpdateKind,
     verdict_of,
 )
 from clarion.ports import ANY_CATEGORY, DecisionRecord, DeliveryRecord, LossKind, ReceiptRecord
@@ -40,7 +43,7 @@ class Chapter(msgspec.Struct, frozen=True):
 
 
 class Records(msgspec.Struct, frozen=True):
-    """What the store knows of a person."""
+    """What the store knows of a person. `updates`: of those notifications that change what an earlier one shows."""
 
     devices: Sequence[Device]
     consents: Sequence[Consent]
@@ -48,6 +51,7 @@ class Records(msgspec.Struct, frozen=True):
     decisions: Sequence[DecisionRecord]
     deliveries: Sequence[DeliveryRecord]
     receipts: Sequence[ReceiptRecord]
+    updates: Mapping[Key, Update] = {}
     losses: Sequence[Tied] = ()
 
 
@@ -58,9 +62,9 @@ def tell(records: Records) -> list[Chapter]:
         *_registrations(records.devices),
         *_consents(records.consents),
         *_events(records.events),
-        *_decisions(records.decisions),
+        *_decisions(records.decisions, records.updates),
         *_deliveries(records.deliveries),
-        *_receipts(records.receipts, notification_ids),
+        *_receipts(records.receipts, notification_ids, records.updates),
         *_losses(records.losses, notification_ids),
     ]
     return sorted(chapters, key=lambda chapter: (chapter.at, WAY.index(chapter.stage)))
@@ -115,30 +119,38 @@ def _events(events: Iterable[Event]) -> Iterator[Chapter]:
         yield Chapter(event.occurred_at, "trigger", f"Event {event.name}", {"properties": event.properties})
 
 
-def _decisions(decisions: Iterable[DecisionRecord]) -> Iterator[Chapter]:
+def _decisions(decisions: Iterable[DecisionRecord], updates: Mapping[Key, Update]) -> Iterator[Chapter]:
     for decision in decisions:
-        verdict = verdict_of(decision.reason)
+        verdict, update = verdict_of(decision.reason), updates.get(decision.notification)
+        changes = {} if update is None else {"update": {"kind": update.kind, "notification_id": update.first_id}}
         yield Chapter(
             decision.at,
             "decide",
-            _decided(decision),
+            _decided(decision, update),
             {
                 "notification_id": decision.notification_id,
                 "decision": verdict,
                 "reason": decision.reason,
                 "until": decision.until,
                 "gates": msgspec.json.decode(decision.gates),
+                **changes,
                 **({} if decision.digest_id is None else {"digest_id": decision.digest_id}),
                 **({} if decision.campaign is None else {"campaign": decision.campaign}),
             },
         )
 
 
-def _decided(decision: DecisionRecord) -> str:
+def _decided(decision: DecisionRecord, update: Update | None) -> str:
     if decision.reason is Reason.IN_DIGEST:
         return "Decided to send in a digest"
     verdict = verdict_of(decision.reason)
-    return "Decided to send" if verdict == "send" else f"Decided to {verdict}: {decision.reason}"
+    if verdict != "send":
+        return f"Decided to {verdict}: {decision.reason}"
+    if update is None:
+        return "Decided to send"
+    if update.kind is UpdateKind.WITHDRAW:
+        return f"Decided to withdraw {update.first_id}"
+    return f"Decided to send, in the place of {update.first_id}"
 
 
 def _deliveries(deliveries: Iterable[DeliveryRecord]) -> Iterator[Chapter]:
@@ -163,9 +175,14 @@ def _deliveries(deliveries: Iterable[DeliveryRecord]) -> Iterator[Chapter]:
         )
 
 
-def _receipts(receipts: Iterable[ReceiptRecord], notification_ids: dict[int, str]) -> Iterator[Chapter]:
+def _receipts(
+    receipts: Iterable[ReceiptRecord], notification_ids: dict[int, str], updates: Mapping[Key, Update]
+) -> Iterator[Chapter]:
     for receipt in receipts:
         action = f" ({receipt.action})" if receipt.action else ""
+        update = updates.get(receipt.notification)
+        if update is not None and update.kind is UpdateKind.WITHDRAW:
+            action = ", and has closed it"
         yield Chapter(
             receipt.at,
             "display" if receipt.kind in ("delivered", "displayed") else "learn",

@@ -8,7 +8,17 @@ from clarion.model.campaigns import Campaign, CampaignRecord, CampaignState, Goa
 from clarion.model.definitions import Automation, Category, Content, EventSelector, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
-from clarion.model.notifications import Action, Audience, Event, Holdout, LocalTime, Message, Notification, UnlessEvent
+from clarion.model.notifications import (
+    Action,
+    Audience,
+    Event,
+    Holdout,
+    LocalTime,
+    Message,
+    Notification,
+    UnlessEvent,
+    Update,
+)
 from clarion.model.people import Consent, PersonPreference, PreferenceChange, User, UserChange
 from clarion.model.project import WEEKDAYS, ApiKey, Cap, Credential, Project, ProjectSettings, QuietHours, Rolling
 from clarion.model.segments import Rule, Segment, Topic
@@ -38,6 +48,7 @@ from clarion.model.words import (
     Reason,
     ReceiptKind,
     Struct,
+    UpdateKind,
     Urgency,
     Verdict,
     verdict_of,
@@ -113,6 +124,8 @@ __all__ = [
     "Template",
     "Topic",
     "UnlessEvent",
+    "Update",
+    "UpdateKind",
     "Urgency",
     "User",
     "UserChange",

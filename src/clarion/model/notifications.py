@@ -2,7 +2,17 @@
 
 from typing import Literal
 
-from clarion.model.words import DEFAULT_TTL_SECONDS, LOCAL_SPREAD_MS, Json, Key, LockScreen, Millis, Struct, Urgency
+from clarion.model.words import (
+    DEFAULT_TTL_SECONDS,
+    LOCAL_SPREAD_MS,
+    Json,
+    Key,
+    LockScreen,
+    Millis,
+    Struct,
+    UpdateKind,
+    Urgency,
+)
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -92,10 +102,23 @@ class LocalTime(Struct, frozen=True, kw_only=True):
     passed: Literal["next_day", "at_once", "skip"] = "next_day"
 
 
+class Update(Struct, frozen=True, kw_only=True):
+    """Which earlier notification this one takes the place of, or takes from the screens, wherever that is shown.
+
+    `first`, `first_id`: the one that was no update itself; all updates of it name that one. `renotify`: with a sound.
+    """
+
+    kind: UpdateKind
+    first: Key
+    first_id: str
+    renotify: bool = False
+
+
 class Notification(Struct, frozen=True, kw_only=True):
     """A stored request to notify: the caller's own, or the one that an event made through an automation.
 
     An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
+    `update`: it changes an earlier one; `updated_by`: the newest that changes this one, or what this one changes.
     `digest_of`: the notifications that it stands for, if it is a digest. `campaign`: the name of the one that it is a
     run of. `rate`: people a second that its audience is cut at. `ends_at`: it expires then at the latest.
     """
@@ -114,6 +137,8 @@ class Notification(Struct, frozen=True, kw_only=True):
     fired_at: Millis | None = None
     sent_by: str | None = None
     digest_of: tuple[Key, ...] = ()
+    update: Update | None = None
+    updated_by: Key | None = None
     campaign: str | None = None
     local_time: LocalTime | None = None
     rate: int | None = None
@@ -129,6 +154,11 @@ class Notification(Struct, frozen=True, kw_only=True):
     def is_paused(self) -> bool:
         """Whether nothing of it leaves for now."""
         return self.paused_at is not None and self.cancelled_at is None
+
+    @property
+    def first(self) -> Key:
+        """The one that stands on the screens: itself, unless it is an update."""
+        return self.key if self.update is None else self.update.first
 
     @property
     def is_armed(self) -> bool:

@@ -107,6 +107,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
     HOLDOUT = "holdout"
     NOT_IN_SEGMENT = "not_in_segment"
     NOT_SUBSCRIBED = "not_subscribed"
@@ -192,6 +193,13 @@ class Urgency(StrEnum):
         """Itself and all that are more urgent."""
         every = tuple(Urgency)
         return every[every.index(self) :]
+
+
+class UpdateKind(StrEnum):
+    """What a notification does to an earlier one that stands on screens."""
+
+    REPLACE = "replace"
+    WITHDRAW = "withdraw"
 
 
 class LockScreen(StrEnum):

@@ -49,6 +49,7 @@ from clarion.ports.nouns import (
     Projects,
     ReceiptRecord,
     SavedAnswer,
+    Standing,
     Trail,
     Users,
 )
@@ -199,6 +200,7 @@ __all__ = [
     "Sent",
     "Slot",
     "SpanWork",
+    "Standing",
     "Steps",
     "StopReason",
     "Stoppage",

@@ -1,7 +1,7 @@
 """What is stored, one protocol a noun. Every method takes the project first: tenants are isolated by construction."""
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -234,7 +234,7 @@ class Events(Protocol):
 
 
 class DecisionRecord(msgspec.Struct, frozen=True):
-    """A decision with public ids, as the API shows it."""
+    """A decision with public ids, as the API shows it. `updates`: the first one, if it is about an update."""
 
     notification_id: str
     user_id: str
@@ -243,6 +243,8 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     gates: str
     at: Millis
     revision: int
+    notification: Key
+    updates: Key | None = None
     digest_id: str | None = None  # the notification that it is in
     campaign: str | None = None
 
@@ -287,6 +289,16 @@ class Progress(msgspec.Struct, frozen=True):
         return self.due_at is not None
 
 
+class Standing(NamedTuple):
+    """How far one message came that may stand on a screen: of a notification, or of an update of it."""
+
+    notification: Key
+    user: Key
+    device: Key
+    state: DeliveryState
+    reason: Reason | None
+
+
 class Trail(Protocol):
     """Notifications and what became of them."""
 
@@ -306,6 +318,17 @@ class Trail(Protocol):
 
         The queues that have something to do now; none when it is not armed, over, cancelled or fired.
         """
+        ...
+
+    async def holders(self, project: Key, first: Key, newest: Key, after: Key, limit: int) -> list[Key]:
+        """People after `after`, in key order, who were to get `first` or an update of it, and not decided for `newest`.
+
+        An update that is stored supersedes all others of the same first one, in the same transaction.
+        """
+        ...
+
+    async def standings(self, project: Key, first: Key, users: Sequence[Key]) -> list[Standing]:
+        """All messages of `first` and its updates to these people."""
         ...
 
     async def progress(self, project: Key, key: Key) -> Progress: ...

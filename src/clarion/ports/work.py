@@ -16,10 +16,14 @@ class EventsWork(msgspec.Struct, frozen=True, tag="events"):
 
 
 class AudienceWork(msgspec.Struct, frozen=True, tag="audience"):
-    """A notification whose audience is still to be cut into batches; `cursor` is where the last step stopped."""
+    """A notification whose audience is still to be cut into batches; `cursor` is where the last step stopped.
+
+    `again`: of an update, that something was under way to those before, which is looked at once more.
+    """
 
     notification: Key
     cursor: int = 0
+    again: bool = False
 
 
 class SpanWork(msgspec.Struct, frozen=True, tag="span"):
@@ -44,7 +48,8 @@ class PairsWork(msgspec.Struct, frozen=True, tag="pairs"):
 class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A composed message to one device, ready to hand to a provider. `id` is the delivery's id, 16 bytes.
 
-    `headers` are those that the caller chose for this kind of service, if any.
+    `headers` are those that the caller chose for this kind of service, if any. `place`: of an update, the id of the
+    delivery whose place it takes on the device; `quietly`: it disturbs nobody there.
     """
 
     notification: Key
@@ -58,6 +63,8 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, gc=False):
     collapse_key: str | None
     attempts: int = 0
     headers: dict[str, str] | None = None
+    place: bytes | None = None
+    quietly: bool = False
 
 
 class DeliverWork(msgspec.Struct, frozen=True, tag="deliver"):

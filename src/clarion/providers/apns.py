@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -37,7 +35,7 @@ from clarion.ports import (
     uuid_of,
 )
 from clarion.wire.answers import clean, retry_after
-from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
+from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX, collapse_id
 
 HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
 TOKEN_STEP_S: Final = 30 * 60
@@ -47,7 +45,6 @@ TOKEN_LAG_S: Final = 5 * 60
 KEPT_S: Final = 10 * 60
 """Who began to send just before the change is told that it came too soon, and goes on with the token before so long."""
 _OLDEST_S: Final = 58 * 60
-_LONGEST_COLLAPSE_ID: Final = 64
 _PRIORITY: Final[dict[str, str]] = {Urgency.VERY_LOW: "1", Urgency.LOW: "5", Urgency.NORMAL: "10", Urgency.HIGH: "10"}
 _LONGEST_TOPIC: Final = 255
 _NOBODY: Final = "00" * 32
@@ -296,26 +293,22 @@ def _is_token(address: str) -> bool:
 def _columns_of(work: ArmedWork) -> _Columns:
     """From columns to columns: this runs once for each of millions who wait."""
     key = work.collapse_key
-    collapse_ids = work.ids if key is None else [_collapse_id(key)] * len(work.ids)
+    collapse_ids = work.ids if key is None else [collapse_id(key)] * len(work.ids)
     return _Columns(work.addresses, work.bodies, work.ids, collapse_ids)
 
 
 def _columns(batch: Sequence[Outgoing]) -> _Columns:
-    ids = [uuid_of(outgoing.ready.id) for outgoing in batch]
-    keys = [outgoing.ready.collapse_key for outgoing in batch]
     return _Columns(
         [outgoing.address.address for outgoing in batch],
         [outgoing.body or outgoing.ready.payload for outgoing in batch],
-        ids,
-        [id if key is None else _collapse_id(key) for id, key in zip(ids, keys, strict=True)],
+        [uuid_of(outgoing.ready.id) for outgoing in batch],
+        [_place(outgoing.ready) for outgoing in batch],
     )
 
 
-@lru_cache(maxsize=1_024)
-def _collapse_id(key: str) -> str:
-    """The caller's key as it is where a header takes it, else its hash."""
-    plain = len(key) <= _LONGEST_COLLAPSE_ID and key.isascii() and key.isprintable() and key == key.strip()
-    return key if plain else sha256(key.encode()).hexdigest()
+def _place(ready: Ready) -> str:
+    """Without a key of the caller's, it is the delivery's id: a resend shows once, and an update takes its place."""
+    return uuid_of(ready.place or ready.id) if ready.collapse_key is None else collapse_id(ready.collapse_key)
 
 
 def _outcome(response: HttpResponse, way: _Way, now: Millis) -> ProviderOutcome:

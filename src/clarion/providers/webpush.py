@@ -156,8 +156,8 @@ class WebPushProvider:
         headers = _time_to_live(max(0, -(-(ready.expires_at - now) // 1000)), letter.way.origin)
         if ready.collapse_key is not None:
             headers = (*headers, ("topic", _topic(ready.collapse_key)))
-        elif letter.way.origin == self._own_origin:
-            headers = (*headers, ("topic", ready.id.hex()))
+        elif ready.place is not None or letter.way.origin == self._own_origin:
+            headers = (*headers, ("topic", (ready.place or ready.id).hex()))
         return BatchRequest(letter.path, headers, body, ready.id)
 
     async def _post(

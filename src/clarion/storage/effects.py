@@ -28,6 +28,7 @@ from clarion.storage.merging import aliases
 from clarion.storage.requests import Request, encode_request
 from clarion.storage.schema import decision, delivery, device, gate_record, notification, person, sent_content
 from clarion.storage.slots import write_slots
+from clarion.storage.updating import supersede
 from clarion.storage.work import add_work, finish, without
 
 _NOTIFICATION = columns_of(notification)
@@ -148,15 +149,20 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
         return set()
     dialect.insert(conn, "notification", _NOTIFICATION, [_notification(each) for each in new])
     keys = [each.key for each in new]
-    stored = select(notification.c.key).where(notification.c.key.in_(keys))
-    return set(keys) - set(conn.execute(stored).scalars())
+    stored = set(conn.execute(select(notification.c.key).where(notification.c.key.in_(keys))).scalars())
+    for each in new:
+        if each.update is not None and each.key in stored:
+            supersede(conn, each, each.update)
+    return set(keys) - stored
 
 
 def _notification(new: Notification) -> Row:
     request = encode_request(Request.of(new))
     times = (new.created_at, new.send_at, new.cancelled_at)
-    started = (new.automation, new.event, new.armed_until, new.fired_at, new.campaign, new.paused_at)
-    return (new.key, new.project, new.id, request, *times, *started)
+    origin = (new.automation, new.event, new.armed_until, new.fired_at)
+    campaign = (new.campaign, new.paused_at)
+    updates = None if new.update is None else new.update.first
+    return (new.key, new.project, new.id, request, *times, *origin, updates, new.updated_by, *campaign)
 
 
 def _keep_gates(conn: Connection, dialect: Dialect, project: Key, decisions: Sequence[Decision]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, or_, select, update
 from clarion.model import Key, Message, Millis
 from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
-from clarion.storage.requests import Request, decode_request, encode_request
+from clarion.storage.requests import decode_request, encode_request
 from clarion.storage.retention import forget_ids
 from clarion.storage.schema import (
     consent,
@@ -71,6 +71,6 @@ def _strike(conn: Connection, project: Key, key: Key, user_id: str) -> None:
             continue
         others = [other for other in request.to.users if other != user_id]
         message = request.message if others else Message(category=request.message.category)
-        struck = Request(message=message, to=msgspec.structs.replace(request.to, users=others), sent_by=request.sent_by)
+        struck = msgspec.structs.replace(request, message=message, to=msgspec.structs.replace(request.to, users=others))
         changed = update(notification).where(notification.c.project == project, notification.c.key == row.key)
         conn.execute(changed.values(request=encode_request(struck)))

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, select
 
-from clarion.model import Audience, Key, LocalTime, Message, Millis, Notification
+from clarion.model import Audience, Key, LocalTime, Message, Millis, Notification, Update
 from clarion.storage.schema import notification
 
 
@@ -17,6 +17,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     to: Audience
     sent_by: str | None = None
     digest_of: tuple[Key, ...] = ()
+    update: Update | None = None
     local_time: LocalTime | None = None
     rate: int | None = None
     ends_at: Millis | None = None
@@ -72,4 +73,6 @@ def to_notification(row: Row[Any]) -> Notification:
         fired_at=row.fired_at,
         campaign=row.campaign,
         paused_at=row.paused_at,
+        update=request.update,
+        updated_by=row.updated_by,
     )

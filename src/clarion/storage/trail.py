@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_, update
 
 from clarion.model import DeliveryState, DeviceKind, Key, Millis, Notification, Reason, Receipt
-from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord
+from clarion.ports import DecisionRecord, DeliveryRecord, Page, Progress, ReceiptRecord, Standing
 from clarion.storage.arming import fire
 from clarion.storage.database import Database, Dialect, by_other_index, int_cursor
 from clarion.storage.receipts import ReceiptWriter, receipts_of_user
@@ -23,6 +23,7 @@ from clarion.storage.schema import (
     stoppage,
     work,
 )
+from clarion.storage.updating import holders, standings
 from clarion.storage.work import hasten
 
 _SPARE_S = 60.0
@@ -68,6 +69,12 @@ class SqlTrail:
 
     async def fire(self, project: Key, key: Key, now: Millis) -> list[str]:
         return await self._db.write(fire, self._db.dialect, project, key, now)
+
+    async def holders(self, project: Key, first: Key, newest: Key, after: Key, limit: int) -> list[Key]:
+        return await self._db.read(holders, self._db.dialect, project, first, newest, after, limit)
+
+    async def standings(self, project: Key, first: Key, users: Sequence[Key]) -> list[Standing]:
+        return await self._db.read(standings, self._db.dialect, project, first, users)
 
     async def progress(self, project: Key, key: Key) -> Progress:
         return await self._db.read(_progress, project, key)
@@ -163,6 +170,7 @@ def _decisions(
             gate_record.c.gates.label("written"),
             notification.c.id.label("notification_id"),
             notification.c.campaign,
+            notification.c.updates,
             person.c.id.label("user_id"),
             digest.c.id.label("digest_id"),
         )
@@ -265,6 +273,8 @@ def _decision(row: Row[Any]) -> DecisionRecord:
         revision=row.revision,
         digest_id=row.digest_id,
         campaign=row.campaign,
+        notification=row.notification,
+        updates=row.updates,
     )
 
 

@@ -1,8 +1,12 @@
-"""APNs' push types and what they make of a topic ("Sending notification requests to APNs")."""
+"""APNs' push types, and names of topics and of notifications ("Sending notification requests to APNs")."""
 
+from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 PUSH_TYPE: Final = "apns-push-type"
+TOPIC: Final = "apns-topic"
+_LONGEST_COLLAPSE_ID: Final = 64
 TOPIC_SUFFIX: Final = {
     "alert": "",
     "background": "",
@@ -17,3 +21,10 @@ TOPIC_SUFFIX: Final = {
     "widgets": ".push-type.widgets",
 }
 """By push type, what comes after the bundle id in `apns-topic`."""
+
+
+@lru_cache(maxsize=1_024)
+def collapse_id(key: str) -> str:
+    """The caller's key as it is where a header takes it, else its hash."""
+    plain = len(key) <= _LONGEST_COLLAPSE_ID and key.isascii() and key.isprintable() and key == key.strip()
+    return key if plain else sha256(key.encode()).hexdigest()

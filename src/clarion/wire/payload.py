@@ -46,3 +46,7 @@ class WebPayload(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "c
     data: dict[str, Any]
     category: str
     class_: str
+    update: str | UnsetType = UNSET
+    """`replace` or `withdraw`: what it does to what is shown under its tag."""
+    renotify: bool | UnsetType = UNSET
+    """Of one that replaces: whether it makes a sound again."""

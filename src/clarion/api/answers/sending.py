@@ -9,7 +9,17 @@ from msgspec import Meta
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
 from clarion.journey.progress import STATES
-from clarion.model import DeliveryState, DeviceKind, Json, Notification, Reason, Verdict, delivery_id, verdict_of
+from clarion.model import (
+    DeliveryState,
+    DeviceKind,
+    Json,
+    Notification,
+    Reason,
+    UpdateKind,
+    Verdict,
+    delivery_id,
+    verdict_of,
+)
 from clarion.ports import DecisionRecord, DeliveryRecord
 
 SHOWN_AUDIENCE = 1_000
@@ -79,6 +89,14 @@ class NotificationSummary(Answer, frozen=True, kw_only=True):
         )
 
 
+class UpdateAnswer(Answer, frozen=True, kw_only=True):
+    """What a notification does to the one that was there first."""
+
+    kind: UpdateKind
+    notification_id: str
+    renotify: bool
+
+
 class NotificationAnswer(Answer, frozen=True, kw_only=True):
     """A notification: what was asked for, and how far it came."""
 
@@ -94,8 +112,16 @@ class NotificationAnswer(Answer, frozen=True, kw_only=True):
     armed_until: Told | None
     fired_at: Told | None
     cancelled_at: Told | None
+    update: Annotated[UpdateAnswer | None, Meta(description="It replaces or withdraws an earlier one.")]
+    updated_by: Annotated[str | None, Meta(description="The id of the newest one that replaces or withdraws this.")]
     campaign: Annotated[str | None, Meta(description="Of which this is a run.")] = None
     paused_at: Told | None = None
+
+
+def update_of(notification: Notification) -> UpdateAnswer | None:
+    """As the API shows it."""
+    told = notification.update
+    return None if told is None else UpdateAnswer(kind=told.kind, notification_id=told.first_id, renotify=told.renotify)
 
 
 def request_of(notification: Notification) -> Json:

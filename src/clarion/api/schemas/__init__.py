@@ -40,6 +40,7 @@ from clarion.api.schemas.messages import (
     HoldoutBody,
     MessageBody,
     NotificationBody,
+    ReplaceBody,
     UnlessEventBody,
 )
 from clarion.api.schemas.people import ConsentImport, ConsentImports, ConsentPut, OwnPreferencesPut, UserPut
@@ -103,6 +104,7 @@ __all__ = [
     "QuietHoursBody",
     "ReceiptBatch",
     "ReceiptBody",
+    "ReplaceBody",
     "RollbackBody",
     "RollingBody",
     "ScheduleBody",

@@ -101,6 +101,31 @@ class MessageBody(Body, frozen=True, kw_only=True):
     webpush: Json | None = None
 
 
+class ReplaceBody(Body, frozen=True, kw_only=True):
+    """What is new about a notification that was sent; what is not given, or null, stays as it was at first."""
+
+    title: Title | None = None
+    body: Words | None = None
+    template: Name | None = None
+    template_version: Annotated[int, Meta(ge=1)] | None = None
+    data: Json | None = None
+    url: Link | None = None
+    icon: Link | None = None
+    image: Link | None = None
+    badge: Link | None = None
+    sound: Word | None = None
+    vibrate: Annotated[list[Annotated[int, Meta(ge=0, le=10_000)]], Meta(max_length=100)] | None = None
+    lock_screen: LockScreen | None = None
+    require_interaction: bool | None = None
+    actions: Annotated[list[ActionBody], Meta(max_length=10)] | None = None
+    ttl: Annotated[int, Meta(ge=0, le=MAX_TTL_SECONDS, description="Seconds from now.")] | None = None
+    urgency: Urgency | None = None
+    apns: Json | None = None
+    fcm: Json | None = None
+    webpush: Json | None = None
+    renotify: Annotated[bool, Meta(description="Make a sound again; else the words change silently.")] | None = None
+
+
 class AudienceBody(Body, frozen=True, kw_only=True):
     """Who: exactly one of them."""
 

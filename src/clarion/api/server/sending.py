@@ -22,7 +22,9 @@ from clarion.api.answers.sending import (
     TrialDecision,
     counts_of,
     request_of,
+    update_of,
 )
+from clarion.api.auth import Caller
 from clarion.api.door import server
 from clarion.api.fields import told, told_or_none
 from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, IdInPath, Limit, chosen
@@ -30,7 +32,7 @@ from clarion.api.http import MIB, Scope, header
 from clarion.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
-from clarion.api.schemas import NotificationBody
+from clarion.api.schemas import NotificationBody, ReplaceBody
 from clarion.api.services import Services
 from clarion.journey.progress import state_of
 from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
@@ -72,9 +74,7 @@ async def notify(
             DryRunAnswer(counts=trial.counts, decisions=[_trial(one) for one in trial.decisions], took_ms=took_ms),
             status_code=200,
         )
-    key = header(cast("Scope", request.scope), IDEMPOTENCY_KEY)
-    today, yesterday = (None, None) if key is None else repeatable_ids(caller.key.kind, key, services.clock.now())
-    id = await _made_within_a_day(services, caller.project, yesterday)
+    today, id = await _repeated(services, caller, request)
     if id is None:
         made = await services.pipeline.notify(
             caller.project,
@@ -88,6 +88,17 @@ async def notify(
         )
         id = made.id
     return Response(Created(id=id), status_code=202)
+
+
+async def _repeated(
+    services: Services, caller: Caller, request: Request[Any, Any, Any]
+) -> tuple[str | None, str | None]:
+    """By its Idempotency-Key: the id that what this request makes is to have, and what it made before, if it did."""
+    key = header(cast("Scope", request.scope), IDEMPOTENCY_KEY)
+    if key is None:
+        return None, None
+    today, yesterday = repeatable_ids(caller.key.kind, key, services.clock.now())
+    return today, await _made_within_a_day(services, caller.project, yesterday)
 
 
 async def _made_within_a_day(services: Services, project: Project, id: str | None) -> str | None:
@@ -127,6 +138,37 @@ async def fire_notification(
 ) -> NotificationAnswer:
     """Send what was prepared with `arm`: once, whoever calls it how often."""
     return await _shown(services, await services.pipeline.fire(caller.project, notification_id))
+
+
+@post("/v1/notifications/{notification_id:str}/replace", status_code=202, **server("send", creates=True, bounded=True))
+async def replace_notification(
+    services: FromServices,
+    caller: FromCaller,
+    request: Request[Any, Any, Any],
+    notification_id: IdInPath,
+    data: JSONBody[ReplaceBody],
+) -> Created:
+    """Put new words in the place of what was sent, wherever it may be shown. The answer is the id of the update."""
+    changes = messages.changes(data)
+    today, known = await _repeated(services, caller, request)
+    if known is None:
+        made = await services.pipeline.updating.replace(
+            caller.project,
+            notification_id,
+            changes,
+            renotify=bool(data.renotify),
+            new_id=today,
+            sent_by=caller.key.id,
+        )
+        known = made.id
+    return Created(id=known)
+
+
+@post("/v1/notifications/{notification_id:str}/withdraw", status_code=202, **server("send"))
+async def withdraw_notification(services: FromServices, caller: FromCaller, notification_id: IdInPath) -> Created:
+    """Cancel what was not sent yet, and close it where it is shown. The answer is the id of the withdrawal."""
+    made = await services.pipeline.updating.withdraw(caller.project, notification_id, sent_by=caller.key.id)
+    return Created(id=made.id)
 
 
 @get("/v1/notifications/{notification_id:str}/decisions", **server("read"))
@@ -194,6 +236,7 @@ async def _filter(services: Services, project: Project, user_id: str | None) -> 
 
 async def _shown(services: Services, notification: Notification) -> NotificationAnswer:
     progress = await services.store.trail.progress(notification.project, notification.key)
+    newest = await services.pipeline.updating.newest_of(notification)
     deliveries = {state.name.lower(): number for state, number in progress.deliveries.items()}
     items = await services.store.trail.load(notification.project, notification.digest_of)
     return NotificationAnswer(
@@ -211,6 +254,8 @@ async def _shown(services: Services, notification: Notification) -> Notification
         cancelled_at=told_or_none(notification.cancelled_at),
         campaign=notification.campaign,
         paused_at=told_or_none(notification.paused_at),
+        update=update_of(notification),
+        updated_by=None if newest is None else newest.id,
     )
 
 
@@ -231,6 +276,8 @@ SENDING = (
     get_notification,
     cancel_notification,
     fire_notification,
+    replace_notification,
+    withdraw_notification,
     list_decisions,
     list_deliveries,
 )

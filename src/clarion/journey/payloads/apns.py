@@ -9,7 +9,7 @@ from typing import Any, Final
 from clarion.errors import FieldError
 from clarion.journey.payloads.written import CRITICAL, QUIET, SILENT, Draft, Written, given, merged
 from clarion.model import DeviceKind, Json, LockScreen
-from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX
+from clarion.wire.apns import PUSH_TYPE, TOPIC_SUFFIX, collapse_id
 from clarion.wire.payload import MAX_PAYLOAD, MAX_VOIP_PAYLOAD
 
 HEADERS: Final = "headers"
@@ -27,6 +27,8 @@ def draft(written: Written) -> Draft:
     """An alert, unless the caller's `apns.headers.apns-push-type` says that the app itself is to show it."""
     theirs = dict(written.message.apns)
     headers = theirs.pop(HEADERS, None) or None
+    if written.withdraws:
+        return _withdrawal(written, headers)
     push_type = _ALERT if headers is None else headers.get(PUSH_TYPE, _ALERT)
     if push_type == _ALERT:
         payload = {"aps": _alert(written), "clarion": _own(written)}
@@ -38,18 +40,33 @@ def draft(written: Written) -> Draft:
     return Draft(merged(payload, theirs), limit, headers)
 
 
+def _withdrawal(written: Written, headers: dict[str, str] | None) -> Draft:
+    """Wakes the app, which removes what is shown: nothing but the app can. One that waits at Apple's it replaces."""
+    own = given(id=written.id, receipt=written.receipt, receipts_url=written.receipts_url, withdraw=_name(written))
+    own_topic = {name: value for name, value in (headers or {}).items() if name == "apns-topic"}
+    payload = {"aps": {"content-available": 1}, "clarion": own}
+    return Draft(payload, MAX_PAYLOAD[DeviceKind.APNS], own_topic | {PUSH_TYPE: "background"})
+
+
+def _name(written: Written) -> str:
+    """What iOS calls the notification: the identifier of its request is its `apns-collapse-id`."""
+    return collapse_id(written.message.collapse_key) if written.message.collapse_key is not None else written.tag
+
+
 def _alert(written: Written) -> Json:
     message = written.message
     sound: Any = message.sound or "default"
     if sound == CRITICAL:
         sound = _CRITICAL_SOUND
+    if written.quietly:
+        sound = SILENT
     return given(
         alert=_on_the_lock_screen(written),
         sound=None if sound == SILENT else sound,
         category=message.category,
         **{
             "thread-id": message.category,
-            "interruption-level": "passive" if message.urgency in QUIET else "active",
+            "interruption-level": "passive" if written.quietly or message.urgency in QUIET else "active",
             # Wakes the app's extension, which tells that it arrived, fetches the image and names the actions.
             "mutable-content": 1,
         },
@@ -80,6 +97,7 @@ def _own(written: Written) -> Json:
         image=words.image,
         actions=[given(id=each.id, title=each.title, url=each.url) for each in words.actions],
         data=message.data,
+        replaces=_name(written) if written.update is not None else None,
         lock_screen=None if message.lock_screen is LockScreen.SHOW else message.lock_screen.value,
         **{"class": written.category.class_.value},
         **hidden,

@@ -30,6 +30,9 @@ def draft(written: Written) -> Draft:
     android: Json = {"ttl": None, "priority": "NORMAL" if message.urgency in QUIET else "HIGH"} | given(
         collapseKey=message.collapse_key
     )
+    if written.withdraws:
+        payload: Json = {"android": android, "data": _withdrawal(written)}  # only the app can take it away
+        return Draft(payload, MAX_PAYLOAD[DeviceKind.FCM] + _uncounted(payload))
     words = written.words
     shown = given(title=words.title, body=words.body, image=words.image)
     ours: Json = {"android": android}
@@ -47,11 +50,14 @@ def _notification(written: Written) -> Json:
     # The first number is how long it waits before it begins.
     pattern = [f"{ms / 1000:g}s" for ms in (0, *(message.vibrate or ()))] if message.vibrate else None
     sound = "default" if message.sound in (None, CRITICAL) else message.sound
+    if written.quietly:
+        sound = SILENT
     return given(
         tag=written.tag,
         channelId=message.category,
         sound=None if sound == SILENT else sound,
         vibrateTimings=None if sound == SILENT else pattern,
+        notificationPriority="PRIORITY_LOW" if written.quietly else None,
         visibility=_VISIBILITY[message.lock_screen],
     )
 
@@ -66,11 +72,18 @@ def _data(written: Written) -> dict[str, str]:
         receipts_url=written.receipts_url,
         url=words.url,
         category=message.category,
+        replaces=written.tag if written.update is not None else None,
         **{"class": written.category.class_.value},
     )
     for at, action in enumerate(words.actions):
         own |= {f"actions.{at}.{name}": text for name, text in _texts(action).items()}
     return data | {f"clarion.{name}": text for name, text in own.items()}
+
+
+def _withdrawal(written: Written) -> dict[str, str]:
+    """For the app: under which tag Android shows what is to go."""
+    own = {"id": written.id, "receipt": written.receipt, "receipts_url": written.receipts_url, "withdraw": written.tag}
+    return {f"clarion.{name}": text for name, text in own.items()}
 
 
 def _texts(action: Action) -> Json:

@@ -11,7 +11,7 @@ from clarion.wire.payload import ENCRYPTION_OVERHEAD, MAX_PAYLOAD, WebPayload
 def draft(written: Written) -> Draft:
     """Version 1 of our own payload."""
     message, words = written.message, written.words
-    silent = message.sound == SILENT
+    silent, update = message.sound == SILENT, written.update
     payload = WebPayload(
         id=written.id,
         receipt=written.receipt,
@@ -33,6 +33,8 @@ def draft(written: Written) -> Draft:
         data=message.data,
         category=message.category,
         class_=written.category.class_.value,
+        update=update.kind.value if update is not None else UNSET,
+        renotify=True if update is not None and update.renotify else UNSET,
     )
     whole = merged(msgspec.to_builtins(payload), message.webpush) if message.webpush else payload
     return Draft(whole, MAX_PAYLOAD[DeviceKind.WEBPUSH], overhead=ENCRYPTION_OVERHEAD)

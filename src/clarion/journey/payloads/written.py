@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from clarion.journey.words import Words
-from clarion.model import Category, Json, Message, Urgency
+from clarion.model import Category, Json, Message, Update, UpdateKind, Urgency
 
 SILENT = "none"
 """The `sound` of a notification that makes none."""
@@ -14,7 +14,11 @@ QUIET = (Urgency.VERY_LOW, Urgency.LOW)
 
 
 class Written(NamedTuple):
-    """A notification in one language. `id`, `receipt` and words may be blanks that are filled in for each device."""
+    """A notification in one language. `id`, `receipt` and words may be blanks that are filled in for each device.
+
+    `place`: under what the first one stands on the screen, if this one came of an update of it. `update`: that first
+    one may be on the screen now.
+    """
 
     message: Message
     words: Words
@@ -23,11 +27,23 @@ class Written(NamedTuple):
     id: str
     receipt: str
     receipts_url: str
+    place: str | None = None
+    update: Update | None = None
 
     @property
     def tag(self) -> str:
         """Under what a screen shows one notification only."""
-        return self.message.collapse_key or self.id
+        return self.message.collapse_key or self.place or self.id
+
+    @property
+    def withdraws(self) -> bool:
+        """Whether it shows nothing, and only takes away."""
+        return self.update is not None and self.update.kind is UpdateKind.WITHDRAW
+
+    @property
+    def quietly(self) -> bool:
+        """Whether it makes no sound: it takes the place of what is shown, and nobody asked for another one."""
+        return self.update is not None and not self.update.renotify
 
 
 class Draft(NamedTuple):

@@ -14,10 +14,19 @@ from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
 from clarion.journey.rules.timing import PAUSED_AGAIN_MS, cancelled, expiry, paused, schedule
+from clarion.journey.rules.updates import (
+    WITHDRAWING,
+    is_quiet,
+    is_withdrawal,
+    no_consent_asked,
+    no_duplicate,
+    superseded,
+)
 
 __all__ = [
     "EXEMPT",
     "PAUSED_AGAIN_MS",
+    "WITHDRAWING",
     "CapGate",
     "Consent",
     "DigestGate",
@@ -41,16 +50,21 @@ __all__ = [
     "expiry",
     "groups",
     "holdout",
+    "is_quiet",
+    "is_withdrawal",
     "locked",
     "misfit",
     "needs_preferences",
     "needs_zones",
+    "no_consent_asked",
+    "no_duplicate",
     "paused",
     "permission",
     "place",
     "record",
     "schedule",
     "slot",
+    "superseded",
     "turn",
     "within_reach",
 ]

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from clarion.journey.rules.ruling import Ruling
+from clarion.journey.rules.updates import IN_PLACE
 from clarion.journey.rules.zones import ANYWHERE, EVERYWHERE, Clock, zone_of
 from clarion.model import (
     WEEKDAYS,
@@ -89,6 +90,7 @@ class Rest(NamedTuple):
 
 _MANDATORY = Rest([Ruling(None, "mandatory")], None)
 _ARMED = Rest([Ruling(None, "armed: asked at the fire")], None)
+_IN_PLACE = Rest([IN_PLACE], None)
 _NONE = Rest([Ruling(None, "no quiet hours")], None)
 
 
@@ -96,12 +98,21 @@ class Quiet:
     """The quiet hours of one notification: asked for each person, worked out for few.
 
     What would be held until it expires, or longer, is dropped now. `usual`: the ruling for whoever asked for nothing,
-    where it is the same everywhere.
+    where it is the same everywhere. `quietly`: it makes no sound, whenever it comes.
     """
 
-    def __init__(self, notification: Notification, category: Category, settings: ProjectSettings, now: Millis) -> None:
+    def __init__(
+        self,
+        notification: Notification,
+        category: Category,
+        settings: ProjectSettings,
+        now: Millis,
+        *,
+        quietly: bool = False,
+    ) -> None:
         mandatory = category.class_ is CategoryClass.MANDATORY
-        self._passes = _MANDATORY if mandatory else _ARMED if notification.is_armed else None
+        passes = _IN_PLACE if quietly else _ARMED if notification.is_armed else None
+        self._passes = _MANDATORY if mandatory else passes
         self._window = None if self._passes else _window_of(category, settings)
         self.usual = (self._passes or _NONE).rulings[0] if self._window is None else None
         self._settings = settings

@@ -16,6 +16,8 @@ from clarion.model import (
     Outcome,
     Reason,
     Receipt,
+    Update,
+    UpdateKind,
 )
 from clarion.ports import ArmedWork, Effects, Loss, LossKind, NewWork, PairsWork, Sent
 from clarion.testing.memory.collecting import write_collected
@@ -98,7 +100,25 @@ class EffectsWriter:
             return new.key
         self._tables.notification_keys[identity] = new.key
         self._tables.notifications[new.key] = stored(new, Notification)
+        if new.update is not None:
+            self._supersede(new, new.update)
         return None
+
+    def _supersede(self, new: Notification, changes: Update) -> None:
+        family = {
+            key: one
+            for key, one in self._tables.notifications.items()
+            if one.first == changes.first and key != new.key and one.project == new.project
+        }
+        for key, one in family.items():
+            self._tables.notifications[key] = msgspec.structs.replace(one, updated_by=new.key)
+        first = self._tables.notifications.get(changes.first)
+        if first is not None and changes.kind is UpdateKind.WITHDRAW:
+            at = first.cancelled_at or new.created_at
+            self._tables.notifications[changes.first] = msgspec.structs.replace(first, cancelled_at=at)
+            for job in self._tables.jobs.values():
+                if job.notification in family:
+                    job.due_at, job.ends_at = min(job.due_at, new.created_at), new.created_at
 
     def _revise(self, decision: Decision) -> None:
         """What has reached a push service was sent, whatever is decided afterwards."""

@@ -17,6 +17,7 @@ from clarion.ports import (
     Place,
     Progress,
     ReceiptRecord,
+    Standing,
     queue_of,
 )
 from clarion.testing.memory.effects import EffectsWriter
@@ -69,6 +70,28 @@ class MemoryTrail:
                     job.due_at, job.ends_at = now, fired.expires_at + LATE_MS + 1
                 queues.add(queue_of(job.job, project))
         return sorted(queues)
+
+    async def holders(self, project: Key, first: Key, newest: Key, after: Key, limit: int) -> list[Key]:
+        if self._tables.project_of(first) != project:
+            return []
+        had_it = {
+            user
+            for (key, user), row in self._tables.decisions.items()
+            if key == first and user > after and row.decision.reason in (Reason.SEND, Reason.SUPERSEDED)
+        }
+        return sorted(user for user in had_it if (newest, user) not in self._tables.decisions)[:limit]
+
+    async def standings(self, project: Key, first: Key, users: Sequence[Key]) -> list[Standing]:
+        family = {
+            key
+            for key, one in self._tables.notifications.items()
+            if one.project == project and (key == first or (one.update is not None and one.update.first == first))
+        }
+        return [
+            Standing(key, row.delivery.user, device, row.state, row.reason)
+            for (key, device), row in self._tables.deliveries.items()
+            if key in family and row.delivery.user in users
+        ]
 
     async def progress(self, project: Key, key: Key) -> Progress:
         if self._tables.project_of(key) != project:
@@ -136,14 +159,17 @@ class MemoryTrail:
 
     def _decision(self, row: DecisionRow) -> DecisionRecord:
         decision = row.decision
+        about = self._tables.notifications[decision.notification]
         return DecisionRecord(
-            notification_id=self._tables.notifications[decision.notification].id,
+            notification_id=about.id,
             user_id=self._tables.users[decision.user].user_id,
             reason=decision.reason,
             until=decision.until,
             gates=decision.gates,
             at=decision.at,
             revision=row.revision,
+            notification=about.key,
+            updates=None if about.update is None else about.update.first,
             digest_id=self._digest_id(decision.user, decision.notification),
             campaign=self._tables.notifications[decision.notification].campaign,
         )
