@@ -55,6 +55,7 @@ from clarion.workers.scheduler import Scheduler
 
 ROLES = ("api", "worker", "scheduler", "gateway", "dashboard")
 SWEEP_SECONDS = 30.0
+CAMPAIGNS_SECONDS = 1.0
 DOUBTS_SECONDS = 600.0
 DOUBTS_AT_ONCE = 5_000
 DOUBT_MS = 7 * 86_400_000
@@ -178,6 +179,7 @@ class Platform:
             {
                 "runs": (RUNS_SECONDS, self.pipeline.hand_out),
                 "push messages": (SWEEP_SECONDS, lambda: self.store.push.sweep(self.clock.now())),
+                "campaigns": (CAMPAIGNS_SECONDS, self.pipeline.campaigns.tick),
                 "doubts": (DOUBTS_SECONDS, self._end_doubts),
                 "slots": (SLOTS_SECONDS, self._forget_slots),
                 "events": (EVENTS_SECONDS, self._forget_events),

@@ -102,6 +102,7 @@ async def test_every_example_works(api: ApiWorld) -> None:
                 "categories": "orders",
                 "templates": "shipped",
                 "automations": "trial" if path.split("/")[4:] else "order%20shipped",
+                "campaigns": "spring",
                 "partials": "footer",
                 "segments": "vip" if path.split("/")[4:] else "carts",
                 "topics": "sport%2Ffootball",

@@ -37,6 +37,7 @@ async def test_an_erased_person_is_nowhere_and_everybody_else_is_as_before(store
         "trail.decisions of a notification",
         "trail.deliveries of a notification",
         "tallies.of_notifications",
+        "trail.holders",
     }
     assert {name for name in before if before[name] != after[name]} == shared
 

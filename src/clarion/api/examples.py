@@ -42,6 +42,13 @@ _AUTOMATION = {
     "on": {"event": "order_shipped"},
     "notification": {"category": "general", "title": "Order {{ event.properties.order_id }} is on its way"},
 }
+_CAMPAIGN = {
+    "to": {"everyone": True},
+    "notification": {"category": "general", "title": "The spring shoes are here"},
+    "schedule": {"cron": "0 9 * * 1", "timezone": "Europe/Vienna", "missed": "skip"},
+    "rate": 500,
+    "goal": {"event": "order", "within": 86_400},
+}
 _RULE = {
     "type": "all",
     "rules": [
@@ -87,6 +94,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_automation": _AUTOMATION,
     "begin_runs": {"user_id": "u1", "key": "A-17", "data": {"plan": "gold"}},
     "cancel_runs": {"key": "A-17"},
+    "create_campaign": {"name": "spring", **_CAMPAIGN},
+    "replace_campaign": _CAMPAIGN,
     "create_segment": {"name": "carts", "ready_made": "cart_abandoned", "parameters": {"within": {"days": 3}}},
     "replace_segment": {"rule": _RULE},
     "preview_segment": {"rule": _RULE},

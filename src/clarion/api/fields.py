@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from zoneinfo import available_timezones
 
 from msgspec import Meta
@@ -28,6 +28,7 @@ ID_PATTERN = rf"^[0-9a-f]{{32}}{_END}"
 VARIANT_PATTERN = rf"^[A-Za-z0-9_-]+{_END}"
 CLOCK_PATTERN = rf"^([01][0-9]|2[0-3]):[0-5][0-9]{_END}"
 CLOCK_END_PATTERN = rf"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00){_END}"
+LOCAL_TIME_PATTERN = rf"^([0-9]{{4}}-[01][0-9]-[0-3][0-9]T)?([01][0-9]|2[0-3]):[0-5][0-9]{_END}"
 ORIGIN_PATTERN = rf"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{{1,5}})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{{1,5}})?){_END}"
 
 HINTS = {
@@ -44,6 +45,7 @@ HINTS = {
     LABEL_PATTERN: "must not have quotation marks, backslashes or control characters",
     CLOCK_PATTERN: "must be a time of day such as 22:00",
     CLOCK_END_PATTERN: "must be a time of day such as 08:00, or 24:00",
+    LOCAL_TIME_PATTERN: "must be a time such as 09:00 or 2026-12-01T09:00",
     ORIGIN_PATTERN: "must be an origin such as https://shop.example (scheme, host, port if any, nothing after), or *",
 }
 """What to say instead of a regular expression."""
@@ -74,6 +76,18 @@ Phone: TypeAlias = Annotated[str, Meta(pattern=PHONE_PATTERN, description="E.164
 PublicId: TypeAlias = Annotated[str, Meta(pattern=ID_PATTERN, examples=["0123456789abcdef0123456789abcdef"])]
 Instant: TypeAlias = Annotated[
     datetime, Meta(tz=True, description="RFC 3339 with a time zone.", examples=["2026-11-22T17:00:00Z"])
+]
+LocalClock: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=LOCAL_TIME_PATTERN,
+        description="On each user's own wall: a time of day, or one on a day.",
+        examples=["09:00", "2026-12-01T09:00"],
+    ),
+]
+Passed: TypeAlias = Annotated[
+    Literal["next_day", "at_once", "skip"],
+    Meta(description="What becomes of users for whom that is over when it begins; next_day unless given."),
 ]
 Told: TypeAlias = Annotated[
     str, Meta(description="RFC 3339.", examples=["2026-11-22T17:00:00.000Z"], extra_json_schema={"format": "date-time"})

@@ -28,6 +28,7 @@ from clarion.api.schemas import (
     TemplatePut,
 )
 from clarion.errors import InvalidRequest
+from clarion.journey.schedules import check_local_time
 from clarion.model import (
     Action,
     Audience,
@@ -40,6 +41,7 @@ from clarion.model import (
     FixedWindow,
     Goal,
     Holdout,
+    LocalTime,
     Message,
     Millis,
     Partial,
@@ -56,7 +58,6 @@ from clarion.model import (
 
 S = TypeVar("S", bound=Struct)
 
-_NOT_YET = "this version does not do it yet; leave it out"
 _WAYS = ("users", "devices", "segment", "topic", "everyone")
 
 
@@ -115,13 +116,25 @@ def audience(body: AudienceBody) -> Audience:
 
 
 def send_at(body: NotificationBody) -> Millis | None:
-    """When. Raises InvalidRequest for what this version cannot do."""
+    """When. Raises InvalidRequest for what contradicts itself."""
     if body.arm and (body.send_at is not None or body.local_time is not None):
         field = "send_at" if body.send_at is not None else "local_time"
         raise InvalidRequest.field("arm", f"cannot be true beside {field}: what is armed is sent when it is fired")
-    if body.local_time is not None:
-        raise InvalidRequest.field("local_time", _NOT_YET)
+    if body.send_at is not None and body.local_time is not None and "T" in body.local_time:
+        raise InvalidRequest.field("send_at", "must be left out: local_time names a day")
     return None if body.send_at is None else millis(body.send_at, "send_at")
+
+
+def local_time(at: str | None, passed: str | None, now: Millis, field: str = "local_time") -> LocalTime | None:
+    """By whose clock. Raises InvalidRequest for a day that does not exist, or is over everywhere."""
+    if at is None:
+        if passed is not None:
+            raise InvalidRequest.field(f"{field}_passed", f"needs {field}")
+        return None
+    local = LocalTime(at=at) if passed is None else msgspec.convert({"at": at, "passed": passed}, LocalTime)
+    if wrong := check_local_time(local, now, field):
+        raise InvalidRequest.field(*wrong[0])
+    return local
 
 
 def caps(bodies: Sequence[CapBody]) -> list[Cap]:

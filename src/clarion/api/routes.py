@@ -19,6 +19,7 @@ from clarion.api.public import SDK
 from clarion.api.server.administration import ADMINISTRATION
 from clarion.api.server.alerts import ALERTS
 from clarion.api.server.automations import AUTOMATION_ROUTES
+from clarion.api.server.campaigns import CAMPAIGNS
 from clarion.api.server.consents import CONSENTS
 from clarion.api.server.credentials import CREDENTIALS
 from clarion.api.server.definitions import DEFINITIONS
@@ -39,6 +40,7 @@ _TABLE = {
     "Sending": SENDING,
     "Definitions": (*DEFINITIONS, *TEMPLATING),
     "Automations": AUTOMATION_ROUTES,
+    "Campaigns": CAMPAIGNS,
     "Segments": SEGMENT_ROUTES,
     "Topics": TOPIC_ROUTES,
     "Title honesty": LINTING,

@@ -10,6 +10,7 @@ import typer
 from clarion import __version__
 from clarion.cli import agent, table
 from clarion.cli.automations import automations_app
+from clarion.cli.campaigns import campaigns_app
 from clarion.cli.door import Where, is_named
 from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
 from clarion.cli.problem import Problem, show
@@ -36,6 +37,7 @@ app.add_typer(project_app, name="project")
 app.add_typer(keys_app, name="keys")
 app.add_typer(events_app, name="events")
 app.add_typer(credentials_app, name="credentials")
+app.add_typer(campaigns_app, name="campaigns")
 app.add_typer(template_app, name="template")
 app.add_typer(agent.app, name="agent")
 app.add_typer(simulate_app, name="simulate")
@@ -388,7 +390,8 @@ def alerts(
 @app.command()
 def losses(
     by: Annotated[
-        By, typer.Option(help="What to tell messages apart by; a campaign is an automation, else a notification.")
+        By,
+        typer.Option(help="What to tell messages apart by; an automation is a campaign too, else a notification is."),
     ] = By.CATEGORY,
     days: Annotated[int, typer.Option(help="The last so many days, today included.", min=1, max=365, metavar="N")] = 7,
     as_json: AsJson = False,

@@ -63,6 +63,18 @@ class Door(Protocol):
         """`POST /v1/segments/{name}/users`."""
         ...
 
+    async def campaigns(self) -> Json:
+        """`GET /v1/campaigns`, all pages as one."""
+        ...
+
+    async def campaign(self, name: str) -> Json:
+        """`GET /v1/campaigns/{name}`."""
+        ...
+
+    async def turn_campaign(self, name: str, verb: str) -> Json:
+        """`POST /v1/campaigns/{name}/{verb}`: start, pause, resume or cancel."""
+        ...
+
     async def keys(self) -> Json:
         """`GET /v1/keys`, all pages as one."""
         ...

@@ -12,12 +12,14 @@ from clarion.api import batches, linting, messages, previewing, segments
 from clarion.api.answers.alerts import AlertList
 from clarion.api.answers.automations import CountsAnswer
 from clarion.api.answers.base import Answer
+from clarion.api.answers.campaigns import CampaignList, CampaignSummary
 from clarion.api.answers.losses import LossList
 from clarion.api.answers.project import KeyAnswer, KeyList, NewKeyAnswer
 from clarion.api.answers.results import ResultsAnswer
 from clarion.api.answers.sending import Created, NotificationSummary
 from clarion.api.answers.story import ChapterAnswer, StoryAnswer
 from clarion.api.batches import Batches
+from clarion.api.campaigns import shown as shown_campaign
 from clarion.api.decoding import Reader
 from clarion.api.plain import event
 from clarion.api.schemas import (
@@ -44,6 +46,7 @@ from clarion.journey.words import project_facts
 from clarion.model import Automation, Json, Project
 from clarion.ports import Dimension
 
+_MOST = 10_000
 _read_notification = Reader[NotificationBody](NotificationBody).read
 _read_events = Batches(EventBody, EventBatch).read
 _read_lint = Reader[LintBody](LintBody).read
@@ -83,6 +86,7 @@ class Folder:
             messages.message(wanted),
             messages.audience(wanted.to),
             send_at=messages.send_at(wanted),
+            local_time=messages.local_time(wanted.local_time, wanted.local_time_passed, self._platform.clock.now()),
             arm=bool(wanted.arm),
         )
         return _json(Created(id=notification.id))
@@ -146,6 +150,25 @@ class Folder:
     async def story(self, user_id: str, notification_id: str | None) -> Json:
         chapters = await self._platform.pipeline.story(self._project, user_id, notification_id)
         return _json(StoryAnswer(user_id=user_id, chapters=[ChapterAnswer.of(chapter) for chapter in chapters]))
+
+    async def campaigns(self) -> Json:
+        campaigns = self._platform.pipeline.campaigns
+        page = await campaigns.page(self._project.key, None, _MOST)
+        return _json(CampaignList(items=[CampaignSummary.of(one) for one in page.items]))
+
+    async def campaign(self, name: str) -> Json:
+        return _json(await shown_campaign(self._platform.pipeline.campaigns, self._project.key, name))
+
+    async def turn_campaign(self, name: str, verb: str) -> Json:
+        campaigns = self._platform.pipeline.campaigns
+        turns = {
+            "start": campaigns.start,
+            "pause": campaigns.pause,
+            "resume": campaigns.resume,
+            "cancel": campaigns.cancel,
+        }
+        await turns[verb](self._project, name)
+        return await self.campaign(name)
 
     async def keys(self) -> Json:
         keys = await self._platform.store.projects.keys(self._project.key)

@@ -112,11 +112,24 @@ class Remote:
     async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
         return await self._ask("POST", f"/v1/segments/{quote(name, safe='')}/users", {"users": users})
 
+    async def campaigns(self) -> Json:
+        return await self._every("/v1/campaigns")
+
+    async def campaign(self, name: str) -> Json:
+        return await self._ask("GET", f"/v1/campaigns/{quote(name, safe='')}")
+
+    async def turn_campaign(self, name: str, verb: str) -> Json:
+        return await self._ask("POST", f"/v1/campaigns/{quote(name, safe='')}/{verb}")
+
     async def keys(self) -> Json:
-        first = page = await self._ask("GET", "/v1/keys")
+        return await self._every("/v1/keys")
+
+    async def _every(self, path: str) -> Json:
+        """All pages as one."""
+        first = page = await self._ask("GET", path)
         items = first["items"]
         while page["next_cursor"] is not None:
-            page = await self._ask("GET", f"/v1/keys?cursor={quote(page['next_cursor'], safe='')}")
+            page = await self._ask("GET", f"{path}?cursor={quote(page['next_cursor'], safe='')}")
             items += page["items"]
         return {**first, "items": items, "next_cursor": None}
 

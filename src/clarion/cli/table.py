@@ -19,7 +19,7 @@ _MOST_LINES = 20
 _WAYS_LOST = ("opt_outs", "permissions", "subscriptions")
 _BAD = ("failed", "expired")
 # Of a chapter's details, what its sentence does not say already and a person wants to know.
-_SHOWN = ("model", "source", "properties", "attempts", "notification_ids")
+_SHOWN = ("model", "source", "properties", "attempts", "campaign", "notification_ids")
 
 
 def print_json(answer: Any) -> None:
@@ -30,36 +30,36 @@ def print_json(answer: Any) -> None:
 def print_imported(accepted: int, duplicates: int, errors: list[tuple[int, str]]) -> None:
     """What became of a file, and the first lines that were left out."""
     known = f", {duplicates:,} known already" if duplicates else ""
-    _print(Text.assemble(("✓ ", "green"), f"{accepted:,} events{known}"))
+    printed(Text.assemble(("✓ ", "green"), f"{accepted:,} events{known}"))
     for line, message in errors[:_MOST_LINES]:
-        _print(Text.assemble(("✗ ", "red"), (f"line {line}", "bold"), (": ", "dim"), message))
+        printed(Text.assemble(("✗ ", "red"), (f"line {line}", "bold"), (": ", "dim"), message))
     if errors:
-        _print(Text(f"{len(errors):,} {'lines were' if len(errors) > 1 else 'line was'} left out.", "red"))
+        printed(Text(f"{len(errors):,} {'lines were' if len(errors) > 1 else 'line was'} left out.", "red"))
 
 
 def print_new_project(answer: Json) -> None:
     """The keys, for the only time."""
-    _fields(
+    fields(
         ("Project", answer["id"], ""),
         ("Server key", answer["server_key"], "yellow"),
         ("Public key", answer["public_key"], "yellow"),
         ("VAPID key", answer["vapid_public_key"], ""),
     )
-    _print(Text("The keys are shown this once. The server key is a secret; the public key goes into the SDK.", "dim"))
+    printed(Text("The keys are shown this once. The server key is a secret; the public key goes into the SDK.", "dim"))
 
 
 def print_new_key(answer: Json) -> None:
     """A key, for the only time."""
-    _fields(("Key", answer["key"], "yellow"), ("Id", answer["id"], ""), ("Scopes", " ".join(answer["scopes"]), ""))
-    _print(Text("It is shown this once.", "dim"))
+    fields(("Key", answer["key"], "yellow"), ("Id", answer["id"], ""), ("Scopes", " ".join(answer["scopes"]), ""))
+    printed(Text("It is shown this once.", "dim"))
 
 
 def print_preview(answer: Json) -> None:
     """Who is in a segment."""
     count, sample = answer["count"], answer["sample"]
     more = f" and {count - len(sample):,} more" if count > len(sample) else ""
-    _print(Text(answer["sentence"][:1].upper() + answer["sentence"][1:] + "."))
-    _fields(("Now", f"{count:,}", "bold"), ("Such as", ", ".join(sample) + more, ""))
+    printed(Text(answer["sentence"][:1].upper() + answer["sentence"][1:] + "."))
+    fields(("Now", f"{count:,}", "bold"), ("Such as", ", ".join(sample) + more, ""))
 
 
 def print_keys(answer: Json) -> None:
@@ -67,7 +67,7 @@ def print_keys(answer: Json) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("Id", "Kind", "Name", "Ends in", "Scopes", "Created", "State"):
         table.add_column(column, no_wrap=column != "Name")
-    for key in _shown(answer["items"]):
+    for key in shown(answer["items"]):
         revoked = key["revoked_at"]
         table.add_row(
             key["id"],
@@ -75,17 +75,17 @@ def print_keys(answer: Json) -> None:
             Text(key["name"]),
             "…" + key["hint"],
             " ".join(key["scopes"]),
-            _local(key["created_at"]).strftime("%Y-%m-%d"),
-            Text("revoked " + _local(revoked).strftime("%Y-%m-%d"), "red") if revoked else Text("active", "green"),
+            local(key["created_at"]).strftime("%Y-%m-%d"),
+            Text("revoked " + local(revoked).strftime("%Y-%m-%d"), "red") if revoked else Text("active", "green"),
         )
-    _print(table)
+    printed(table)
 
 
 def print_findings(answer: Json) -> None:
     """What the rules of title honesty found, the offending part and what would be right."""
-    findings = _shown(answer["findings"])
+    findings = shown(answer["findings"])
     if not findings:
-        _print(Text.assemble(("✓ ", "green"), "Nothing found: the title is honest, and it fits."))
+        printed(Text.assemble(("✓ ", "green"), "Nothing found: the title is honest, and it fits."))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("Rule", "Where", "Part", "What is wrong", "What would be right"):
@@ -102,21 +102,23 @@ def print_findings(answer: Json) -> None:
             Text.assemble((word, "red"), found["message"]),
             Text(found["instead"], "green"),
         )
-    _print(table)
+    printed(table)
 
 
 def print_alerts(answer: Json) -> None:
     """What is stopped, since when and why; what waits for it comes by itself when that is over."""
-    alerts = _shown(answer["items"])
+    alerts = shown(answer["items"])
     if not alerts:
-        _print(Text.assemble(("✓ ", "green"), "All push services take what we send, and nobody minds more than usual."))
+        printed(
+            Text.assemble(("✓ ", "green"), "All push services take what we send, and nobody minds more than usual.")
+        )
         return
     losing = [alert for alert in alerts if alert["alert"] == "losses_doubled"]
     alerts = [alert for alert in alerts if alert["alert"] == "provider_stopped"]
     for alert in losing:
-        since = _local(alert["since"]).strftime("%Y-%m-%d %H:%M")
+        since = local(alert["since"]).strftime("%Y-%m-%d %H:%M")
         about = f"{alert['by']} {alert['name']}"
-        _print(Text.assemble(("! ", "red"), (about, "bold"), f": {alert['detail']} ", (f"since {since}", "dim")))
+        printed(Text.assemble(("! ", "red"), (about, "bold"), f": {alert['detail']} ", (f"since {since}", "dim")))
     if not alerts:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -129,20 +131,20 @@ def print_alerts(answer: Json) -> None:
             Text(alert["reason"], "red" if alert["reason"] == "bad_credentials" else "yellow"),
             Text(alert["detail"]),
             Text(alert["credential"] or "none", "" if alert["credential"] else "red"),
-            _local(alert["since"]).strftime("%Y-%m-%d %H:%M"),
-            _local(alert["again_at"]).strftime("%H:%M:%S"),
+            local(alert["since"]).strftime("%Y-%m-%d %H:%M"),
+            local(alert["again_at"]).strftime("%H:%M:%S"),
             str(alert["failures"]),
         )
-    _print(table)
+    printed(table)
 
 
 def print_losses(answer: Json) -> None:
     """People reached, who tapped and who said no, a line a name; where the most are lost comes first."""
-    items = _shown(answer["items"])
+    items = shown(answer["items"])
     last = datetime.fromisoformat(answer["until"]) - timedelta(days=1)
     days = f"{datetime.fromisoformat(answer['since']):%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
     if not items:
-        _print(Text(f"No message reached anybody, {days}.", "dim"))
+        printed(Text(f"No message reached anybody, {days}.", "dim"))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(answer["by"].capitalize(), overflow="fold")
@@ -160,21 +162,21 @@ def print_losses(answer: Json) -> None:
             Text(f"{lost['low']:.2%}-{lost['high']:.2%}", "dim"),
             *(Text(f"{item[each]:,}", "" if item[each] else "dim") for each in _WAYS_LOST),
         )
-    _print(table, Text(f"People, once a day each, {days}. Lost: said no within 24 hours of a message.", "dim"))
+    printed(table, Text(f"People, once a day each, {days}. Lost: said no within 24 hours of a message.", "dim"))
 
 
 def print_sent(answer: Json, user_id: str) -> None:
     """That it is on disk, and how to follow it."""
     sentence = Text.assemble(("✓ ", "green"), "Accepted as notification ", (answer["id"], "bold"))
     follow = f"clarion explain --user {shlex.quote(user_id)} --notification {answer['id']}"
-    _print(sentence, Text.assemble(("  What becomes of it: ", "dim"), follow))
+    printed(sentence, Text.assemble(("  What becomes of it: ", "dim"), follow))
 
 
 def print_story(answer: Json) -> None:
     """A person's story as a timeline, days apart, with the gates of each decision."""
-    chapters = _shown(answer["chapters"])
+    chapters = shown(answer["chapters"])
     if not chapters:
-        _print(Text(f"Nothing happened with {answer['user_id']} yet.", "dim"))
+        printed(Text(f"Nothing happened with {answer['user_id']} yet.", "dim"))
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="dim")
@@ -182,13 +184,13 @@ def print_story(answer: Json) -> None:
     table.add_column(overflow="fold")
     day = None
     for chapter in chapters:
-        at = _local(chapter["at"])
+        at = local(chapter["at"])
         if at.date() != day:
             day = at.date()
             table.add_row(Text(at.strftime("%Y-%m-%d"), "bold"), "", "")
         table.add_row(at.strftime("%H:%M:%S.") + f"{at.microsecond // 1000:03}", chapter["stage"], _told(chapter))
-    zone = _local(chapters[0]["at"]).strftime("%Z")
-    _print(
+    zone = local(chapters[0]["at"]).strftime("%Z")
+    printed(
         Text.assemble(
             (answer["user_id"], "bold"),
             (f"  {len(chapters)} chapter{'s' if len(chapters) > 1 else ''}, times in {zone}", "dim"),
@@ -197,15 +199,15 @@ def print_story(answer: Json) -> None:
     )
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """The same without control characters: what pages and devices told must not command the terminal."""
     match value:
         case str():
             return value if value.isprintable() else "".join(each if each.isprintable() else "·" for each in value)
         case list():
-            return [_shown(each) for each in value]
+            return [shown(each) for each in value]
         case dict():
-            return {_shown(name): _shown(each) for name, each in value.items()}
+            return {shown(name): shown(each) for name, each in value.items()}
         case _:
             return value
 
@@ -232,7 +234,7 @@ def _gates(gates: Collection[list[str]]) -> Iterator[Text]:
 def _more(detail: Json) -> Iterator[Text]:
     facts = [f"{name} {_plain(detail[name])}" for name in _SHOWN if detail.get(name)]
     if until := detail.get("until"):
-        facts.append(f"until {_local(until):%Y-%m-%d %H:%M:%S}")
+        facts.append(f"until {local(until):%Y-%m-%d %H:%M:%S}")
     if notification := detail.get("notification_id"):
         facts.append(f"notification {notification}")
     if digest := detail.get("digest_id"):
@@ -245,16 +247,18 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _local(text: str) -> datetime:
+def local(text: str) -> datetime:
+    """On the clock of this machine."""
     return datetime.fromisoformat(text).astimezone()
 
 
-def _fields(*rows: tuple[str, str, str]) -> None:
+def fields(*rows: tuple[str, str, str]) -> None:
     """Label, value and style. A value is never broken: it is there to be copied."""
-    _print(*(Text.assemble((f"{label:<12}", "dim"), (value, style)) for label, value, style in rows))
+    printed(*(Text.assemble((f"{label:<12}", "dim"), (value, style)) for label, value, style in rows))
 
 
-def _print(*parts: RenderableType) -> None:
+def printed(*parts: RenderableType) -> None:
+    """On the output channel."""
     # What is piped into a file or another program has no edge to wrap at.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     for part in parts:

@@ -63,6 +63,8 @@ def _mark(notification: Notification, now: Millis) -> str | None:
     """What is special about it, as far as the row itself tells."""
     if notification.cancelled_at is not None:
         return "cancelled"
+    if notification.is_paused:
+        return "paused"
     if notification.send_at is not None and notification.send_at > now:
         return "scheduled"
     return "armed" if notification.is_armed and notification.expires_at > now else None

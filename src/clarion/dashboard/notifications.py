@@ -18,7 +18,7 @@ from clarion.ports import DecisionRecord, Page
 from clarion.web.http import Answer
 
 PAGE = 25
-_OPEN = ("scheduled", "arming", "armed", "running")
+_OPEN = ("scheduled", "arming", "armed", "running", "paused")
 
 
 async def show_list(visit: Visit) -> Answer:

@@ -7,9 +7,10 @@ from clarion.errors import InvalidRequest
 from clarion.journey import audience, honesty
 from clarion.journey.catalog import Catalog
 from clarion.journey.draft import check_message
+from clarion.journey.rules import local_time as local_times
 from clarion.journey.segments import check_audience
 from clarion.journey.words import project_facts
-from clarion.model import ARMED_LIFE_MS, Audience, Device, Message, Millis, Notification, Project
+from clarion.model import ARMED_LIFE_MS, Audience, Device, LocalTime, Message, Millis, Notification, Project
 from clarion.ports import Clock, NewWork, Store
 
 
@@ -29,6 +30,7 @@ class Accepting:
         to: Audience,
         *,
         send_at: Millis | None,
+        local_time: LocalTime | None,
         arm: bool,
         id: str | None,
         sent_by: str | None,
@@ -36,6 +38,7 @@ class Accepting:
         """The notification, not yet written, and what is to be done first. Raises InvalidRequest naming the fields."""
         await self.check(project, message, to, arm=arm)
         now = self._clock.now()
+        send_at = _beginning(send_at, local_time, now)
         [key] = await self._store.trail.reserve(1)
         notification = Notification(
             key=key,
@@ -47,11 +50,19 @@ class Accepting:
             send_at=send_at if send_at is not None and send_at > now else None,
             armed_until=now + ARMED_LIFE_MS if arm else None,
             sent_by=sent_by,
+            local_time=local_time,
         )
         return notification, await self._first_work(notification, now)
 
     async def imagine(
-        self, project: Project, message: Message, to: Audience, *, send_at: Millis | None, sent_by: str | None
+        self,
+        project: Project,
+        message: Message,
+        to: Audience,
+        *,
+        send_at: Millis | None,
+        local_time: LocalTime | None,
+        sent_by: str | None,
     ) -> Notification:
         """What a dry run is about: it has no key, and nobody will find it. Raises InvalidRequest naming the fields."""
         await self.check(project, message, to)
@@ -62,8 +73,9 @@ class Accepting:
             message=message,
             to=to,
             created_at=self._clock.now(),
-            send_at=send_at,
+            send_at=_beginning(send_at, local_time, self._clock.now()),
             sent_by=sent_by,
+            local_time=local_time,
         )
         if to.devices is not None:
             await self._named_devices(notification)
@@ -90,12 +102,13 @@ class Accepting:
         if audience.is_cut_later(to):
             due = notification.send_at if audience.is_found_out(to) and notification.send_at else now
             return [audience.further(notification, 0, due)]
+        at_once = audience.Pace(now)
         if to.devices is not None:
             users = {device.user for device in await self._named_devices(notification)}
         else:
             names = audience.people(to)
             users = set((await self._store.users.resolve(notification.project, names, now, create=True)).values())
-        return audience.candidates(notification, users, now)
+        return audience.candidates(notification, users, at_once)
 
     async def _named_devices(self, notification: Notification) -> list[Device]:
         names = notification.to.devices or []
@@ -105,3 +118,8 @@ class Accepting:
         if where is not None:
             raise InvalidRequest.field(f"to.devices[{where}]", "there is no such device")
         return devices
+
+
+def _beginning(send_at: Millis | None, local: LocalTime | None, now: Millis) -> Millis | None:
+    """By local time it begins where a day begins first, with nobody before `send_at`."""
+    return send_at if local is None else local_times.begins(local, max(now, send_at or 0))

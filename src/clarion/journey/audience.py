@@ -1,6 +1,7 @@
 """Audience: who, cut into batches. A notification to a million people is a thousand batches of a thousand."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from clarion.model import Audience, Key, Millis, Notification
 from clarion.ports import AudienceWork, NewWork, PairsWork, SpanWork
@@ -35,30 +36,51 @@ def is_crowd(to: Audience) -> bool:
     return to.segment is not None or to.topic is not None
 
 
-def candidates(notification: Notification, users: Iterable[Key], due_at: Millis) -> list[NewWork]:
+class Pace(NamedTuple):
+    """How an audience becomes work: so many people at once, a batch every so often. `at`: when the next is due."""
+
+    at: Millis
+    size: int = BATCH
+    step_ms: int = 0
+
+    def after(self, batches: int) -> Millis:
+        """When it is the turn of what comes after so many batches."""
+        return self.at + batches * self.step_ms
+
+
+def pace(notification: Notification, now: Millis) -> Pace:
+    """The notification's own, if it has a rate: then what was missed is not made up for."""
+    rate = notification.rate
+    if rate is None or notification.cancelled_at is not None:
+        return Pace(now)
+    size = min(BATCH, rate)
+    return Pace(now, size, -(-size * 1000 // rate))
+
+
+def candidates(notification: Notification, users: Iterable[Key], pace: Pace) -> list[NewWork]:
     """Work for named users, sorted by key so that batches lock users in one order."""
     keys = sorted(set(users))
     return [
         NewWork(
             project=notification.project,
-            job=PairsWork(pairs=[(notification.key, user) for user in keys[start : start + BATCH]]),
-            due_at=due_at,
+            job=PairsWork(pairs=[(notification.key, user) for user in keys[start : start + pace.size]]),
+            due_at=pace.after(batch),
             notification=notification.key,
         )
-        for start in range(0, len(keys), BATCH)
+        for batch, start in enumerate(range(0, len(keys), pace.size))
     ]
 
 
-def spans(notification: Notification, spans: Sequence[tuple[Key, Key]], due_at: Millis) -> list[NewWork]:
+def spans(notification: Notification, spans: Sequence[tuple[Key, Key]], pace: Pace) -> list[NewWork]:
     """Work for spans of users."""
     return [
         NewWork(
             project=notification.project,
             job=SpanWork(notification=notification.key, first=first, last=last),
-            due_at=due_at,
+            due_at=pace.after(batch),
             notification=notification.key,
         )
-        for first, last in spans
+        for batch, (first, last) in enumerate(spans)
     ]
 
 

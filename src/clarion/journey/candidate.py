@@ -45,6 +45,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     group: int | None = None
     due: bool = False
     only: Collection[Key] | None = None
+    expires_at: Millis | None = None  # for this person, where that is not the same for all
     shown: bool | None = None
     variant: str | None = None
 
@@ -78,6 +79,7 @@ def noted(decided: Decided, gate: str, told: str, variant: str | None = None) ->
         decided.group,
         decided.due,
         decided.only,
+        decided.expires_at,
         decided.shown,
         variant or decided.variant,
     )
@@ -115,7 +117,7 @@ def facts_about(
         events=names,
         events_since=since,
         caps=caps,
-        zones=caps is not None and caps.calendar,
+        zones=(caps is not None and caps.calendar) or any(one.local_time is not None for one in notifications),
     )
 
 

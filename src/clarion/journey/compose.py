@@ -219,7 +219,7 @@ class Composer:
             id,
             payload,
             message.category,
-            letter.expires_at,
+            letter.expires_at if decided.expires_at is None else decided.expires_at,
             letter.urgency,
             message.collapse_key,
             0,

@@ -94,6 +94,7 @@ class _Common(NamedTuple):
 class _Personal(NamedTuple):
     """The gates that look at the person. Spares, digest and caps are there only if they have anything to say."""
 
+    local_time: rules.LocalTimeGate | None
     consent: Callable[[Recipient], rules.Ruling]
     duplicate: Callable[[Key, Mapping[tuple[Key, int], Millis]], rules.Ruling]
     quiet: rules.Quiet
@@ -112,6 +113,7 @@ class _Spares(NamedTuple):
     trial: rules.Trial | None
 
 
+_LOCALLY = ("local_time",)
 _ASKED = ("consent", "device", "permission", "duplicate")
 _SPARING = ("condition", "holdout", "experiment")
 _RESTING = ("quiet_hours",)
@@ -229,6 +231,7 @@ def _common(notification: Notification, law: Law) -> _Common:
     category = rules.WITHDRAWING if withdraws and known else rules.category(notification, law.categories)
     for gate, ruling in (
         ("cancelled", rules.cancelled(notification)),
+        ("paused", rules.paused(notification, law.now)),
         ("superseded", rules.superseded(notification)),
         ("expiry", rules.expiry(notification, law.now)),
         ("schedule", rules.schedule(notification, law.now)),
@@ -240,7 +243,9 @@ def _common(notification: Notification, law: Law) -> _Common:
         if ruling.reason is not None:
             return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
     worn, settings, now = law.categories[notification.message.category], law.settings, law.now
+    local = notification.local_time
     personal = _Personal(
+        None if local is None else rules.LocalTimeGate(notification, local, settings.default_timezone, now),
         rules.Consent(worn, Channel.PUSH, settings, now),
         rules.Duplicate(notification.message, now),
         rules.Quiet(notification, worn, settings, now),
@@ -262,6 +267,7 @@ def _in_place(notification: Notification, worn: Category, law: Law, *, shown: bo
     """They were asked everything before: what counts is a no since then, and a sound at night."""
     asks, quietly = not rules.is_withdrawal(notification), shown and rules.is_quiet(notification)
     return _Personal(
+        None,
         rules.Consent(worn, Channel.PUSH, law.settings, law.now) if asks else rules.no_consent_asked,
         rules.no_duplicate,
         rules.Quiet(notification, worn, law.settings, law.now, quietly=quietly),
@@ -295,9 +301,12 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
     if in_place is not None and shown is not None:
         personal = in_place[shown]
     allowed: list[Target] = []
-    quiet_from = group = None
+    quiet_from = group = expires_at = None
     due = False
-    if personal is not None:
+    if personal is not None and personal.local_time is not None:
+        ruling, expires_at = personal.local_time(recipient.zone)
+        passed = passed.then.get(ruling) or passed.on(ruling, _LOCALLY, (ruling,))
+    if personal is not None and passed.reason is Reason.SEND:
         devices, allowed = rules.within_reach(recipient.targets, law.reachable, only)
         passed = _asked(passed, personal, recipient, devices, len(allowed), seen)
         if personal.spares is not None and passed.reason is Reason.SEND:
@@ -314,8 +323,11 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
         return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [], None, group, due, only)
     if personal is None or personal.digest is None or not personal.digest.marks:
         group = None
+    gates = passed.gates
     return Decided(
-        notification, recipient, Reason.SEND, None, passed.gates, allowed, quiet_from, group=group, shown=shown
+        *(notification, recipient, Reason.SEND, None, gates, allowed, quiet_from, group),
+        expires_at=expires_at,
+        shown=shown,
     )
 
 

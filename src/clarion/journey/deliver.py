@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from clarion.journey.rules import Ruling
+from clarion.journey.rules import PAUSED_AGAIN_MS, Ruling
 from clarion.model import (
     CHANNEL_OF_KIND,
     Decision,
@@ -46,7 +46,7 @@ class Sifted(msgspec.Struct, frozen=True):
 
     outgoing: list[Outgoing]
     stopped: list[tuple[Ready, Reason]]
-    resting: list[tuple[Ready, Millis]] = []
+    resting: list[tuple[Ready, Millis, Reason]] = []
 
 
 def set_aside(sifted: Sifted, quiet: Mapping[tuple[Key, Key], Ruling]) -> Sifted:
@@ -62,7 +62,7 @@ def set_aside(sifted: Sifted, quiet: Mapping[tuple[Key, Key], Ruling]) -> Sifted
         elif ruling.until is None:
             stopped.append((each.ready, Reason.EXPIRED))
         else:
-            resting.append((each.ready, ruling.until))
+            resting.append((each.ready, ruling.until, Reason.QUIET_HOURS))
     return Sifted(outgoing, stopped, resting)
 
 
@@ -89,6 +89,7 @@ def sift(
     """
     outgoing: list[Outgoing] = []
     stopped: list[tuple[Ready, Reason]] = []
+    resting: list[tuple[Ready, Millis, Reason]] = []
     for ready in messages:
         address = addresses.get(ready.device)
         person = successors.get(ready.user, ready.user)
@@ -105,9 +106,11 @@ def sift(
             stopped.append((ready, Reason.IRRELEVANT))
         elif _is_over(ready, now):
             stopped.append((ready, Reason.EXPIRED))
+        elif notification.is_paused:  # beside others: what is all of one notification is set aside as a whole
+            resting.append((ready, now + PAUSED_AGAIN_MS, Reason.PAUSED))
         else:
             outgoing.append(Outgoing(ready, address))
-    return Sifted(outgoing, stopped)
+    return Sifted(outgoing, stopped, resting)
 
 
 def _is_over(ready: Ready, now: Millis) -> bool:
@@ -164,10 +167,10 @@ def settle(
     for held, until in ((attempt.held, attempt.held_until), (refused, attempt.refused_until)):
         if held:
             again.setdefault(comes_again(held, until, now), []).extend(held)
-    for ready, until in sifted.resting:
+    for ready, until, _ in sifted.resting:
         again.setdefault(until, []).append(ready)
     settled += [_stopped(ready, reason) for ready, reason in sifted.stopped]
-    settled += [_rests(ready) for ready, _ in sifted.resting]
+    settled += [_rests(ready, reason) for ready, _, reason in sifted.resting]
     return Effects(
         outcomes=settled,
         device_verdicts=verdicts,
@@ -242,9 +245,9 @@ def _stopped(ready: Ready, reason: Reason) -> Outcome:
     return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
 
 
-def _rests(ready: Ready) -> Outcome:
+def _rests(ready: Ready, reason: Reason) -> Outcome:
     """It stays queued, and says why."""
-    state, reason = DeliveryState.QUEUED, Reason.QUIET_HOURS
+    state = DeliveryState.QUEUED
     return Outcome(ready.notification, ready.user, ready.device, state, reason, None, ready.attempts)
 
 

@@ -28,6 +28,8 @@ from clarion.ports import (
 
 IN_HAND_MS = 5_000
 """A slow batch is written down after so long, and what is left of it comes again."""
+LOOK_AGAIN_MS = 500
+"""A batch that waits for its turn in hand is asked for so often whether it should still leave."""
 
 Commit = Callable[[Lease, Effects], Awaitable[None]]
 """Write the effects and finish the lease in one transaction, then wake whom it gave work."""
@@ -59,6 +61,9 @@ class Delivering:
         # Before the addresses are read: who registers again after that has nothing to do with what comes of them.
         looked_at = self._clock.now()
         sifted = await self._last_look(project, job)
+        if sifted is None:
+            await self._store.work.set_aside(lease, self._clock.now())
+            return
         attempt = await self.attempt(project, job, sifted.outgoing)
         now = self._clock.now()
         if attempt.held and not attempt.sent and not sifted.stopped and not sifted.resting:
@@ -68,9 +73,12 @@ class Delivering:
         effects = deliver.settle(sifted, attempt, project=project.key, job=job, sent_at=looked_at, now=now)
         await self._commit(lease, effects)
 
-    async def _last_look(self, project: Project, job: DeliverWork) -> Sifted:
+    async def _last_look(self, project: Project, job: DeliverWork) -> Sifted | None:
+        """None: all of it is one notification, which is paused."""
         messages = job.messages
         notifications = await self._store.trail.load(project.key, sorted({one.notification for one in messages}))
+        if len(notifications) == 1 and next(iter(notifications.values())).is_paused:
+            return None
         notifications = await called_off_with_all(self._store, project.key, notifications)
         addresses = await self._store.steps.addresses(project.key, [one.device for one in messages])
         strangers = deliver.strangers(messages, addresses)
@@ -108,6 +116,7 @@ class Delivering:
     async def attempt(self, project: Project, job: DeliverWork | ArmedWork, outgoing: Sequence[Outgoing]) -> Attempt:
         """Send in chunks, as the gate lets them through: a healthy batch is one."""
         place, begun = Place(project.key, job.kind, job.lane), self._clock.now()
+        looked_at = begun
         provider = self._providers[job.kind]
         sent: Sequence[Outgoing] = ()
         outcomes: list[ProviderOutcome] = []
@@ -120,6 +129,12 @@ class Delivering:
             if not isinstance(passed, Pass):
                 after = after._replace(rest_at=passed)
                 break
+            if (now := self._clock.now()) - looked_at >= LOOK_AGAIN_MS:
+                looked_at = now
+                if await self._is_stopped(project, job):
+                    self._gates.came_to_nothing(place, passed)
+                    after = after._replace(rest_at=now)
+                    break
             chunk, outgoing = _cut(outgoing, passed)
             try:
                 answered = await provider.send(chunk, keys.secrets, self._clock.now())
@@ -130,6 +145,12 @@ class Delivering:
             sent = [*sent, *chunk] if sent else chunk
             outcomes += answered
         return Attempt(sent, outcomes, [each.ready for each in outgoing], after.rest_at, after.refused_at)
+
+    async def _is_stopped(self, project: Project, job: DeliverWork | ArmedWork) -> bool:
+        """Whether something of a batch that is in hand was cancelled or paused meanwhile: then it is looked at anew."""
+        named = {job.notification} if isinstance(job, ArmedWork) else {one.notification for one in job.messages}
+        found = await self._store.trail.load(project.key, sorted(named))
+        return any(one.cancelled_at is not None or one.is_paused for one in found.values())
 
 
 def _is_locked(category: Category | None, project: Project) -> bool:

@@ -59,7 +59,7 @@ def label(notification: Notification) -> Label:
     moments = (notification.fired_at, notification.send_at, notification.created_at)
     names = [
         (Dimension.CATEGORY, notification.message.category),
-        (Dimension.CAMPAIGN, notification.automation or notification.id),
+        (Dimension.CAMPAIGN, notification.campaign or notification.automation or notification.id),
     ]
     if notification.message.template is not None:
         names.append((Dimension.TEMPLATE, notification.message.template))

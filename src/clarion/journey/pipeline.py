@@ -16,6 +16,7 @@ from clarion.journey import arming, digest, judgement, learn, permission, regist
 from clarion.journey.accepting import Accepting
 from clarion.journey.automating import Automating
 from clarion.journey.calling import Calling, Webhooks
+from clarion.journey.campaigns import Campaigns
 from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -44,6 +45,7 @@ from clarion.model import (
     DeviceKind,
     Event,
     Key,
+    LocalTime,
     Message,
     Millis,
     Notification,
@@ -129,6 +131,7 @@ class Pipeline:
         self._consenting = Consenting(store, catalog, clock)
         self._winning = Winning(store)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
+        self.campaigns = Campaigns(store, catalog, clock, self._accepting, self._wake)
         self.updating = Updating(store, clock, self._new_id, self._accepting.check, self._begin)
         self._cutting = Cutting(store, catalog, clock, self.updating)
         self._automating = Automating(store, catalog, clock)
@@ -209,6 +212,7 @@ class Pipeline:
         to: Audience,
         *,
         send_at: Millis | None = None,
+        local_time: LocalTime | None = None,
         arm: bool = False,
         id: str | None = None,
         sent_by: str | None = None,
@@ -221,7 +225,7 @@ class Pipeline:
             InvalidRequest: names the fields.
         """
         notification, work = await self._accepting.accept(
-            project, message, to, send_at=send_at, arm=arm, id=id, sent_by=sent_by
+            project, message, to, send_at=send_at, local_time=local_time, arm=arm, id=id, sent_by=sent_by
         )
         return await self._begin(notification, work)
 
@@ -263,10 +267,13 @@ class Pipeline:
         to: Audience,
         *,
         send_at: Millis | None = None,
+        local_time: LocalTime | None = None,
         sent_by: str | None = None,
     ) -> DryRun:
         """What would become of it now, with nothing sent or written."""
-        notification = await self._accepting.imagine(project, message, to, send_at=send_at, sent_by=sent_by)
+        notification = await self._accepting.imagine(
+            project, message, to, send_at=send_at, local_time=local_time, sent_by=sent_by
+        )
         now = notification.created_at
         scene = await self._scene(project, [notification], now)
         law = self._law(project, scene, now)
@@ -320,7 +327,7 @@ class Pipeline:
             case WebhookWork():
                 await self._commit(lease, await self._calling.effects(lease, lease.job))
             case AudienceWork():
-                await self._commit(lease, await self._cutting.effects(lease.project, lease.job))
+                await self._audience(lease, lease.job)
             case SpanWork() | PairsWork():
                 await self._decide(lease, lease.job)
             case DeliverWork(arm=True):
@@ -332,11 +339,21 @@ class Pipeline:
             case CatchUpWork():
                 await self._firing.catch_up(lease, lease.job)
 
+    async def _audience(self, lease: Lease, job: AudienceWork) -> None:
+        effects = await self._cutting.effects(lease.project, job)
+        if effects is None:
+            await self._store.work.set_aside(lease, self._clock.now())
+        else:
+            await self._commit(lease, effects)
+
     async def _decide(self, lease: Lease, job: SpanWork | PairsWork) -> None:
         project = await self._catalog.project(lease.project)
         named = job
         now = self._clock.now()
         job, notifications, keys = await asked_together(self._store, self._catalog, project.key, job, now)
+        if lease.notification in notifications and notifications[lease.notification].is_paused:
+            await self._store.work.set_aside(lease, now)
+            return
         scene = await self._scene(project, list(notifications.values()), now)
         scene = scene._replace(winners=await self._winning.winners(notifications.values(), now))
         law = self._law(project, scene, now)

@@ -3,13 +3,15 @@
 from clarion.model import DeliveryState, Millis, Notification, Reason, Verdict, verdict_of
 from clarion.ports import Progress
 
-STATES = ("scheduled", "arming", "armed", "running", "done", "cancelled")
+STATES = ("scheduled", "arming", "armed", "running", "paused", "done", "cancelled")
 
 
 def state_of(notification: Notification, progress: Progress, now: Millis) -> str:
     """One of `STATES`."""
     if notification.cancelled_at is not None:
         return "cancelled"
+    if notification.is_paused:
+        return "paused"
     if notification.send_at is not None and notification.send_at > now:
         return "scheduled"
     if notification.is_armed and notification.expires_at > now:
@@ -20,6 +22,11 @@ def state_of(notification: Notification, progress: Progress, now: Millis) -> str
 
 def _is_open(notification: Notification, progress: Progress) -> bool:
     """Whether something of it is to come. A job that several notifications share is counted for none of them."""
-    held = any(verdict_of(Reason(reason)) is Verdict.HOLD for reason in progress.reasons)
     undecided = notification.automation is not None and bool(notification.to.users) and not progress.reasons
-    return held or undecided or progress.deliveries.get(DeliveryState.QUEUED, 0) > 0
+    return undecided or waits(progress)
+
+
+def waits(progress: Progress) -> bool:
+    """Whether somebody is held, or a message is still to be handed over."""
+    held = any(verdict_of(Reason(reason)) is Verdict.HOLD for reason in progress.reasons)
+    return held or progress.deliveries.get(DeliveryState.QUEUED, 0) > 0

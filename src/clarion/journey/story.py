@@ -135,6 +135,7 @@ def _decisions(decisions: Iterable[DecisionRecord], updates: Mapping[Key, Update
                 "gates": msgspec.json.decode(decision.gates),
                 **changes,
                 **({} if decision.digest_id is None else {"digest_id": decision.digest_id}),
+                **({} if decision.campaign is None else {"campaign": decision.campaign}),
             },
         )
 

@@ -140,7 +140,7 @@ class Updating:
         # What is in flight may arrive after its own withdrawal, so that waits; a replacement is what comes last anyhow.
         waits = update.kind is UpdateKind.WITHDRAW and age < _SETTLED_MS
         chosen = [user for user, where in found.items() if where.devices and not (waits and where.unsettled)]
-        work = audience.candidates(notification, chosen, now)
+        work = audience.candidates(notification, chosen, audience.Pace(now))
         again = job.again or any(where.unsettled for where in found.values())
         if len(people) == _PEOPLE_A_STEP:
             work.append(_look(notification, people[-1], now, again=again))
@@ -181,7 +181,7 @@ class Updating:
             work
             for key, users in waiting.items()
             if key in found and _kind(found[key]) is UpdateKind.REPLACE
-            for work in audience.candidates(found[key], users, now)
+            for work in audience.candidates(found[key], users, audience.Pace(now))
         ]
 
 

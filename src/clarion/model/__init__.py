@@ -5,6 +5,7 @@ public ids are text and live at the edge.
 """
 
 from clarion.model.automations import Automation, Entry
+from clarion.model.campaigns import Campaign, CampaignGoal, CampaignRecord, CampaignState, Schedule
 from clarion.model.definitions import Category, Content, Partial, PlatformContent, Template
 from clarion.model.devices import Device, Registration
 from clarion.model.digests import Digest, FixedWindow, ScheduledWindow, SlidingWindow, Window
@@ -14,6 +15,7 @@ from clarion.model.notifications import (
     Audience,
     Event,
     Holdout,
+    LocalTime,
     Message,
     Notification,
     UnlessEvent,
@@ -32,6 +34,7 @@ from clarion.model.words import (
     DAY_MS,
     DEFAULT_TTL_SECONDS,
     HOLD_REASONS,
+    LOCAL_SPREAD_MS,
     MAX_CAP_SECONDS,
     MAX_DIGEST_SECONDS,
     MAX_TTL_SECONDS,
@@ -63,6 +66,7 @@ __all__ = [
     "DAY_MS",
     "DEFAULT_TTL_SECONDS",
     "HOLD_REASONS",
+    "LOCAL_SPREAD_MS",
     "MAX_CAP_SECONDS",
     "MAX_DIGEST_SECONDS",
     "MAX_TTL_SECONDS",
@@ -73,6 +77,10 @@ __all__ = [
     "ApiKey",
     "Audience",
     "Automation",
+    "Campaign",
+    "CampaignGoal",
+    "CampaignRecord",
+    "CampaignState",
     "Cap",
     "Category",
     "CategoryClass",
@@ -97,6 +105,7 @@ __all__ = [
     "Holdout",
     "Json",
     "Key",
+    "LocalTime",
     "LockScreen",
     "Message",
     "Millis",
@@ -117,6 +126,7 @@ __all__ = [
     "Rolling",
     "Rule",
     "Run",
+    "Schedule",
     "ScheduledWindow",
     "Segment",
     "SlidingWindow",

@@ -1,7 +1,19 @@
 """What sets the way off: an event, or a notification with its message and audience."""
 
+from typing import Literal
+
 from clarion.model.experiments import Experiment, Goal, Winner
-from clarion.model.words import DEFAULT_TTL_SECONDS, Json, Key, LockScreen, Millis, Struct, UpdateKind, Urgency
+from clarion.model.words import (
+    DEFAULT_TTL_SECONDS,
+    LOCAL_SPREAD_MS,
+    Json,
+    Key,
+    LockScreen,
+    Millis,
+    Struct,
+    UpdateKind,
+    Urgency,
+)
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -113,6 +125,16 @@ class Audience(Struct, frozen=True, kw_only=True):
     topic: str | None = None
 
 
+class LocalTime(Struct, frozen=True, kw_only=True):
+    """A time on each receiver's wall: "HH:MM", or with a day before it "YYYY-MM-DDTHH:MM".
+
+    `passed`: what becomes of people for whom it is over when the notification begins.
+    """
+
+    at: str
+    passed: Literal["next_day", "at_once", "skip"] = "next_day"
+
+
 class Update(Struct, frozen=True, kw_only=True):
     """Which earlier notification this one takes the place of, or takes from the screens, wherever that is shown.
 
@@ -130,7 +152,8 @@ class Notification(Struct, frozen=True, kw_only=True):
 
     An armed one is prepared, and sent at its fire, if that comes before `armed_until`. `sent_by`: the id of the key.
     `update`: it changes an earlier one; `updated_by`: the newest that changes this one, or what this one changes.
-    `digest_of`: the notifications that it stands for, if it is a digest.
+    `digest_of`: the notifications that it stands for, if it is a digest. `campaign`: the name of the one that it is a
+    run of. `rate`: people a second that its audience is cut at. `ends_at`: it expires then at the latest.
     """
 
     key: Key
@@ -149,6 +172,21 @@ class Notification(Struct, frozen=True, kw_only=True):
     digest_of: tuple[Key, ...] = ()
     update: Update | None = None
     updated_by: Key | None = None
+    campaign: str | None = None
+    local_time: LocalTime | None = None
+    rate: int | None = None
+    ends_at: Millis | None = None
+    paused_at: Millis | None = None
+
+    @property
+    def begins_at(self) -> Millis:
+        """Nobody gets it before."""
+        return self.send_at or self.created_at
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing of it leaves for now."""
+        return self.paused_at is not None and self.cancelled_at is None
 
     @property
     def first(self) -> Key:
@@ -174,10 +212,19 @@ class Notification(Struct, frozen=True, kw_only=True):
 
     @property
     def expires_at(self) -> Millis:
-        """TTL counts from the moment it should be sent; what waits for its fire expires with its armed life."""
+        """TTL counts from the moment it should be sent; what waits for its fire expires with its armed life.
+
+        By local time, this is when it has expired for everybody: see `expires_for`.
+        """
         if self.is_armed:
             return self.armed_until or 0
-        return (self.fired_at or self.send_at or self.created_at) + self.message.ttl * 1000
+        last = (self.fired_at or self.begins_at) + (LOCAL_SPREAD_MS if self.local_time is not None else 0)
+        return self.expires_for(last)
+
+    def expires_for(self, moment: Millis) -> Millis:
+        """When it has expired for who should get it at a moment."""
+        end = moment + self.message.ttl * 1000
+        return end if self.ends_at is None else min(end, self.ends_at)
 
     @property
     def expires_at_last(self) -> Millis:

@@ -12,6 +12,8 @@ Json: TypeAlias = dict[str, Any]
 DAY_MS = 86_400_000
 ARMED_LIFE_MS = 7 * DAY_MS
 """How long what was prepared waits for its fire."""
+LOCAL_SPREAD_MS = 27 * 3_600_000
+"""From the first to the last person of a local time: 26 hours between the zones, or a day that has 25."""
 DEFAULT_TTL_SECONDS = 3 * 86_400
 MAX_TTL_SECONDS = 30 * 86_400
 MAX_CAP_SECONDS = 60 * 86_400
@@ -96,6 +98,7 @@ class Reason(StrEnum):
     PROVIDER_DOWN = "provider_down"
     DIGEST = "digest"
     EXPERIMENT = "experiment"
+    PAUSED = "paused"
     # drop
     NO_PERMISSION = "no_permission"
     NO_CONSENT = "no_consent"
@@ -110,6 +113,7 @@ class Reason(StrEnum):
     NOT_IN_SEGMENT = "not_in_segment"
     NOT_SUBSCRIBED = "not_subscribed"
     IRRELEVANT = "irrelevant"
+    TIME_PASSED = "time_passed"  # on the person's wall, before the notification began
     CATEGORY_MISMATCH = "category_mismatch"
     TEMPLATE_ERROR = "template_error"
     TOO_LARGE = "too_large"
@@ -129,6 +133,7 @@ HOLD_REASONS = frozenset(
         Reason.PROVIDER_DOWN,
         Reason.DIGEST,
         Reason.EXPERIMENT,
+        Reason.PAUSED,
     }
 )
 

@@ -4,6 +4,7 @@ All work on batches.
 """
 
 from clarion.ports.audiences import Audiences, Crowd, RosterKind
+from clarion.ports.campaigns import CampaignRuns, Campaigns, Reached
 from clarion.ports.facts import (
     Address,
     Asked,
@@ -85,6 +86,7 @@ from clarion.ports.transport import (
 from clarion.ports.work import (
     DELIVERIES,
     LATE_MS,
+    SET_ASIDE_MS,
     ArmedWork,
     Attributes,
     AudienceWork,
@@ -127,6 +129,7 @@ __all__ = [
     "LATE_MS",
     "MOST_NAMES",
     "REACHED",
+    "SET_ASIDE_MS",
     "Accepted",
     "Address",
     "ArmedWork",
@@ -141,6 +144,8 @@ __all__ = [
     "Blames",
     "Bus",
     "Call",
+    "CampaignRuns",
+    "Campaigns",
     "CapsQuery",
     "CatchUpWork",
     "Chance",
@@ -198,6 +203,7 @@ __all__ = [
     "PushService",
     "PushStore",
     "Quarantined",
+    "Reached",
     "Ready",
     "ReceiptRecord",
     "Recipient",

@@ -26,7 +26,7 @@ class LossKind(StrEnum):
 
 
 class Dimension(StrEnum):
-    """What messages are told apart by. A campaign is an automation, else a notification."""
+    """What messages are told apart by. An automation is a campaign too, else a notification is."""
 
     CATEGORY = "category"
     TEMPLATE = "template"

@@ -246,6 +246,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     notification: Key
     updates: Key | None = None
     digest_id: str | None = None  # the notification that it is in
+    campaign: str | None = None
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from clarion.ports.audiences import Audiences
+from clarion.ports.campaigns import Campaigns
 from clarion.ports.facts import Steps
 from clarion.ports.losses import Losses
 from clarion.ports.nouns import Consents, Definitions, Devices, Events, Idempotency, Preferences, Projects, Trail, Users
@@ -49,6 +50,8 @@ class Store(Protocol):
     def stoppages(self) -> Stoppages: ...
     @property
     def losses(self) -> Losses: ...
+    @property
+    def campaigns(self) -> Campaigns: ...
     @property
     def push(self) -> PushStore: ...
     @property

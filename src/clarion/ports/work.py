@@ -207,6 +207,8 @@ Job: TypeAlias = (
 
 DELIVERIES = "deliver."
 """What the names of all queues of deliveries begin with."""
+SET_ASIDE_MS = 10**15
+"""Jobs of what is paused are due so much later, thousands of years: when they would be due is not forgotten."""
 LATE_MS = 2_000
 """How late a first attempt may be: with a TTL of 0 a message expires at birth, and that attempt is its only chance."""
 
@@ -411,6 +413,10 @@ class Work(Protocol):
 
     async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
         """Give a job back undone, to be tried at `due_at`; `counts`: whether that was an attempt."""
+        ...
+
+    async def set_aside(self, lease: Lease, now: Millis) -> None:
+        """Give a job back whose notification is paused, to be done when it is resumed; at once if it is already."""
         ...
 
     async def waiting(self) -> dict[str, Millis]:

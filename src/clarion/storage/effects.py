@@ -161,13 +161,12 @@ def _add_notifications(conn: Connection, dialect: Dialect, new: Sequence[Notific
 
 
 def _notification(new: Notification) -> Row:
-    request = encode_request(
-        Request(new.message, new.to, sent_by=new.sent_by, digest_of=new.digest_of, update=new.update)
-    )
+    request = encode_request(Request.of(new))
     times = (new.created_at, new.send_at, new.cancelled_at)
     origin = (new.automation, new.event, new.armed_until, new.fired_at)
+    campaign = (new.campaign, new.paused_at)
     updates = None if new.update is None else new.update.first
-    return (new.key, new.project, new.id, request, *times, *origin, updates, new.updated_by)
+    return (new.key, new.project, new.id, request, *times, *origin, updates, new.updated_by, *campaign)
 
 
 def _keep_gates(conn: Connection, dialect: Dialect, project: Key, decisions: Sequence[Decision]) -> dict[str, int]:

@@ -19,12 +19,12 @@ _NAME: Final[Mapping[str, Mapping[Dimension, str]]] = {
     "sqlite": {
         Dimension.CATEGORY: "json_extract(request, '$.message.category')",
         Dimension.TEMPLATE: "json_extract(request, '$.message.template')",
-        Dimension.CAMPAIGN: "COALESCE(automation, id)",
+        Dimension.CAMPAIGN: "COALESCE(campaign, automation, id)",
     },
     "postgresql": {
         Dimension.CATEGORY: "CAST(request AS json) #>> '{message,category}'",
         Dimension.TEMPLATE: "CAST(request AS json) #>> '{message,template}'",
-        Dimension.CAMPAIGN: "COALESCE(automation, id)",
+        Dimension.CAMPAIGN: "COALESCE(campaign, automation, id)",
     },
 }
 # Names are read once a notification, people once for all of their devices and messages of one name. The order of the

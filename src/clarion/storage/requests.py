@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, select
 
-from clarion.model import Audience, Key, Message, Notification, Update
+from clarion.model import Audience, Key, LocalTime, Message, Millis, Notification, Update
 from clarion.storage.schema import notification
 
 
@@ -18,6 +18,14 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     sent_by: str | None = None
     digest_of: tuple[Key, ...] = ()
     update: Update | None = None
+    local_time: LocalTime | None = None
+    rate: int | None = None
+    ends_at: Millis | None = None
+
+    @classmethod
+    def of(cls, told: Notification) -> "Request":
+        """What has no column of its own."""
+        return cls(**{name: getattr(told, name) for name in cls.__struct_fields__})
 
 
 _encoder = msgspec.json.Encoder()
@@ -53,6 +61,9 @@ def to_notification(row: Row[Any]) -> Notification:
         to=request.to,
         sent_by=request.sent_by,
         digest_of=request.digest_of,
+        local_time=request.local_time,
+        rate=request.rate,
+        ends_at=request.ends_at,
         created_at=row.created_at,
         send_at=row.send_at,
         cancelled_at=row.cancelled_at,
@@ -60,6 +71,8 @@ def to_notification(row: Row[Any]) -> Notification:
         event=row.event,
         armed_until=row.armed_until,
         fired_at=row.fired_at,
+        campaign=row.campaign,
+        paused_at=row.paused_at,
         update=request.update,
         updated_by=row.updated_by,
     )

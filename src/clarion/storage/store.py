@@ -1,6 +1,7 @@
 """All nouns over one database, whichever engine it is."""
 
 from clarion.storage.audiences import SqlAudiences
+from clarion.storage.campaigns import SqlCampaigns
 from clarion.storage.consents import SqlConsents
 from clarion.storage.database import Database
 from clarion.storage.definitions import SqlDefinitions
@@ -42,6 +43,7 @@ class SqlStore:
         self.idempotency = SqlIdempotency(database)
         self.push = SqlPushStore(database)
         self.stoppages = SqlStoppages(database)
+        self.campaigns = SqlCampaigns(database)
         self.losses = SqlLosses(database)
         self.tallies = SqlTallies(database)
 

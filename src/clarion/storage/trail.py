@@ -169,6 +169,7 @@ def _decisions(
             decision,
             gate_record.c.gates.label("written"),
             notification.c.id.label("notification_id"),
+            notification.c.campaign,
             notification.c.updates,
             person.c.id.label("user_id"),
             digest.c.id.label("digest_id"),
@@ -216,7 +217,7 @@ def _deliveries(
     decided = select(decision.c.at).where(same).scalar_subquery().label("created_at")
     names = (notification.c.id.label("notification_id"), person.c.id.label("user_id"), device.c.id.label("device_id"))
     query = (
-        select(delivery, decided, *names, stoppage.c.since.label("stopped"))
+        select(delivery, decided, *names, stoppage.c.since.label("stopped"), _RESTS.label("paused"))
         .join(notification, notification.c.key == delivery.c.notification)
         .join(person, person.c.key == delivery.c.person)
         .join(device, device.c.key == delivery.c.device, isouter=True)
@@ -239,6 +240,10 @@ def _deliveries(
         items=[_delivery(row) for row in rows[:limit]],
         next_cursor=f"{last.notification}.{last.person}.{last.device}" if last else None,
     )
+
+
+# Read from there too: a pause writes nothing to what it holds back.
+_RESTS = notification.c.paused_at.is_not(None) & notification.c.cancelled_at.is_(None)
 
 
 def _holding() -> ColumnElement[bool]:
@@ -267,6 +272,7 @@ def _decision(row: Row[Any]) -> DecisionRecord:
         at=row.at,
         revision=row.revision,
         digest_id=row.digest_id,
+        campaign=row.campaign,
         notification=row.notification,
         updates=row.updates,
     )
@@ -281,9 +287,15 @@ def _delivery(row: Row[Any]) -> DeliveryRecord:
         device_id=row.device_id or "",
         kind=DeviceKind(row.kind),
         state=DeliveryState(row.state),
-        reason=Reason.PROVIDER_DOWN if row.stopped is not None else Reason(row.reason) if row.reason else None,
+        reason=_waits_for(row) or (Reason(row.reason) if row.reason else None),
         provider_id=row.provider_id,
         attempts=row.attempts,
         created_at=row.updated_at if row.created_at is None else row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _waits_for(row: Row[Any]) -> Reason | None:
+    if row.paused and row.state == DeliveryState.QUEUED.value:
+        return Reason.PAUSED
+    return Reason.PROVIDER_DOWN if row.stopped is not None else None

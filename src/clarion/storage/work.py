@@ -7,9 +7,9 @@ import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, func, select, text, update
 
 from clarion.model import Key, Millis
-from clarion.ports import Job, Lease, NewWork, PairsWork, ends_of, queue_of
+from clarion.ports import SET_ASIDE_MS, Job, Lease, NewWork, PairsWork, ends_of, queue_of
 from clarion.storage.database import Database, Dialect, columns_of
-from clarion.storage.schema import work, work_body
+from clarion.storage.schema import notification, work, work_body
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
@@ -60,6 +60,9 @@ class SqlWork:
 
     async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
         await self._db.write(_release, lease, due_at, counts)
+
+    async def set_aside(self, lease: Lease, now: Millis) -> None:
+        await self._db.write(_set_aside, lease, now)
 
     async def waiting(self) -> dict[str, Millis]:
         return await self._db.read(_waiting)
@@ -147,6 +150,17 @@ def _renew(conn: Connection, dialect: Dialect, leases: Sequence[Lease], until: M
 def _release(conn: Connection, lease: Lease, due_at: Millis, counts: bool) -> None:
     held = (work.c.key == lease.key) & (work.c.lease == lease.token)
     conn.execute(update(work).where(held).values(lease=None, due_at=due_at, attempts=work.c.attempts + int(counts)))
+
+
+def _set_aside(conn: Connection, lease: Lease, now: Millis) -> None:
+    """Its notification's row is held meanwhile, so that no resume leaves it behind."""
+    about = (notification.c.project == lease.project) & (notification.c.key == lease.notification)
+    rests = select(notification.c.key).where(
+        about, notification.c.paused_at.is_not(None), notification.c.cancelled_at.is_(None)
+    )
+    paused = conn.execute(rests.with_for_update(read=True)).first() is not None
+    held = (work.c.key == lease.key) & (work.c.lease == lease.token)
+    conn.execute(update(work).where(held).values(lease=None, due_at=now + (SET_ASIDE_MS if paused else 0)))
 
 
 def _waiting(conn: Connection) -> dict[str, Millis]:

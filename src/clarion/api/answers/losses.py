@@ -32,7 +32,10 @@ class LossAnswer(Answer, frozen=True, kw_only=True):
     """What the messages of one category, template or campaign came to, in people: each counts once a day."""
 
     name: Annotated[
-        str, Meta(description="Of a campaign: the automation's name, else the notification's id.", examples=["offers"])
+        str,
+        Meta(
+            description="Of a campaign: its name, or the automation's, else the notification's id.", examples=["offers"]
+        ),
     ]
     reached: int
     delivered: int

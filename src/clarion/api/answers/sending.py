@@ -115,6 +115,8 @@ class NotificationAnswer(Answer, frozen=True, kw_only=True):
     cancelled_at: Told | None
     update: Annotated[UpdateAnswer | None, Meta(description="It replaces or withdraws an earlier one.")]
     updated_by: Annotated[str | None, Meta(description="The id of the newest one that replaces or withdraws this.")]
+    campaign: Annotated[str | None, Meta(description="Of which this is a run.")] = None
+    paused_at: Told | None = None
 
 
 def update_of(notification: Notification) -> UpdateAnswer | None:
@@ -131,7 +133,13 @@ def request_of(notification: Notification) -> Json:
         if isinstance(value, list) and len(value) > SHOWN_AUDIENCE:
             to = {name: value[:SHOWN_AUDIENCE], "total": len(value)}
     arm = notification.armed_until is not None
-    return {"to": to, **request, "send_at": told_or_none(notification.send_at), "arm": arm}
+    local = notification.local_time
+    when = {
+        "send_at": told_or_none(notification.send_at),
+        "local_time": None if local is None else local.at,
+        "local_time_passed": None if local is None else local.passed,
+    }
+    return {"to": to, **request, **when, "arm": arm}
 
 
 def counts_of(reasons: dict[str, int], deliveries: dict[str, int]) -> Counts:

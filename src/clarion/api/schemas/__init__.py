@@ -6,7 +6,8 @@ The comments of fields are for readers of the code; `description`s go into the O
 from clarion.api.schemas.actions import ActionBody
 from clarion.api.schemas.administration import BroadcastPut, CapBody, KeyPost, KeyPut, ProjectPut, RollingBody
 from clarion.api.schemas.automations import AutomationPost, AutomationPut
-from clarion.api.schemas.base import MAX_BATCH, NOT_YET, Body, QuietHoursBody, WordingVersion
+from clarion.api.schemas.base import MAX_BATCH, Body, QuietHoursBody, WordingVersion
+from clarion.api.schemas.campaigns import CampaignGoalBody, CampaignPost, CampaignPut, ScheduleBody
 from clarion.api.schemas.definitions import (
     CategoryPost,
     CategoryPut,
@@ -56,7 +57,6 @@ from clarion.api.schemas.segments import (
 __all__ = [
     "MAX_BATCH",
     "MAX_DEVICES",
-    "NOT_YET",
     "ActionBody",
     "AnyDevice",
     "ApnsDevice",
@@ -65,6 +65,9 @@ __all__ = [
     "AutomationPut",
     "Body",
     "BroadcastPut",
+    "CampaignGoalBody",
+    "CampaignPost",
+    "CampaignPut",
     "CapBody",
     "CategoryPost",
     "CategoryPut",
@@ -105,6 +108,7 @@ __all__ = [
     "ReplaceBody",
     "RollbackBody",
     "RollingBody",
+    "ScheduleBody",
     "ScheduledWindowBody",
     "SdkEventBatch",
     "SdkEventBody",

@@ -8,7 +8,6 @@ from msgspec import Meta
 from clarion.api.fields import CLOCK_END_PATTERN, CLOCK_PATTERN
 
 MAX_BATCH = 1_000
-NOT_YET = "Not in this version yet: anything but null is refused."
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

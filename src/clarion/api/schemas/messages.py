@@ -1,12 +1,25 @@
 """A message, and a notification: a message with its audience."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from clarion.api.fields import EventName, Instant, Link, Name, PublicId, Title, TopicName, UserId, Word, Words
+from clarion.api.fields import (
+    EventName,
+    Instant,
+    Link,
+    LocalClock,
+    Name,
+    Passed,
+    PublicId,
+    Title,
+    TopicName,
+    UserId,
+    Word,
+    Words,
+)
 from clarion.api.schemas.actions import ActionBody
-from clarion.api.schemas.base import NOT_YET, Body
+from clarion.api.schemas.base import Body
 from clarion.api.schemas.experiments import ExperimentBody, VariantBody
 from clarion.model import MAX_TTL_SECONDS, Json, LockScreen, Urgency
 
@@ -130,7 +143,8 @@ class NotificationBody(MessageBody, frozen=True, kw_only=True):
     to: AudienceBody
     send_at: Instant | None = None
     dry_run: Annotated[bool, Meta(description="Answer the decisions and send nothing.")] | None = None
-    local_time: Annotated[Any, Meta(description=NOT_YET)] = None
+    local_time: LocalClock | None = None
+    local_time_passed: Passed | None = None
     arm: (
         Annotated[bool, Meta(description="Prepare everything now, and send it at `POST …/fire`; for seven days.")]
         | None

@@ -15,7 +15,7 @@ _DIMENSIONS = {each.value: each for each in Dimension}
 By = Annotated[
     str,
     QueryParameter(
-        description="What to tell messages apart by. A campaign is an automation, else a notification.",
+        description="What to tell messages apart by. An automation is a campaign too, else a notification is.",
         schema_extra={"enum": list(_DIMENSIONS)},
     ),
 ]

@@ -63,11 +63,14 @@ async def notify(
 ) -> Response[DryRunAnswer] | Response[Created]:
     """Send a notification, now or at `send_at`; with `arm`, prepare it; with `dry_run`, tell what would be decided."""
     send_at = messages.send_at(data)
+    local_time = messages.local_time(data.local_time, data.local_time_passed, services.clock.now())
     to = messages.audience(data.to)
     message = messages.message(data)
     if data.dry_run:
         begun = time.perf_counter()
-        trial = await services.pipeline.dry_run(caller.project, message, to, send_at=send_at, sent_by=caller.key.id)
+        trial = await services.pipeline.dry_run(
+            caller.project, message, to, send_at=send_at, local_time=local_time, sent_by=caller.key.id
+        )
         took_ms = round((time.perf_counter() - begun) * 1000, 3)
         return Response(
             DryRunAnswer(
@@ -81,7 +84,14 @@ async def notify(
     today, id = await _repeated(services, caller, request)
     if id is None:
         made = await services.pipeline.notify(
-            caller.project, message, to, send_at=send_at, arm=bool(data.arm), id=today, sent_by=caller.key.id
+            caller.project,
+            message,
+            to,
+            send_at=send_at,
+            local_time=local_time,
+            arm=bool(data.arm),
+            id=today,
+            sent_by=caller.key.id,
         )
         id = made.id
     return Response(Created(id=id), status_code=202)
@@ -257,6 +267,8 @@ async def _shown(services: Services, notification: Notification) -> Notification
         armed_until=told_or_none(notification.armed_until),
         fired_at=told_or_none(notification.fired_at),
         cancelled_at=told_or_none(notification.cancelled_at),
+        campaign=notification.campaign,
+        paused_at=told_or_none(notification.paused_at),
         update=update_of(notification),
         updated_by=None if newest is None else newest.id,
     )

@@ -8,11 +8,12 @@ from clarion.journey.rules.digest import DigestGate, Gathered
 from clarion.journey.rules.duplicate import Duplicate, content_hash
 from clarion.journey.rules.exempt import EXEMPT, exempt
 from clarion.journey.rules.holdout import Group, groups, holdout
+from clarion.journey.rules.local_time import LocalTimeGate
 from clarion.journey.rules.membership import Membership, crowd_name
 from clarion.journey.rules.quiet import Quiet, needs_preferences, needs_zones
 from clarion.journey.rules.reach import device, permission, within_reach
 from clarion.journey.rules.ruling import Ruling, record
-from clarion.journey.rules.timing import cancelled, expiry, schedule
+from clarion.journey.rules.timing import PAUSED_AGAIN_MS, cancelled, expiry, paused, schedule
 from clarion.journey.rules.trial import Trial, trial
 from clarion.journey.rules.updates import (
     WITHDRAWING,
@@ -25,6 +26,7 @@ from clarion.journey.rules.updates import (
 
 __all__ = [
     "EXEMPT",
+    "PAUSED_AGAIN_MS",
     "WITHDRAWING",
     "CapGate",
     "Consent",
@@ -32,6 +34,7 @@ __all__ = [
     "Duplicate",
     "Gathered",
     "Group",
+    "LocalTimeGate",
     "Membership",
     "Quiet",
     "Ruling",
@@ -57,6 +60,7 @@ __all__ = [
     "needs_zones",
     "no_consent_asked",
     "no_duplicate",
+    "paused",
     "permission",
     "place",
     "record",

@@ -27,6 +27,16 @@ def expiry(notification: Notification, now: Millis) -> Ruling:
 _TTL_ZERO_GRACE_MS = 30_000
 
 
+def paused(notification: Notification, now: Millis) -> Ruling | None:
+    """Its campaign rests. What is all its own waits in the queue until it is resumed; what is not is asked again."""
+    if not notification.is_paused:
+        return None
+    return Ruling(Reason.PAUSED, f"the campaign {notification.campaign} is paused", now + PAUSED_AGAIN_MS)
+
+
+PAUSED_AGAIN_MS = 30_000
+
+
 def schedule(notification: Notification, now: Millis) -> Ruling:
     """Its hour has not come."""
     if notification.send_at is None or notification.send_at <= now:

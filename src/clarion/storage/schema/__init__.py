@@ -9,6 +9,7 @@ needs.
 """
 
 from clarion.storage.schema.audiences import roster, roster_member
+from clarion.storage.schema.campaigns import campaign
 from clarion.storage.schema.columns import metadata
 from clarion.storage.schema.jobs import idempotency, stoppage, work, work_body
 from clarion.storage.schema.losses import loss, loss_alert, loss_count
@@ -33,6 +34,7 @@ from clarion.storage.schema.trail import (
 __all__ = [
     "api_key",
     "automation_run",
+    "campaign",
     "consent",
     "credential",
     "decision",

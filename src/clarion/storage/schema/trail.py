@@ -47,11 +47,14 @@ notification = Table(
     column("fired_at", BigInteger, null=True),
     column("updates", BigInteger, null=True),  # the first one, whose place it takes on screens
     column("updated_by", BigInteger, null=True),  # the newest update of the first, of which this is the first or one
+    column("campaign", Text, null=True),
+    column("paused_at", BigInteger, null=True),
     Index("notification_id", "project", "id", unique=True),
     Index("notification_span", "project", "key"),
     Index("notification_updates", "updates", "key", **where("updates IS NOT NULL")),
     # What was sent at another time than it was made; the others are found by their keys, which rise with time.
     Index("notification_planned", "project", "send_at", **where("send_at IS NOT NULL")),
+    Index("notification_campaign", "project", "campaign", "key", **where("campaign IS NOT NULL")),
     Index("notification_fired", "project", "fired_at", **where("fired_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )

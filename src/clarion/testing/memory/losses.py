@@ -105,7 +105,10 @@ def _moment(about: Notification) -> Millis:
 
 
 def _names(about: Notification) -> dict[Dimension, str]:
-    names = {Dimension.CATEGORY: about.message.category, Dimension.CAMPAIGN: about.automation or about.id}
+    names = {
+        Dimension.CATEGORY: about.message.category,
+        Dimension.CAMPAIGN: about.campaign or about.automation or about.id,
+    }
     if about.message.template is not None:
         names[Dimension.TEMPLATE] = about.message.template
     return names

@@ -5,6 +5,7 @@ import time
 from clarion.model import Millis
 from clarion.ports import Clock
 from clarion.testing.memory.audiences import MemoryAudiences
+from clarion.testing.memory.campaigns import MemoryCampaigns
 from clarion.testing.memory.devices import MemoryDevices
 from clarion.testing.memory.effects import EffectsWriter
 from clarion.testing.memory.events import MemoryEvents
@@ -48,6 +49,7 @@ class MemoryStore:
         self.idempotency = MemoryIdempotency(tables)
         self.push = MemoryPushStore(tables)
         self.stoppages = MemoryStoppages(tables)
+        self.campaigns = MemoryCampaigns(tables, effects)
         self.losses = MemoryLosses(tables)
         self.tallies = MemoryTallies(tables)
 

@@ -10,6 +10,7 @@ import msgspec
 from clarion.errors import InvalidRequest
 from clarion.model import (
     ApiKey,
+    CampaignRecord,
     Consent,
     Credential,
     Decision,
@@ -143,6 +144,7 @@ class Tables:
     slots: dict[tuple[Key, Key], Slot] = field(default_factory=dict)  # by user and notification
     runs: dict[Key, tuple[Key, Run]] = field(default_factory=dict)  # with the project
     jobs: dict[Key, JobRow] = field(default_factory=dict)
+    campaigns: dict[tuple[Key, str], CampaignRecord] = field(default_factory=dict)
     answers: dict[tuple[Key, str], AnswerRow] = field(default_factory=dict)
     push_devices: dict[Key, PushDeviceRow] = field(default_factory=dict)
     push_channels: dict[tuple[Key, str], PushChannel] = field(default_factory=dict)

@@ -171,11 +171,17 @@ class MemoryTrail:
             notification=about.key,
             updates=None if about.update is None else about.update.first,
             digest_id=self._digest_id(decision.user, decision.notification),
+            campaign=self._tables.notifications[decision.notification].campaign,
         )
 
     def _digest_id(self, user: Key, notification: Key) -> str | None:
         _, digest = self._tables.collected.get((user, notification), (None, None))
         return self._tables.notifications[digest].id if digest is not None else None
+
+    def _waits_for(self, row: DeliveryRow) -> Reason | None:
+        if self._tables.notifications[row.delivery.notification].is_paused and row.state is DeliveryState.QUEUED:
+            return Reason.PAUSED
+        return Reason.PROVIDER_DOWN if self._is_held(row) else None
 
     def _is_held(self, row: DeliveryRow) -> bool:
         """Whether it waits for a push service that nothing is sent to for now."""
@@ -194,7 +200,7 @@ class MemoryTrail:
             device_id=self._tables.device_ids[delivery.device],
             kind=delivery.kind,
             state=row.state,
-            reason=Reason.PROVIDER_DOWN if self._is_held(row) else row.reason,
+            reason=self._waits_for(row) or row.reason,
             provider_id=row.provider_id,
             attempts=row.attempts,
             created_at=row.created_at,

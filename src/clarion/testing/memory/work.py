@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.model import Key, Millis
-from clarion.ports import Job, Lease, NewWork, ends_of, queue_of
+from clarion.ports import SET_ASIDE_MS, Job, Lease, NewWork, ends_of, queue_of
 from clarion.testing.memory.tables import JobRow, Tables
 
 
@@ -32,6 +32,10 @@ class MemoryWork:
             row.due_at, row.leased_until = due_at, None
             row.attempts += counts
             row.token += 1
+
+    async def set_aside(self, lease: Lease, now: Millis) -> None:
+        about = self._tables.notifications.get(lease.notification or 0)
+        await self.release(lease, now + (SET_ASIDE_MS if about is not None and about.is_paused else 0), counts=False)
 
     async def waiting(self) -> dict[str, Millis]:
         found: dict[str, Millis] = {}
