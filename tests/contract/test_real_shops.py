@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +23,8 @@ import pytest
 from clarion.cli.importing import Imported, Shape, run
 from clarion.journey.segments import crowd_in
 from clarion.model import Json
+from clarion.ports import Store
 from clarion.testing import ManualClock, SeededChance
-from conftest import OpenDatabase
 from contract.api_world import ApiWorld
 from story.world import World
 
@@ -103,7 +103,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def replay(
-    database: OpenDatabase, clock: ManualClock, chance: SeededChance, tmp_path: Path
+    database: Callable[[], Store], clock: ManualClock, chance: SeededChance, tmp_path: Path
 ) -> AsyncIterator[Replay]:
     store = database()
     await store.open()

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,7 +13,6 @@ from clarion.model import Cap, CategoryClass, Notification, Rolling
 from clarion.ports import Store
 from clarion.storage.postgres import PostgresStore
 from clarion.testing import SeededChance
-from conftest import OpenDatabase
 from invariants.oracle import HOLDS, same_window
 from invariants.platform import AnyClock
 from invariants.strategies import HOUR_MS
@@ -31,7 +30,9 @@ A_ROUND = 8
 
 
 @pytest.fixture
-async def worlds(database: OpenDatabase, clock: AnyClock, chance: SeededChance) -> AsyncIterator[Sequence[World]]:
+async def worlds(
+    database: Callable[[], Store], clock: AnyClock, chance: SeededChance
+) -> AsyncIterator[Sequence[World]]:
     """As many processes as the engine allows: two on PostgreSQL, else one; each with workers of its own."""
     stores: list[Store] = [database()]
     if isinstance(stores[0], PostgresStore):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 import aiohttp
 
@@ -163,7 +164,8 @@ class World:
         for sent in self.sent:
             async for item in self.api.all("/v1/deliveries", notification_id=sent.id, state="accepted"):
                 token = address(int(item["device_id"], 16))
-                expected.setdefault(token, set()).add(sent.collapse_key or item["id"])
+                id = str(UUID(item["id"])) if item["kind"] == "apns" else item["id"]
+                expected.setdefault(token, set()).add(sent.collapse_key or id)
         return expected
 
     async def _wrong_devices(self, sent: Sent) -> AsyncIterator[str]:

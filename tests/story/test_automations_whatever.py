@@ -170,9 +170,10 @@ async def _lived(automation: Automation, happened: list[tuple[str, str, int, int
         for _ in range(pause):
             minute += 1
             clock.advance(MINUTE)
+            under_way = any(reader.at is not None for reader in readers.values())  # or ends in this minute
             for reader in readers.values():
                 reader.minute(minute)
-            if any(reader.at is not None for reader in readers.values()) or minute % 10 == 0:
+            if under_way or minute % 10 == 0:
                 await on.work()
         await on.happens(user, name, n=n)
         readers[user].event(name, n, minute)

@@ -32,6 +32,7 @@ REASONS: Mapping[str, str] = {
     Reason.OPTED_OUT: "This person said no to this kind of message",
     Reason.NO_DEVICE: "There is no browser or phone to send it to",
     Reason.CAP_REACHED: "Enough for now",
+    Reason.SUPERSEDED: "A newer message took its place",
     Reason.DUPLICATE: "The same was said already",
     Reason.EXPIRED: "Its time is over: stale is worse than silent",
     Reason.CANCELLED: "The sender called it off",

@@ -254,6 +254,8 @@ class Firefox(Browser):
                 _AS_ANSWER % script, script_args=arguments, sandbox=None, script_timeout=round(within * 1000)
             )
         )
+        if answer is None:  # the page went away meanwhile: nothing is known of it yet
+            return None
         if "error" in answer:
             raise BrowserError(f"{answer['error']}\nin {script.strip()}\n{answer['stack']}")
         return answer["value"]
