@@ -1,5 +1,8 @@
 """Projects, their keys and credentials."""
 
+import subprocess
+import sys
+
 import msgspec
 import pytest
 
@@ -158,3 +161,32 @@ async def test_only_a_web_push_key_of_the_project_becomes_its_current_one(store:
     found = await store.projects.get(project.key)
     assert found == msgspec.structs.replace(project, vapid_public_key="second")
     assert await store.projects.get(other.key) == other
+
+
+FIRST_READS = """
+import sys, threading
+from types import SimpleNamespace
+from clarion.storage import projects
+
+sys.setswitchinterval(1e-6)
+row = SimpleNamespace(
+    key=1, id="p", name="P", settings='{"caps": []}', vapid_public_key="v", identity_key=None, created_at=0
+)
+start = threading.Barrier(6)
+
+def read():
+    start.wait()
+    projects._project(row)
+
+threads = [threading.Thread(target=read) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_many_threads_may_read_the_first_project_of_a_process() -> None:
+    """By itself in a process, since what msgspec knows of a struct is known for good."""
+    done = subprocess.run([sys.executable, "-c", FIRST_READS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr)

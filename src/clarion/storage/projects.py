@@ -11,6 +11,11 @@ from clarion.storage import definitions
 from clarion.storage.database import Database, to_json, upsert
 from clarion.storage.schema import api_key, credential, project
 
+# Made before there are threads: msgspec looks at a struct's fields when it is first decoded, and a second thread that
+# comes meanwhile meets what is half made, and brings the process down.
+_decode_settings = msgspec.json.Decoder(ProjectSettings).decode
+_decode_scopes = msgspec.json.Decoder(list[str]).decode
+
 
 class SqlProjects:
     """See `ports.Projects`."""
@@ -214,7 +219,7 @@ def _project(row: Row[Any]) -> Project:
         key=row.key,
         id=row.id,
         name=row.name,
-        settings=msgspec.json.decode(row.settings, type=ProjectSettings),
+        settings=_decode_settings(row.settings),
         vapid_public_key=row.vapid_public_key,
         identity_key=row.identity_key,
         created_at=row.created_at,
@@ -228,7 +233,7 @@ def _api_key(row: Row[Any]) -> ApiKey:
         project=row.project,
         kind=row.kind,
         name=row.name,
-        scopes=msgspec.json.decode(row.scopes, type=list[str]),
+        scopes=_decode_scopes(row.scopes),
         hint=row.hint,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
