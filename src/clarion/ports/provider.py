@@ -7,7 +7,7 @@ import msgspec
 
 from clarion.model import Channel, DeviceKind, Millis
 from clarion.ports.facts import Address
-from clarion.ports.work import ArmedWork, Ready
+from clarion.ports.jobs import ArmedWork, Ready
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from clarion.model import DeviceKind, Key, Millis
-from clarion.ports.work import lane_queue
+from clarion.ports.jobs import lane_queue
 
 
 class StopReason(StrEnum):
