@@ -12,6 +12,7 @@ from clarion.cli import agent, table
 from clarion.cli.automations import automations_app
 from clarion.cli.campaigns import campaigns_app
 from clarion.cli.door import Where, is_named
+from clarion.cli.keys import keys_app
 from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
 from clarion.cli.problem import Problem, show
 from clarion.cli.segments import segment_app
@@ -29,7 +30,6 @@ app = typer.Typer(
     context_settings=_HELP,
 )
 project_app = typer.Typer(help="Make projects.", no_args_is_help=True)
-keys_app = typer.Typer(help="Make, list and revoke the keys of a project.", no_args_is_help=True)
 template_app = typer.Typer(help="Look at the templates of a project.", no_args_is_help=True)
 events_app = typer.Typer(help="Bring in what happened elsewhere.", no_args_is_help=True)
 credentials_app = typer.Typer(help="Look after the credentials of all projects.", no_args_is_help=True)
@@ -281,55 +281,6 @@ def explain(
         table.print_json(answer)
     else:
         table.print_story(answer)
-
-
-@keys_app.command("create")
-def create_key(
-    public: Annotated[bool, typer.Option("--public", help="For SDKs, instead of servers.")] = False,
-    name: Annotated[str | None, typer.Option(help="What it is for.", metavar="TEXT")] = None,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(help="read, send, write or admin; may be repeated; all unless given.", metavar="SCOPE"),
-    ] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
-) -> None:
-    """Make a key and print it, this once."""
-    told: dict[str, Any] = {"kind": "public" if public else "server", "name": name, "scopes": scope or None}
-    wanted = {field: value for field, value in told.items() if value is not None}
-    answer = ask(Where(server, key, data, project), lambda door: door.create_key(wanted))
-    if as_json:
-        table.print_json(answer)
-    else:
-        table.print_new_key(answer)
-
-
-@keys_app.command("list")
-def list_keys(
-    as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
-) -> None:
-    """List the keys, revoked ones too; a key itself is never shown again."""
-    answer = ask(Where(server, key, data, project), lambda door: door.keys())
-    if as_json:
-        table.print_json(answer)
-    else:
-        table.print_keys(answer)
-
-
-@keys_app.command("revoke")
-def revoke_key(
-    id: Annotated[str, typer.Argument(help="The key's id, as listed.")],
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
-) -> None:
-    """Revoke a key at once, and for good."""
-    ask(Where(server, key, data, project), lambda door: door.revoke_key(id))
-    typer.echo(f"Revoked {id}.")
 
 
 @events_app.command("import")

@@ -1,7 +1,6 @@
 """Decide: send, hold or drop, for each candidate, with the gates it passed written down."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -10,6 +9,7 @@ from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import NOTHING_AROUND, Around, Conditions, is_conditional
 from clarion.journey.digest import group_of
+from clarion.journey.passed import MOST_STEPS, Passed, begun_with
 from clarion.model import (
     Category,
     CategoryClass,
@@ -36,49 +36,6 @@ class Law(NamedTuple):
     around: Around = NOTHING_AROUND
 
 
-class _Passed:
-    """How far a candidate has come: what the gates came to, and `then`, where those after it lead by what they say.
-
-    Most candidates hear the same: it is written down once for all of them. `steps`: how many, from the first gate on.
-    """
-
-    __slots__ = ("gates", "reason", "steps", "then", "until")
-
-    def __init__(
-        self, gates: str, reason: Reason = Reason.SEND, until: Millis | None = None, steps: list[int] | None = None
-    ) -> None:
-        self.reason, self.until, self.gates = reason, until, gates
-        self.steps = [0] if steps is None else steps
-        self.then: dict[object, _Passed] = {}
-
-    def on(self, said: object, gates: tuple[str, ...], rulings: tuple[rules.Ruling | None, ...]) -> "_Passed":
-        """The next step, on its first way there; `said`: as short a name for the rulings as there is.
-
-        The first gate that stops it decides; what comes after it, or was not asked, is not written down.
-        """
-        written, reason, until = self.gates[:-1], Reason.SEND, None
-        for gate, ruling in zip(gates, rulings, strict=True):
-            if ruling is None:
-                continue
-            written += "," + rules.record(gate, ruling.reason, ruling.because)
-            if ruling.reason is not None:
-                reason, until = ruling.reason, ruling.until
-                break
-        self.steps[0] += 1
-        found = self.then[said] = _Passed(written + "]", reason, until, self.steps)
-        return found
-
-
-_STEPS = 4096
-"""Some MB of memory for each of the beginnings below."""
-
-
-@lru_cache(maxsize=16)
-def _begun(written: str) -> _Passed:
-    """Where the gates that look at the notification alone lead: batches that begin alike share what comes after."""
-    return _Passed(f"[{written}]")
-
-
 class _Common(NamedTuple):
     """What one notification's gates need, worked out once for all its candidates.
 
@@ -86,7 +43,7 @@ class _Common(NamedTuple):
     `in_place`: the gates of those who had what it updates on its way, and of those on whose screens it may be.
     """
 
-    written: _Passed
+    written: Passed
     personal: "_Personal | None" = None
     in_place: "tuple[_Personal, _Personal] | None" = None
 
@@ -241,7 +198,7 @@ def _common(notification: Notification, law: Law) -> _Common:
             continue
         written.append(rules.record(gate, ruling.reason, ruling.because))
         if ruling.reason is not None:
-            return _Common(_Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
+            return _Common(Passed(f"[{','.join(written)}]", ruling.reason, ruling.until))
     worn, settings, now = law.categories[notification.message.category], law.settings, law.now
     local = notification.local_time
     personal = _Personal(
@@ -253,8 +210,8 @@ def _common(notification: Notification, law: Law) -> _Common:
         _digesting(notification, worn, law),
         rules.CapGate(notification, settings, law.categories, now) if settings.caps else None,
     )
-    begun = _begun(",".join(written))
-    if begun.steps[0] > _STEPS:  # a wait for a cap ends at a moment of its own: that is nobody else's
+    begun = begun_with(",".join(written))
+    if begun.steps[0] > MOST_STEPS:  # a wait for a cap ends at a moment of its own: that is nobody else's
         begun.steps[0] = 0
         begun.then.clear()
     if notification.update is None:
@@ -332,13 +289,13 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
 
 
 def _asked(
-    passed: _Passed,
+    passed: Passed,
     personal: _Personal,
     recipient: Recipient,
     devices: int,
     allowed: int,
     seen: _Seen,
-) -> _Passed:
+) -> Passed:
     """Whether the person and a device of theirs want it, and did not have it."""
     consent, duplicate = personal.consent(recipient), personal.duplicate(recipient.key, seen.content)
     said = consent, devices, allowed, duplicate
@@ -349,7 +306,7 @@ def _asked(
     return found
 
 
-def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> _Passed:
+def _spared(passed: Passed, spares: _Spares, recipient: Recipient, facts: Facts) -> Passed:
     """The gates that only spare people something, once all others let the candidate pass."""
     membership, conditions, groups, exempt, trial = spares
     audience = condition = holdout = experiment = None
@@ -365,7 +322,7 @@ def _spared(passed: _Passed, spares: _Spares, recipient: Recipient, facts: Facts
     return passed.then.get(said) or passed.on(said, (membership.gate if membership else "", *_SPARING), said)
 
 
-def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[_Passed, Millis | None]:
+def _rested(passed: Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[Passed, Millis | None]:
     """The gate of quiet hours, and from when on they may be."""
     ruling, quiet_from = quiet.usual, None
     if ruling is None or recipient.preferences is not None:
@@ -375,8 +332,8 @@ def _rested(passed: _Passed, quiet: rules.Quiet, recipient: Recipient) -> tuple[
 
 
 def _gathered(
-    passed: _Passed, digest: rules.DigestGate, candidate: Candidate, seen: _Seen
-) -> tuple[_Passed, int | None, bool]:
+    passed: Passed, digest: rules.DigestGate, candidate: Candidate, seen: _Seen
+) -> tuple[Passed, int | None, bool]:
     """The gate of digests; the group that it is collected with, also while quiet hours hold it; whether all of it goes.
 
     What is due is not written down yet: how it goes is settled with all of its group.
@@ -393,10 +350,10 @@ def _gathered(
         gathered = digest(recipient, waiting, seen.content)
     ruling, group, due = gathered
     if due:
-        return _Passed(passed.gates, Reason.DIGEST, ruling.until), group, True
+        return Passed(passed.gates, Reason.DIGEST, ruling.until), group, True
     return passed.then.get(ruling) or passed.on(ruling, _DIGESTING, (ruling,)), group, False
 
 
-def _capped(passed: _Passed, caps: rules.CapGate, recipient: Recipient, seen: _Seen) -> _Passed:
+def _capped(passed: Passed, caps: rules.CapGate, recipient: Recipient, seen: _Seen) -> Passed:
     ruling = caps(recipient, seen.taken.get(recipient.key, ()), seen.waiting.get(recipient.key, ()))
     return passed.then.get(ruling) or passed.on(ruling, _CAPPING, (ruling,))
