@@ -12,39 +12,30 @@ from collections.abc import Mapping, Sequence
 from clarion.crypto.identity import AnonymousTokens
 from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
-from clarion.journey import arming, digest, judgement, learn, permission, registration, trigger
+from clarion.journey import arming, learn, permission, registration, trigger
 from clarion.journey.accepting import Accepting
 from clarion.journey.automating import Automating
 from clarion.journey.calling import Calling, Webhooks
 from clarion.journey.campaigns import Campaigns
-from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
-from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
-from clarion.journey.coming_along import asked_together
-from clarion.journey.compose import Scene
-from clarion.journey.conditions import Around
 from clarion.journey.consenting import Consenting
 from clarion.journey.cutting import Cutting
-from clarion.journey.decide import Law, capping, slots
+from clarion.journey.deciding import DecidingSteps
 from clarion.journey.delivering import Delivering
-from clarion.journey.dry_run import DryRun, dry_run
+from clarion.journey.dry_run import DryRun
 from clarion.journey.firing import AtOnce, Firing
 from clarion.journey.gates import Gates, Pause
 from clarion.journey.loss_watch import LossWatch
 from clarion.journey.records import records
 from clarion.journey.rules import is_withdrawal
-from clarion.journey.segments import crowd_of, with_crowds
 from clarion.journey.story import Chapter, tell
 from clarion.journey.updating import Updating
-from clarion.journey.winning import Winning
-from clarion.journey.words import project_facts, time_told
 from clarion.model import (
     Audience,
     Automation,
     Device,
     DeviceKind,
     Event,
-    Key,
     LocalTime,
     Message,
     Millis,
@@ -122,18 +113,18 @@ class Pipeline:
         self._clock = clock
         self._chance = chance
         self._providers = providers
-        self._receipts = receipts
         self._anonymous = anonymous
-        self._receipts_url = receipts_url
         self._own_origin = own_origin
         self.losses = LossWatch(store, clock)
         self._gates = Gates(store, clock, bus, self._wake, pause)
         self._consenting = Consenting(store, catalog, clock)
-        self._winning = Winning(store)
         self._accepting = Accepting(store, catalog, clock, self._new_id)
         self.campaigns = Campaigns(store, catalog, clock, self._accepting, self._wake)
         self.updating = Updating(store, clock, self._new_id, self._accepting.check, self._begin)
         self._cutting = Cutting(store, catalog, clock, self.updating)
+        self._deciding = DecidingSteps(
+            store, catalog, clock, self.updating, frozenset(providers), receipts, receipts_url
+        )
         self._automating = Automating(store, catalog, clock)
         self._calling = Calling(webhooks, catalog, clock)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
@@ -271,14 +262,10 @@ class Pipeline:
         sent_by: str | None = None,
     ) -> DryRun:
         """What would become of it now, with nothing sent or written."""
-        notification = await self._accepting.imagine(
+        imagined = await self._accepting.imagine(
             project, message, to, send_at=send_at, local_time=local_time, sent_by=sent_by
         )
-        now = notification.created_at
-        scene = await self._scene(project, [notification], now)
-        law = self._law(project, scene, now)
-        crowd = crowd_of(to, await self._catalog.segments(project.key), now)
-        return await dry_run(self._store, notification, law, scene, crowd)
+        return await self._deciding.dry_run(project, imagined)
 
     async def check_credential(self, kind: DeviceKind, secret: bytes) -> BadCredentials | RetryAfter | None:
         """What the service itself says of a credential; None: it takes it."""
@@ -329,7 +316,7 @@ class Pipeline:
             case AudienceWork():
                 await self._audience(lease, lease.job)
             case SpanWork() | PairsWork():
-                await self._decide(lease, lease.job)
+                await self._wake_for(await self._deciding.step(lease, lease.job))
             case DeliverWork(arm=True):
                 await self._firing.arm(lease, lease.job)
             case DeliverWork():
@@ -345,39 +332,6 @@ class Pipeline:
             await self._store.work.set_aside(lease, self._clock.now())
         else:
             await self._commit(lease, effects)
-
-    async def _decide(self, lease: Lease, job: SpanWork | PairsWork) -> None:
-        project = await self._catalog.project(lease.project)
-        named = job
-        now = self._clock.now()
-        job, notifications, keys = await asked_together(self._store, self._catalog, project.key, job, now)
-        if lease.notification in notifications and notifications[lease.notification].is_paused:
-            await self._store.work.set_aside(lease, now)
-            return
-        scene = await self._scene(project, list(notifications.values()), now)
-        scene = scene._replace(winners=await self._winning.winners(notifications.values(), now))
-        law = self._law(project, scene, now)
-        only, standing = await self._only(notifications), await self.updating.where(job, notifications)
-        query = facts_query(job, notifications, scene.events, capping(law, notifications.values()))
-        query = with_wishes(query, law.categories, project.settings)
-        query = with_crowds(query, notifications.values(), await self._catalog.segments(project.key), now)
-        query = with_digests(query, job, law.categories, digest.marks(notifications, law.categories, law.around))
-        async with self._store.steps.deciding(project.key, query) as deciding:
-            facts = without_own_content(deciding.facts, notifications)
-            judged = await judgement.judge(
-                candidates(job, notifications, facts, only, standing), facts, law, scene, keys
-            )
-            judged = judgement.only_news(judgement.without(judged, facts.begun), named)
-            held = isinstance(job, PairsWork) and job.held
-            further = await carried_over(self._store, project.key, named, notifications, deciding.facts, now)
-            further += await self.updating.onwards(project.key, judged.decided, now)
-            taken = slots([*judged.decided, *judged.digests], law)
-            effects = judgement.effects(
-                judged, project.key, now, held_before=held, waiting=facts.collected, slots=taken, further=further
-            )
-            committed = await deciding.commit(lease, effects)
-        if committed:
-            await self._wake_for(effects.work)
 
     # --- learn: what came back ----------------------------------------------------------------------------------------
 
@@ -396,36 +350,6 @@ class Pipeline:
         return tell(await records(self._store, project.key, user.key, key))
 
     # --- what the steps share -----------------------------------------------------------------------------------------
-
-    def _law(self, project: Project, scene: Scene, now: Millis) -> Law:
-        around = Around(scene.project_facts, scene.events, now)
-        return Law(project.settings, scene.categories, frozenset(self._providers), now, around)
-
-    async def _scene(self, project: Project, notifications: Sequence[Notification], now: Millis) -> Scene:
-        keys = [one.event for one in notifications if one.event is not None]
-        events = await self._store.events.load(project.key, keys) if keys else []
-        return Scene(
-            project=project.key,
-            project_facts=project_facts(project),
-            categories=await self._catalog.categories(project.key),
-            templates=await self._catalog.templates_for(project.key, (one.message for one in notifications)),
-            events={event.key: event for event in events if event.key is not None},
-            receipts_for=self._receipts.for_notification,
-            receipts_url=self._receipts_url,
-            now_text=time_told(now),
-            partials=await self._catalog.partials(project.key),
-            zone=project.settings.default_timezone,
-        )
-
-    async def _only(self, notifications: Mapping[Key, Notification]) -> dict[Key, frozenset[Key]]:
-        """The devices by notification, where the sender named devices."""
-        return {
-            key: frozenset(
-                device.key for device in await self._store.devices.find(notification.project, notification.to.devices)
-            )
-            for key, notification in notifications.items()
-            if notification.to.devices is not None and notification.update is None
-        }
 
     async def _commit(self, lease: Lease, effects: Effects) -> None:
         if await self._store.steps.commit(effects, lease):
