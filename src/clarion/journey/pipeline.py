@@ -122,9 +122,7 @@ class Pipeline:
         self.campaigns = Campaigns(store, catalog, clock, self._accepting, self._wake)
         self.updating = Updating(store, clock, self._new_id, self._accepting.check, self._begin)
         self._cutting = Cutting(store, catalog, clock, self.updating)
-        self._deciding = DecidingSteps(
-            store, catalog, clock, self.updating, frozenset(providers), receipts, receipts_url
-        )
+        self._deciding = DecidingSteps(store, catalog, clock, self.updating, providers.keys(), receipts, receipts_url)
         self._automating = Automating(store, catalog, clock)
         self._calling = Calling(webhooks, catalog, clock)
         self._delivering = Delivering(store, catalog, clock, providers, self._gates, self._commit)
