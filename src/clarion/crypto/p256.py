@@ -12,7 +12,8 @@ CURVE = ec.SECP256R1()
 ECDH = ec.ECDH()
 POINT_SIZE = 65
 PRIVATE_SIZE = 32
-_UNCOMPRESSED = 4
+UNCOMPRESSED = 4
+NOT_ON_THE_CURVE = "the point is not on the curve P-256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,14 @@ def load_private(raw: bytes) -> ec.EllipticCurvePrivateKey:
 
 def load_public(point: bytes) -> ec.EllipticCurvePublicKey:
     """The key of a 65-byte point. Raises ValueError for another form, or a point that is not on the curve."""
-    if len(point) != POINT_SIZE or point[0] != _UNCOMPRESSED:
-        raise ValueError(f"not an uncompressed P-256 point ({POINT_SIZE} bytes that begin with 04)")
+    check_form(point)
     try:
         return ec.EllipticCurvePublicKey.from_encoded_point(CURVE, point)
     except ValueError as error:
-        raise ValueError("the point is not on the curve P-256") from error
+        raise ValueError(NOT_ON_THE_CURVE) from error
+
+
+def check_form(point: bytes) -> None:
+    """Raises ValueError for another form than the one that browsers write; the point may still be off the curve."""
+    if len(point) != POINT_SIZE or point[0] != UNCOMPRESSED:
+        raise ValueError(f"not an uncompressed P-256 point ({POINT_SIZE} bytes that begin with 04)")

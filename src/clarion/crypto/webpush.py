@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from clarion.crypto import base64url
+from clarion.crypto.agreement import agree, agree_under
 from clarion.crypto.hmac_sha256 import hmac_sha256
-from clarion.crypto.p256 import CURVE, ECDH, POINT_SIZE, KeyPair, load_private, load_public, point_of
+from clarion.crypto.p256 import ECDH, POINT_SIZE, KeyPair, load_private, load_public, point_of
 
 AUTH_SIZE = 16
 SALT_SIZE = 16
@@ -79,7 +79,10 @@ def parse_keys(p256dh: str | bytes, auth: str | bytes) -> tuple[bytes, bytes]:
         raise BadSubscription(
             "p256dh", f"must be a P-256 point of {POINT_SIZE} bytes in base64url, not {len(point)} bytes"
         )
-    _load_receiver(point)
+    try:
+        load_public(point)
+    except ValueError as error:
+        raise BadSubscription("p256dh", str(error)) from error
     secret = _raw("auth", auth)
     _check_auth(secret)
     return point, secret
@@ -97,18 +100,19 @@ def encrypt(
     if len(payload) > MAX_PLAINTEXT:
         raise PayloadTooLarge(f"payload: at most {MAX_PLAINTEXT} bytes can be encrypted, this one has {len(payload)}")
     _check_auth(auth)
-    receiver = _load_receiver(p256dh)
-    sender = ec.generate_private_key(CURVE) if ephemeral is None else load_private(ephemeral)
-    sender_point = point_of(sender)
+    try:
+        point, shared = agree(p256dh) if ephemeral is None else agree_under(load_private(ephemeral), p256dh)
+    except ValueError as error:
+        raise BadSubscription("p256dh", str(error)) from error
     salt = salt or os.urandom(SALT_SIZE)
-    key, nonce = _content_keys(sender.exchange(ECDH, receiver), auth, salt, p256dh + sender_point)
-    return salt + _AFTER_SALT + sender_point + AESGCM(key).encrypt(nonce, payload + _LAST_RECORD, None)
+    key, nonce = _content_keys(shared, auth, salt, p256dh + point)
+    return salt + _AFTER_SALT + point + AESGCM(key).encrypt(nonce, payload + _LAST_RECORD, None)
 
 
 def encrypt_many(batch: Iterable[Plain]) -> list[Sealed]:
     """A body for each `(payload, p256dh, auth)`, in order; where one cannot be made, its error stands in its place.
 
-    Keys are as for `parse_keys`. About 0.06 ms each: give a large batch to a pool of processes, threads do not help.
+    Keys are as for `parse_keys`. About 0.05 ms each: give a large batch to a pool of processes, threads do not help.
     """
     return [_encrypt_or_error(payload, p256dh, auth) for payload, p256dh, auth in batch]
 
@@ -195,10 +199,3 @@ def _raw(field: str, value: str | bytes) -> bytes:
 def _check_auth(auth: bytes) -> None:
     if len(auth) != AUTH_SIZE:
         raise BadSubscription("auth", f"must be {AUTH_SIZE} bytes in base64url, not {len(auth)}")
-
-
-def _load_receiver(point: bytes) -> ec.EllipticCurvePublicKey:
-    try:
-        return load_public(point)
-    except ValueError as error:
-        raise BadSubscription("p256dh", str(error)) from error
