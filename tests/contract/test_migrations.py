@@ -56,7 +56,7 @@ def test_sqlite_tables_are_made_as_the_schema_says(sqlite_folder: Path, tmp_path
     made = tmp_path / "made.db"
     metadata.create_all(create_engine(f"sqlite:///{made}"))
     migrated = _definitions(sqlite_folder / "clarion.db")
-    del migrated["alembic_version"]
+    del migrated["alembic_version"], migrated["sqlite_stat1"]  # what is in them is no schema
     assert migrated == _definitions(made)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clarion.journey.ready_made import READY_MADE
 from clarion.model import (
     DAY_MS,
     Delivery,
@@ -17,7 +18,7 @@ from clarion.model import (
     Permission,
     Reason,
 )
-from clarion.ports import Dimension, Effects, FactsQuery, Sent, Slot
+from clarion.ports import Crowd, Dimension, Effects, FactsQuery, Sent, Slot
 from clarion.storage.sqlite import SqliteStore
 from contract.support import (
     NOW,
@@ -85,6 +86,29 @@ async def test_every_statement_finds_its_rows_by_an_index(executed: set[str], sq
     plain = sqlite3.connect(sqlite_folder / "clarion.db")
     walks = {line: sql for sql in executed for line in _plan(plain, sql) if _walks(line)}
     assert walks == {}
+
+
+async def test_what_happened_to_a_batch_of_people_is_found_by_the_people(
+    executed: set[str], sqlite_folder: Path
+) -> None:
+    """By the name of an event it would be everybody's: ten million rows for a batch of a thousand."""
+    store = SqliteStore(sqlite_folder)
+    await store.open()
+    world = await new_world(store, "shop", people=3)
+    project, people = world.project.key, [one.key for one in world.people]
+    await store.close()
+    await store.open()  # as after every start but the first
+    executed.clear()
+    for one in READY_MADE.values():
+        crowd = Crowd("crowd", one().rule, {}, NOW)
+        await store.steps.facts(project, FactsQuery(users=people, crowds=[crowd]))
+    await store.steps.facts(project, FactsQuery(users=people, events=["order_paid"], events_since=NOW))
+    await store.steps.facts(project, FactsQuery(span=(1, 9), events=["order_paid"], events_since=NOW))
+    await store.close()
+    plain = sqlite3.connect(sqlite_folder / "clarion.db")
+    lines = [line for sql in executed for line in _plan(plain, sql)]
+    assert [line for line in lines if "event_named" in line] == []
+    assert len([line for line in lines if "event_person" in line]) >= 5
 
 
 async def _everything(store: SqliteStore) -> None:

@@ -4,9 +4,10 @@
 unique, the project only has to be right.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -26,12 +27,10 @@ _KINDS = {kind.value: kind for kind in DeviceKind}
 _PERMISSIONS = {permission.value: permission for permission in Permission}
 _PERSON = ("key", "id", "locale", "timezone", "CAST(attributes AS TEXT)")
 _HOLDS = ", ".join(f"'{reason}'" for reason in sorted(HOLD_REASONS))
-_SPANS = text("""
-SELECT min(key), max(key) FROM (
-    SELECT key, (row_number() OVER (ORDER BY key) - 1) / :size AS span FROM (
-        SELECT key FROM person WHERE project = :project AND key > :after ORDER BY key LIMIT :count
-    ) AS people
-) AS numbered GROUP BY span ORDER BY span
+_SPAN = text("""
+SELECT min(key), max(key), count(*) FROM (
+    SELECT key FROM person WHERE project = :project AND key > :after ORDER BY key LIMIT :size
+) AS people
 """)
 
 
@@ -126,7 +125,8 @@ def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) ->
         rows = people.rows(conn, (*columns, "timezone", "registered_at"), "device", "person", more)
         _note_zones(rows, zones)
     several = set()
-    for person, key, kind, permission, locale, lane, *_ in rows:
+    for row in rows:
+        person, key, kind, permission, locale, lane = row[:6]
         target = Target(key, _KINDS[kind], _PERMISSIONS[permission], locale, lane)
         if person in found:
             found[person].append(target)
@@ -138,7 +138,7 @@ def _targets(conn: Connection, people: _People, zones: dict[Key, str] | None) ->
     return found
 
 
-_by_key = attrgetter("key")
+_by_key, _by_person = attrgetter("key"), itemgetter(0)
 
 
 def _note_zones(devices: Sequence[Row], zones: dict[Key, str]) -> None:
@@ -146,13 +146,16 @@ def _note_zones(devices: Sequence[Row], zones: dict[Key, str]) -> None:
 
     Of two that were seen at the same moment the younger counts.
     """
+    told = [row for row in devices if row[-2] is not None]
+    zones.update({row[0]: row[-2] for row in told})
+    if len(zones) == len(told):
+        return
+    counts = Counter(map(_by_person, told))
     seen: dict[Key, tuple[Millis, Key]] = {}
-    for row in devices:
-        zone = row[-2]
-        if zone is not None:
-            person, when = row[0], (row[-1], row[1])
-            if person not in seen or when > seen[person]:
-                zones[person], seen[person] = zone, when
+    for row in told:
+        person = row[0]
+        if counts[person] > 1 and (person not in seen or (row[-1], row[1]) > seen[person]):
+            zones[person], seen[person] = row[-2], (row[-1], row[1])
 
 
 def _preferences(conn: Connection, people: _People) -> dict[Key, PersonPreference]:
@@ -275,5 +278,12 @@ def paused(conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key
 
 def user_span(conn: Connection, project: Key, after: Key, size: int, limit: int) -> list[tuple[Key, Key]]:
     """See `ports.Steps.user_span`."""
-    values = {"project": project, "after": after, "size": size, "count": size * limit}
-    return [(first, last) for first, last in conn.execute(_SPANS, values)]
+    spans: list[tuple[Key, Key]] = []
+    while len(spans) < limit:
+        first, last, count = conn.execute(_SPAN, {"project": project, "after": after, "size": size}).one()
+        if count:
+            spans.append((first, last))
+        if count < size:
+            break
+        after = last
+    return spans
