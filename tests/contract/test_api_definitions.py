@@ -57,7 +57,7 @@ async def test_a_category_keeps_what_was_said(api: ApiWorld) -> None:
     ("noun", "body", "field", "word"),
     [
         ("categories", {}, "name", "is required"),
-        ("categories", {"name": "a/b"}, "name", "letters, digits"),
+        ("categories", {"name": "a/b"}, "name", "letters from a to z"),
         ("categories", {"name": ""}, "name", "at least 1 "),
         ("categories", {"name": "x", "class": "spam"}, "class", "informational, mandatory, marketing"),
         ("categories", {"name": "x", "channels": []}, "channels", "at least 1 "),
