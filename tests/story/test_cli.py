@@ -206,6 +206,25 @@ def test_what_is_armed_is_fired_by_its_id(clarion: Clarion, shop: Shop, way: str
 
 
 @pytest.mark.parametrize("way", ["asking", "opening"])
+def test_what_was_sent_is_replaced_and_withdrawn_by_either_door(clarion: Clarion, shop: Shop, way: str) -> None:
+    door = getattr(shop, way)
+    id = clarion("send", "--user", "u1", "--title", "10 stops away", "--json", *door).json["id"]
+    told = clarion("replace", id, "--body", "3 stops away", "--values", '{"stops": 3}', "--renotify", *door)
+    assert re.fullmatch(r"Replaced by [0-9a-f]{32}\.\n", told.out), told.err
+    update = shop.answer(f"/v1/notifications/{told.out.split()[-1][:-1]}")
+    assert update["update"] == {"kind": "replace", "notification_id": id, "renotify": True}
+    said = update["request"]
+    assert (said["title"], said["body"], said["data"]) == ("10 stops away", "3 stops away", {"stops": 3})
+    withdrawn = clarion("withdraw", id, "--json", *door).json["id"]
+    assert shop.answer(f"/v1/notifications/{withdrawn}")["update"]["kind"] == "withdraw"
+    assert clarion("withdraw", id, *door).out == f"Withdrawn by {withdrawn}.\n"
+    late = clarion("replace", id, "--title", "Here", *door)
+    assert (late.code, "was withdrawn: send a new one" in " ".join(late.err.split())) == (1, True)
+    assert "is needed, or another field" in " ".join(clarion("replace", id, *door).err.split())
+    assert "--values takes a JSON object" in clarion("replace", id, "--values", "[]", *door).err
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
 def test_results_are_told_by_either_door(clarion: Clarion, shop: Shop, way: str) -> None:
     door = getattr(shop, way)
     id = clarion("send", "--user", "u1", "--title", "Tea", "--json", *door).json["id"]
