@@ -21,6 +21,7 @@ from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError
 from clarion.intelligence.honesty import Finding
 from clarion.journey import draft, honesty, versions
+from clarion.journey.uses import Kind
 from clarion.journey.versions import TEMPLATES
 from clarion.journey.words import project_facts
 from clarion.model import Partial, Project, Template
@@ -71,8 +72,9 @@ async def replace_template(
 
 @delete("/v1/templates/{name:str}", **server("write"))
 async def delete_template(services: FromServices, caller: FromCaller, name: NameInPath) -> None:
-    """Delete a template. Its versions stay for notifications that name one."""
+    """Delete a template that nothing needs. Its versions stay for notifications that name one."""
     newest = await _template(services, caller.project, name)
+    await defined.must_be_free(services, caller.project, Kind.TEMPLATE, name)
     # One from before there were versions is kept as the first of them.
     now = services.clock.now()
     await versions.keep_as_it_is(services.store.definitions, caller.project.key, newest, now)

@@ -29,9 +29,11 @@ from clarion.api.http import MIB
 from clarion.api.problems import not_found
 from clarion.api.schemas import OwnTopicPut, PeopleBody, TopicPost, TopicPut
 from clarion.api.segments import stored
+from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import Conflict, InvalidRequest
 from clarion.journey.segments import users_of_topic
+from clarion.journey.uses import Kind
 from clarion.model import Project, Topic, User
 
 TOPICS = "topics"
@@ -91,6 +93,7 @@ async def delete_topic(services: FromServices, caller: FromCaller, name: NameInP
     others = users_of_topic(name, await services.catalog.segments(project))
     if others:
         raise Conflict(f"{', '.join(others)} {'refer' if others[1:] else 'refers'} to it")
+    await defined.must_be_free(services, caller.project, Kind.TOPIC, name)
     await store.audiences.drop(project, "topic", name)
     if not await store.definitions.delete(project, TOPICS, name):
         not_found()
