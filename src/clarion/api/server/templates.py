@@ -153,7 +153,9 @@ async def delete_partial(services: FromServices, caller: FromCaller, name: NameI
 
 
 async def _template(services: Services, project: Project, name: str, version: int | None = None) -> Template:
-    return await versions.read(services.store.definitions, project.key, name, version) or not_found()
+    return await versions.read(services.store.definitions, project.key, name, version) or not_found(
+        f"template {name}" if version is None else f"version {version} of the template {name}"
+    )
 
 
 async def _put(services: Services, project: Project, template: Template) -> TemplateAnswer:

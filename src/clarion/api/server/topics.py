@@ -132,7 +132,7 @@ async def unsubscribe_users(
 @get("/v1/users/{user_id:str}/topics", **server("read"))
 async def list_user_topics(services: FromServices, caller: FromCaller, user_id: UserIdInPath) -> TopicNames:
     """The topics that a user is subscribed to."""
-    user = await services.store.users.get(caller.project.key, user_id) or not_found()
+    user = await services.store.users.get(caller.project.key, user_id) or not_found(f"user {user_id}")
     return TopicNames(items=await services.store.audiences.of_user(caller.project.key, "topic", user.key))
 
 
@@ -184,7 +184,9 @@ def _topic(body: TopicPut, name: str) -> Topic:
 
 
 async def _known(services: Services, project: Project, name: str) -> Topic:
-    return msgspec.convert(await services.store.definitions.get(project.key, TOPICS, name) or not_found(), Topic)
+    return msgspec.convert(
+        await services.store.definitions.get(project.key, TOPICS, name) or not_found(f"topic {name}"), Topic
+    )
 
 
 async def _shown(services: Services, project: Project, topic: Topic) -> TopicAnswer:
