@@ -198,6 +198,7 @@ async def test_a_websocket_is_closed(api: ApiWorld) -> None:
         ("templates/hello", "there is no template hello"),
         ("templates/hello?version=3", "there is no version 3 of the template hello"),
         ("users/nobody", "there is no user nobody"),
+        ("notifications/none/results", "there is no notification none"),
     ],
 )
 async def test_what_is_not_there_is_named(api: ApiWorld, path: str, told: str) -> None:

@@ -603,3 +603,21 @@ def test_lint_says_what_it_needs(
     ended = clarion("lint", *(str(file) if each == "FILE" else each for each in arguments))
     assert ended.code == code
     assert word in ended.err
+
+
+def test_a_list_is_uploaded_by_the_column_that_is_named(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:
+    shop.answer("/v1/segments", {"name": "vip", "list": True})
+    (tmp_path / "ids").write_text("u1\nu2\n\nu1\n")
+    (tmp_path / "customers.csv").write_text("name,customer\nAda,u1\nBob,u3\n")
+    told = clarion("segment", "upload", "vip", tmp_path / "ids", *shop.asking)
+    assert told.out == "Read 3 ids, 2 of them new to vip.\n"
+    customers = ("segment", "upload", "vip", tmp_path / "customers.csv", *shop.opening)
+    assert "line 1, has several columns" in " ".join(clarion(*customers).err.split())
+    assert clarion(*customers, "--column", "customer").out == "Read 2 ids, 1 of them new to vip.\n"
+    assert shop.answer("/v1/segments/vip/users")["items"] == ["u1", "u2", "u3"]
+
+
+def test_a_rule_that_is_none_is_told_in_our_words(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "rule.json").write_text("[1]")
+    told = clarion("segment", "preview", "--file", tmp_path / "rule.json", *shop.asking)
+    assert "must be an object, got a list" in " ".join(told.err.split())
