@@ -102,7 +102,8 @@ _PATH_LIMIT = 255
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    """Without the two names that are no place: what they mean is for each machine to say."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def check_zone(name: str | None, field: str = "timezone") -> None:
