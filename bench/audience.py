@@ -86,9 +86,11 @@ def fill(where: str, project: int, users: int) -> Iterator[int]:
         make_room(where, users * EVENTS_A_USER)
         for count in add_events(database, project, users, users * EVENTS_A_USER):
             yield users + count
-        # What the engine does by itself in time: it knows its tables, and has not just been filled.
-        if where.startswith("postgresql"):
-            vacuum(where)
+    # What the engine does by itself in time: it knows its tables, and has not just been filled.
+    if where.startswith("postgresql"):
+        vacuum(where)
+    else:
+        asyncio.run(settled(where))
 
 
 def make_room(where: str, events: int) -> None:
@@ -98,6 +100,14 @@ def make_room(where: str, events: int) -> None:
         with engine.begin() as connection:
             make_parts(connection, 1, events)
         engine.dispose()
+
+
+async def settled(where: str) -> None:
+    """All but the newest, as if the events had come one after the other."""
+    store = SqliteStore(Path(where))
+    await store.open()
+    await store.events.settle()
+    await store.close()
 
 
 def vacuum(where: str) -> None:
