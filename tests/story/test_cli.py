@@ -621,3 +621,20 @@ def test_a_rule_that_is_none_is_told_in_our_words(clarion: Clarion, shop: Shop, 
     (tmp_path / "rule.json").write_text("[1]")
     told = clarion("segment", "preview", "--file", tmp_path / "rule.json", *shop.asking)
     assert "must be an object, got a list" in " ".join(told.err.split())
+
+
+def test_a_campaign_with_variants_shows_what_each_says(clarion: Clarion, shop: Shop) -> None:
+    shop.answer("/v1/templates", {"name": "spring", "default_locale": "en", "locales": {"en": {"title": "Boots"}}})
+    variants = [
+        {"key": "a", "title": "New shoes"},
+        {"key": "b", "template": "spring"},
+        {"key": "c", "url": "https://x.example"},
+    ]
+    notification = {"title": "New boots", "variants": variants}
+    shop.answer("/v1/campaigns", {"name": "spring", "to": {"users": ["u1"]}, "notification": notification})
+    assert "New shoes / template spring / New boots" in clarion("campaigns", "show", "spring", *shop.asking).out
+    assert clarion("campaigns", "start", "spring", *shop.asking).code == 0
+    told = clarion("campaigns", "show", "spring", *shop.asking).out
+    command = re.search(r"clarion (results [0-9a-f]{32})", told)
+    assert command is not None, told
+    assert "Variant" in clarion(*command[1].split(), *shop.asking).out
