@@ -47,6 +47,9 @@ def _ready_made(body: SegmentRules, name: str, description: str) -> Segment:
         template: Template = msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         raise wrong(error, kind, "parameters") from None
+    unfit = template.wrong()
+    if unfit is not None:
+        raise InvalidRequest.field(f"parameters.{unfit[0]}", unfit[1])
     made = Segment(
         name=name,
         description=description,

@@ -112,7 +112,9 @@ class Campaigns:
 
     async def start(self, project: Project, name: str, *, sent_by: str | None = None) -> CampaignRecord:
         """From a draft to its first run, at once if that is due. Raises NotFound, Conflict and InvalidRequest."""
-        await self._check(project, (await self.get(project.key, name)).campaign)
+        draft = await self.get(project.key, name)
+        _must_be(draft, "started", _S.DRAFT)
+        await self._check(project, draft.campaign)
 
         def started(known: CampaignRecord, now: Millis) -> CampaignRecord:
             _must_be(known, "started", _S.DRAFT)

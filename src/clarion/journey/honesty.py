@@ -276,18 +276,18 @@ def _missing(render: _Render, source: str, context: Json) -> Iterator[str]:
             else:
                 break
     yield from found
-    yield from (f"user.{name}" for name in _MAY_BE_NONE if _says_none(render, source, context, name))
+    yield from (f"user.{name}" for name in _MAY_BE_NONE if _lacks(render, source, context, name))
 
 
-def _says_none(render: _Render, source: str, context: Json, name: str) -> bool:
-    """Whether somebody without a language or time zone reads the word None in its place."""
+def _lacks(render: _Render, source: str, context: Json, name: str) -> bool:
+    """Whether somebody without a language or time zone gets nothing, or reads the word None in its place."""
 
     def read(value: str | None) -> str | None:
         known = {"user_id": "1", "locale": BLANK, "timezone": BLANK, name: value}
         return _rendered(render, source, context, known)
 
     with_it, without = read(BLANK), read(None)
-    return with_it is not None and without is not None and _counted(without) > _counted(with_it)
+    return with_it is not None and (without is None or _counted(without) > _counted(with_it))
 
 
 def _counted(text: str) -> int:

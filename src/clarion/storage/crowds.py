@@ -38,6 +38,8 @@ from clarion.storage.json_values import (
 from clarion.storage.person_events import happened
 from clarion.storage.schema import consent, device, event, person, roster, roster_member
 
+_MOST_JOINS = 60
+"""SQLite joins 64 tables at most: what is beyond is looked up."""
 Scope = Callable[[ColumnElement[int]], Condition]
 """That a column names one of the people who are asked about."""
 
@@ -119,6 +121,8 @@ class _Statement:
 
     def _joins(self, relation: Select[Any]) -> Condition:
         """`relation`: people, as `person`, each at most once."""
+        if self._joined == _MOST_JOINS:
+            return person.c.key.in_(relation)
         self._joined += 1
         joined = relation.subquery(f"part{self._joined}")
         self.source = self.source.outerjoin(joined, joined.c.person == person.c.key)

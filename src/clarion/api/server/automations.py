@@ -154,7 +154,7 @@ async def get_webhook_secret(services: FromServices, caller: FromCaller) -> Secr
 
 async def _found(services: Services, project: Project, name: str) -> Automation:
     body = await services.store.definitions.get(project.key, AUTOMATIONS, name)
-    return msgspec.convert(body or not_found(), Automation)
+    return msgspec.convert(body or not_found(f"automation {name}"), Automation)
 
 
 async def _kept(services: Services, project: Project, noun: Automation, before: Automation | None) -> Automation:

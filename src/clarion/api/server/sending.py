@@ -242,7 +242,7 @@ async def list_deliveries(
 
 
 async def _notification(services: Services, project: Project, id: str) -> Notification:
-    return await services.store.trail.notification(project.key, id) or not_found()
+    return await services.store.trail.notification(project.key, id) or not_found(f"notification {id}")
 
 
 async def _filter(services: Services, project: Project, user_id: str | None) -> User | None:
