@@ -111,7 +111,7 @@ async def test_what_others_wrote_stays_text(world: World, person: Person) -> Non
     for path in ("/campaigns", "/campaigns/sale%20%26%20more"):
         assert (await person.get(path)).status == 200
         assert NASTY in unescape(person.text)
-        assert "<script>alert" not in unescape(person.text)
+        assert "<script>alert" not in person.text
     await person.submit("/campaigns/sale%20%26%20more/start")
     await world.work()
     assert await state(world, "sale & more") == "running"
