@@ -30,15 +30,15 @@ from sqlalchemy import create_engine
 
 from clarion.bootstrap import SystemChance
 from clarion.crypto.sealing import Sealer
-from clarion.journey import kept_automations
-from clarion.journey.automating import Automating
+from clarion.journey.automations import kept_automations
+from clarion.journey.automations.automating import Automating
+from clarion.journey.automations.kept_automations import AUTOMATIONS
 from clarion.journey.catalog import Catalog
 from clarion.journey.founding import found
-from clarion.journey.kept_automations import AUTOMATIONS
 from clarion.journey.pipeline import HANDED_OUT
-from clarion.journey.ready_made import READY_MADE
-from clarion.journey.segments import crowd_in
-from clarion.journey.sentences import sentence
+from clarion.journey.segments.lookup import crowd_in
+from clarion.journey.segments.ready_made import READY_MADE
+from clarion.journey.segments.sentences import sentence
 from clarion.model import Ended, Event, Segment
 from clarion.ports import Crowd, FactsQuery, Store
 from clarion.storage.event_parts import make_parts

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from clarion.crypto.webhooks import WebhookSecrets
-from clarion.journey.calling import TRIES, Webhooks
+from clarion.journey.automations.calling import TRIES, Webhooks
 from clarion.journey.pipeline import Pipeline
 from clarion.ports import HttpBatch, HttpResponse
 from contract.api_world import ApiWorld

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clarion.journey.ready_made import READY_MADE
+from clarion.journey.segments.ready_made import READY_MADE
 from clarion.model import (
     DAY_MS,
     Delivery,

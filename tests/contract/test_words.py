@@ -10,10 +10,10 @@ from minijinja import Environment, TemplateError
 
 from clarion.intelligence.screens import SCREENS, Room, cut
 from clarion.intelligence.widths import clip, graphemes, width
-from clarion.journey.locales import best, conventions
-from clarion.journey.partials import expanded
-from clarion.journey.taming import FILTERS, OWN_FILTERS, TESTS, Refused, tamed
-from clarion.journey.words import LONGEST, Setting, TextError, Texts, chosen
+from clarion.journey.texts.locales import best, conventions
+from clarion.journey.texts.partials import expanded
+from clarion.journey.texts.taming import FILTERS, OWN_FILTERS, TESTS, Refused, tamed
+from clarion.journey.texts.words import LONGEST, Setting, TextError, Texts, chosen
 from clarion.model import Message, Partial
 
 FAMILY = "👨‍👩‍👧"

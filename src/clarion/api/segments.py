@@ -12,8 +12,8 @@ from clarion.api.schemas.segments import SegmentPreview, SegmentRules
 from clarion.errors import Conflict, InvalidRequest, NotFound
 from clarion.journey import segments
 from clarion.journey.catalog import Catalog
-from clarion.journey.ready_made import READY_MADE, Template
-from clarion.journey.sentences import sentence
+from clarion.journey.segments.ready_made import READY_MADE, Template
+from clarion.journey.segments.sentences import sentence
 from clarion.model import Key, Millis, Project, Segment
 from clarion.ports import Store
 

@@ -39,11 +39,11 @@ from clarion.cli.problem import Problem
 from clarion.config import Settings
 from clarion.errors import NotFound
 from clarion.journey import resealing
-from clarion.journey.flow import Flow
+from clarion.journey.automations.flow import Flow
+from clarion.journey.automations.kept_automations import AUTOMATIONS
+from clarion.journey.experiments.winning import results_of
 from clarion.journey.founding import add_key, found
-from clarion.journey.kept_automations import AUTOMATIONS
-from clarion.journey.winning import results_of
-from clarion.journey.words import project_facts
+from clarion.journey.texts.words import project_facts
 from clarion.model import Automation, Json, Project
 from clarion.ports import Dimension
 

@@ -14,11 +14,11 @@ from clarion.dashboard.rendering import away, page, part
 from clarion.dashboard.session import PREFIX, Visit
 from clarion.errors import FieldError, InvalidRequest
 from clarion.intelligence.honesty import Finding
-from clarion.journey import honesty
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun
-from clarion.journey.sentences import sentence
-from clarion.journey.words import project_facts
+from clarion.journey.segments.sentences import sentence
+from clarion.journey.texts import honesty
+from clarion.journey.texts.words import project_facts
 from clarion.web.http import Answer
 
 _SAMPLES = 3

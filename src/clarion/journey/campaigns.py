@@ -16,7 +16,7 @@ from clarion.journey import audience, schedules
 from clarion.journey.accepting import Accepting
 from clarion.journey.catalog import Catalog
 from clarion.journey.progress import waits
-from clarion.journey.segments import crowd_of
+from clarion.journey.segments.lookup import crowd_of
 from clarion.model import (
     Campaign,
     CampaignRecord,

@@ -8,7 +8,7 @@ import msgspec
 from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import NOTHING_AROUND, Around, Conditions, is_conditional
-from clarion.journey.digest import group_of
+from clarion.journey.digests.digest import group_of
 from clarion.journey.passed import MOST_STEPS, Passed, begun_with
 from clarion.model import (
     Category,

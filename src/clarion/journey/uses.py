@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from clarion.journey import flow
-from clarion.journey.segments import walk
-from clarion.journey.wordings import every
+from clarion.journey.automations import flow
+from clarion.journey.segments.lookup import walk
+from clarion.journey.texts.wordings import every
 from clarion.model import Automation, Campaign, CampaignState, Message, Rule
 from clarion.model import segments as rules
 

@@ -14,8 +14,8 @@ from clarion.api.schemas import CategoryPost, CategoryPut
 from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.journey import draft
+from clarion.journey.texts.words import project_facts
 from clarion.journey.uses import Kind
-from clarion.journey.words import project_facts
 from clarion.model import Category, Project, Struct
 
 S = TypeVar("S", bound=Struct)

@@ -13,7 +13,7 @@ from clarion.api.problems import not_found
 from clarion.api.schemas import PeopleBody, SegmentPost, SegmentPreview, SegmentPut
 from clarion.api.server import defined
 from clarion.errors import Conflict, InvalidRequest
-from clarion.journey.segments import crowd_in, users_of_segment
+from clarion.journey.segments.lookup import crowd_in, users_of_segment
 from clarion.journey.uses import Kind
 from clarion.model import Segment
 

@@ -35,8 +35,8 @@ from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody, ReplaceBody
 from clarion.api.services import Services
+from clarion.journey.experiments.winning import results_of
 from clarion.journey.progress import state_of
-from clarion.journey.winning import results_of
 from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
 
 AUDIENCE_LIMIT = 16 * MIB

@@ -20,10 +20,11 @@ from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError
 from clarion.intelligence.honesty import Finding
-from clarion.journey import draft, honesty, versions
+from clarion.journey import draft
+from clarion.journey.texts import honesty, versions
+from clarion.journey.texts.versions import TEMPLATES
+from clarion.journey.texts.words import project_facts
 from clarion.journey.uses import Kind
-from clarion.journey.versions import TEMPLATES
-from clarion.journey.words import project_facts
 from clarion.model import Partial, Project, Template
 
 PARTIALS = "partials"

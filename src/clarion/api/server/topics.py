@@ -32,7 +32,7 @@ from clarion.api.segments import stored
 from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import Conflict, InvalidRequest
-from clarion.journey.segments import users_of_topic
+from clarion.journey.segments.lookup import users_of_topic
 from clarion.journey.uses import Kind
 from clarion.model import Project, Topic, User
 

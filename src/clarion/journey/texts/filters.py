@@ -13,8 +13,8 @@ from babel import dates, numbers
 from minijinja import Environment, TemplateError
 
 from clarion.intelligence.widths import clip
-from clarion.journey.locales import conventions
-from clarion.journey.taming import ADDEND, KNOWN, NUMBER, OWN_FILTERS
+from clarion.journey.texts.locales import conventions
+from clarion.journey.texts.taming import ADDEND, KNOWN, NUMBER, OWN_FILTERS
 
 MOST_FORMATTED: Final = 100
 """Values that one text may format: each costs ten times what another step does."""

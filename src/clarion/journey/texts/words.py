@@ -9,10 +9,10 @@ import msgspec
 from minijinja import Environment, TemplateError
 
 from clarion.errors import FieldError
-from clarion.journey.filters import STAND_IN, Anything, Filters, Misused, bounded_range
-from clarion.journey.locales import best, spoken
-from clarion.journey.partials import NO_PARTIALS, expanded
-from clarion.journey.taming import REMOVED_GLOBALS, Refused, Tamed, tamed
+from clarion.journey.texts.filters import STAND_IN, Anything, Filters, Misused, bounded_range
+from clarion.journey.texts.locales import best, spoken
+from clarion.journey.texts.partials import NO_PARTIALS, expanded
+from clarion.journey.texts.taming import REMOVED_GLOBALS, Refused, Tamed, tamed
 from clarion.model import (
     Action,
     Content,

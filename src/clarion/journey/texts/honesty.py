@@ -13,11 +13,11 @@ from minijinja import TemplateError
 
 from clarion.errors import FieldError
 from clarion.intelligence.honesty import BLANK, RULES, Facts, Finding, Said, Subject, lint, without_tags
-from clarion.journey import words
-from clarion.journey.filters import Anything, Filters
-from clarion.journey.partials import NO_PARTIALS, expanded
-from clarion.journey.taming import Refused, tamed
-from clarion.journey.wordings import every, placed
+from clarion.journey.texts import words
+from clarion.journey.texts.filters import Anything, Filters
+from clarion.journey.texts.partials import NO_PARTIALS, expanded
+from clarion.journey.texts.taming import Refused, tamed
+from clarion.journey.texts.wordings import every, placed
 from clarion.model import Category, CategoryClass, Content, Json, Message, Partial, ProjectSettings, Template
 
 OFF, WARN, BLOCK = "off", "warn", "block"
