@@ -1,10 +1,12 @@
 """What the machine found, as it can be read: each was wrong once."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 
 from clarion.journey.permission import Said
-from clarion.model import Audience, DeliveryState, Message, User, UserChange
+from clarion.model import Audience, DeliveryState, Message, PreferenceChange, QuietHours, User, UserChange
 from clarion.ports import Lease, RetryAfter, Store
 from clarion.testing import SeededChance
 from invariants.platform import AnyClock
@@ -171,6 +173,28 @@ async def test_a_first_decision_that_is_late_does_not_follow_that_of_the_fire(wo
     await world.work()
     assert await world.reasons(notification) == {"bob": "no_device"}
     assert world.browser.sent == []
+
+
+async def test_what_is_held_at_its_fire_is_no_duplicate_of_itself(world: World) -> None:
+    """It was reserved for ada as it was armed; she asked for quiet after that, and had nothing of it yet."""
+    ada = await world.store.users.get(world.project.key, "ada")
+    assert ada is not None
+    message = Message(title="Goal!", content_key="goal", ttl=86_400)
+    notification = await world.pipeline.notify(world.project, message, Audience(users=["ada"]), arm=True)
+    await world.work()
+    now = datetime.fromtimestamp(world.clock.now() / 1000, UTC)
+    hours = QuietHours(start=f"{now:%H:%M}", end=f"{now + timedelta(minutes=30):%H:%M}")
+    await world.store.preferences.put(
+        world.project.key, ada.key, PreferenceChange(quiet_hours=hours), world.clock.now()
+    )
+    await world.pipeline.fire(world.project, notification.id)
+    world.clock.advance(101)
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "quiet_hours"}
+    world.clock.advance(minutes=45)
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "send"}
+    assert len(world.browser.sent) == 1
 
 
 async def test_whose_device_changed_between_the_fire_and_the_preparation_is_decided_anew(world: World) -> None:
