@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from clarion.journey.permission import Said
-from clarion.model import Audience, DeliveryState, Message, PreferenceChange, QuietHours, User, UserChange
+from clarion.model import Audience, Cap, DeliveryState, Message, PreferenceChange, QuietHours, User, UserChange
 from clarion.ports import Lease, RetryAfter, Store
 from clarion.testing import SeededChance
 from invariants.platform import AnyClock
 from invariants.strategies import HOUR_MS, NIGHT
-from story.world import World, subscription
+from story.world import World, subscription, titles
 
 
 @pytest.fixture
@@ -195,6 +195,19 @@ async def test_what_is_held_at_its_fire_is_no_duplicate_of_itself(world: World) 
     await world.work()
     assert await world.reasons(notification) == {"ada": "send"}
     assert len(world.browser.sent) == 1
+
+
+async def test_what_is_replaced_on_its_way_keeps_its_place_for_what_comes_instead(world: World) -> None:
+    await rules(world, caps=[Cap(name="one", limit=1, per="day")])
+    first = await world.notify("ada")
+    await do(world, "decide")
+    await world.pipeline.updating.replace(world.project, first.id, {"title": "Anew"})
+    await world.work()
+    world.clock.advance(minutes=1)
+    second = await world.notify("ada")
+    await world.work()
+    assert await world.reasons(second) == {"ada": "cap_reached"}
+    assert titles(world.browser.sent) == ["Anew"]
 
 
 async def test_whose_device_changed_between_the_fire_and_the_preparation_is_decided_anew(world: World) -> None:

@@ -101,8 +101,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     them, unless they ended meanwhile. `attributes` are set, `listed` goes onto lists and off them.
 
     `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
-    or expired, gives its place back. `collected` waits for a digest, `released` does not any more; who is collected
-    already stays since then.
+    or expired, gives its place back; what was superseded on its way keeps it for what comes instead. `collected` waits
+    for a digest, `released` does not any more; who is collected already stays since then.
     """
 
     notifications: Sequence[Notification] = ()
