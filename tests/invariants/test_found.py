@@ -210,6 +210,18 @@ async def test_what_is_replaced_on_its_way_keeps_its_place_for_what_comes_instea
     assert titles(world.browser.sent) == ["Anew"]
 
 
+async def test_an_older_no_of_whom_they_turn_out_to_be_counts_at_the_last_look(world: World) -> None:
+    await world.pipeline.consent(world.project, "ada", [Said("general", None, granted=False)], source="page")
+    world.clock.advance(1000)
+    anonymous = await visitor(world)
+    notification = await world.notify(anonymous.user_id)
+    await do(world, "decide")
+    await world.pipeline.merge(world.project, anonymous, "ada")
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "opted_out"}
+    assert world.browser.sent == []
+
+
 async def test_whose_device_changed_between_the_fire_and_the_preparation_is_decided_anew(world: World) -> None:
     everybody = Audience(everyone=True)
     notification = await world.pipeline.notify(world.project, Message(title="Goal!"), everybody, arm=True)
