@@ -222,6 +222,18 @@ async def test_an_older_no_of_whom_they_turn_out_to_be_counts_at_the_last_look(w
     assert world.browser.sent == []
 
 
+async def test_a_no_stops_nothing_that_only_takes_away_what_is_shown(world: World) -> None:
+    notification = await world.notify("ada")
+    await world.work()
+    withdrawal = await world.pipeline.updating.withdraw(world.project, notification.id)
+    await do(world, "audience")
+    await do(world, "decide")
+    await world.pipeline.consent(world.project, "ada", [Said("general", None, granted=False)], source="page")
+    await world.work()
+    assert await world.reasons(withdrawal) == {"ada": "send"}
+    assert len(world.browser.sent) == 2
+
+
 async def test_whose_device_changed_between_the_fire_and_the_preparation_is_decided_anew(world: World) -> None:
     everybody = Audience(everyone=True)
     notification = await world.pipeline.notify(world.project, Message(title="Goal!"), everybody, arm=True)
