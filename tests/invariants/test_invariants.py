@@ -10,7 +10,7 @@ from invariants.living import live
 from invariants.platform import AnyClock
 
 ROUNDS = int(os.environ.get("CLARION_SOAK_ROUNDS", "50"))
-STORIES = {"memory": 3.0, "sqlite": 0.3, "postgres": 0.3}
+STORIES = {"memory": 2.4, "sqlite": 0.2, "postgres": 0.2}
 """Stories for each round of a soak: those of databases take longer."""
 
 
