@@ -30,15 +30,15 @@ from sqlalchemy import create_engine
 
 from clarion.bootstrap import SystemChance
 from clarion.crypto.sealing import Sealer
-from clarion.journey import kept_automations
-from clarion.journey.automating import Automating
+from clarion.journey.automations import kept_automations
+from clarion.journey.automations.automating import Automating
+from clarion.journey.automations.kept_automations import AUTOMATIONS
 from clarion.journey.catalog import Catalog
 from clarion.journey.founding import found
-from clarion.journey.kept_automations import AUTOMATIONS
 from clarion.journey.pipeline import HANDED_OUT
-from clarion.journey.ready_made import READY_MADE
-from clarion.journey.segments import crowd_in
-from clarion.journey.sentences import sentence
+from clarion.journey.segments.lookup import crowd_in
+from clarion.journey.segments.ready_made import READY_MADE
+from clarion.journey.segments.sentences import sentence
 from clarion.model import Ended, Event, Segment
 from clarion.ports import Crowd, FactsQuery, Store
 from clarion.storage.event_parts import make_parts
@@ -86,9 +86,11 @@ def fill(where: str, project: int, users: int) -> Iterator[int]:
         make_room(where, users * EVENTS_A_USER)
         for count in add_events(database, project, users, users * EVENTS_A_USER):
             yield users + count
-        # What the engine does by itself in time: it knows its tables, and has not just been filled.
-        if where.startswith("postgresql"):
-            vacuum(where)
+    # What the engine does by itself in time: it knows its tables, and has not just been filled.
+    if where.startswith("postgresql"):
+        vacuum(where)
+    else:
+        asyncio.run(settled(where))
 
 
 def make_room(where: str, events: int) -> None:
@@ -98,6 +100,14 @@ def make_room(where: str, events: int) -> None:
         with engine.begin() as connection:
             make_parts(connection, 1, events)
         engine.dispose()
+
+
+async def settled(where: str) -> None:
+    """All but the newest, as if the events had come one after the other."""
+    store = SqliteStore(Path(where))
+    await store.open()
+    await store.events.settle()
+    await store.close()
 
 
 def vacuum(where: str) -> None:

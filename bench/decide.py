@@ -33,7 +33,7 @@ from clarion.journey.decide import Decider, Law, capping
 from clarion.journey.founding import found
 from clarion.journey.judgement import SLICE
 from clarion.journey.pipeline import Pipeline
-from clarion.journey.words import project_facts
+from clarion.journey.texts.words import project_facts
 from clarion.model import Audience, DeviceKind, Notification, Project
 from clarion.ports import Store
 from clarion.providers.stub import StubProvider

@@ -24,10 +24,10 @@ from clarion.bootstrap import SystemChance
 from clarion.crypto.sealing import Sealer
 from clarion.journey.candidate import Decided
 from clarion.journey.compose import Composer, Scene
+from clarion.journey.experiments.variants import Assigner
+from clarion.journey.experiments.winning import results_of
 from clarion.journey.founding import found
 from clarion.journey.judgement import SLICE
-from clarion.journey.variants import Assigner
-from clarion.journey.winning import results_of
 from clarion.model import (
     Audience,
     Category,

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from clarion.intelligence.screens import SCREENS, cut
-from clarion.journey.taming import tamed
-from clarion.journey.words import Setting, TextError, Texts, chosen
+from clarion.journey.texts.taming import tamed
+from clarion.journey.texts.words import Setting, TextError, Texts, chosen
 from clarion.model import Json, Message
 
 TEXTS = {

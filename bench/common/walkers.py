@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from clarion.journey.flow import check
+from clarion.journey.automations.flow import check
 from clarion.model import Automation
 from common.crowd import NOW
 from common.database import Database

@@ -33,7 +33,7 @@ from clarion.crypto.webhooks import WebhookSecrets
 from clarion.errors import ConfigurationError
 from clarion.gateway import Gateway, Limits
 from clarion.journey import trigger
-from clarion.journey.calling import Webhooks
+from clarion.journey.automations.calling import Webhooks
 from clarion.journey.catalog import Catalog
 from clarion.journey.pipeline import WAKE, Pipeline
 from clarion.model import MAX_CAP_SECONDS, DeviceKind, Millis

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from clarion.crypto.webhooks import WebhookSecrets
-from clarion.journey.calling import TRIES, Webhooks
+from clarion.journey.automations.calling import TRIES, Webhooks
 from clarion.journey.pipeline import Pipeline
 from clarion.ports import HttpBatch, HttpResponse
 from contract.api_world import ApiWorld
@@ -62,6 +62,10 @@ def with_id(step: dict, id: str, **more: Any) -> dict:
         (body(SEND, on={"event": "e", "yearly": True}), "on.yearly", "goes with attribute"),
         (body({"type": "webhook", "url": "ftp://x"}), "steps[0].url", "https://"),
         (body({"type": "webhook", "url": "https://u:p@x.example/"}), "steps[0].url", "user name"),
+        (body({"type": "webhook", "url": "https://x.example/{{ user.user_id }}"}), "steps[0].url", "a template"),
+        (body({"type": "webhook", "url": "https://[::1/"}), "steps[0].url", "https://"),
+        (body({"type": "webhook", "url": "https://x.example:99999/"}), "steps[0].url", "https://"),
+        (body({"type": "webhook", "url": "https://x.example/\r\nx"}), "steps[0].url", "https://"),
         (body(SEND, notification={"title": "x"}), "steps", "left out"),
         ({"name": "x", "ready_made": "nope"}, "ready_made", "welcome"),
         ({"name": "x", "ready_made": "welcome", "parameters": {"aftr": 1}}, "parameters.aftr", "not a field"),

@@ -57,6 +57,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"schedule": {"local_time": "09:00"}, "rate": 5}, "rate", "zone by zone"),
     ({"rate": 0}, "rate", "1"),
     ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at", "future"),
+    ({"schedule": {"at": "2020-01-01T00:00:00Z"}}, "schedule.at", "is over"),
+    (
+        {"schedule": {"at": "2028-01-02T00:00:00Z"}, "expires_at": "2028-01-01T00:00:00Z"},
+        "expires_at",
+        "later than schedule.at",
+    ),
     ({"goal": {"event": "order"}}, "goal.within", "required"),
     ({"gaol": {}}, "gaol", "not a field"),
 ]
@@ -103,6 +109,16 @@ async def test_from_start_to_done(api: ApiWorld) -> None:
     assert (done["state"], done["progress"]["decided"], done["progress"]["converted"]) == ("done", 2, 1)
     assert done["progress"]["counts"]["deliveries"] == {"accepted": 2}
     assert (await api.server.post("/v1/campaigns/spring/cancel")).status == 409
+
+
+async def test_a_draft_whose_moment_is_over_does_not_begin_at_once(api: ApiWorld) -> None:
+    await api.subscribe("ada")
+    await api.server.post("/v1/campaigns", SPRING | {"schedule": {"at": told(60, api), "missed": "skip"}})
+    api.world.clock.advance(60_000 + 301_000)
+    refused = await api.server.post("/v1/campaigns/spring/start")
+    assert (refused.status, refused.fields) == (400, {"schedule.at": "is over"})
+    await api.world.work()
+    assert (api.world.browser.sent, (await api.server.get("/v1/campaigns/spring")).json["state"]) == ([], "draft")
 
 
 async def test_calls_that_send_need_a_key_that_may(api: ApiWorld) -> None:

@@ -1,5 +1,7 @@
 """Categories, templates and automations: listed, made, read, replaced, deleted, and refused when they cannot work."""
 
+from typing import Any
+
 import pytest
 
 from contract.api_world import ApiWorld
@@ -57,7 +59,7 @@ async def test_a_category_keeps_what_was_said(api: ApiWorld) -> None:
     ("noun", "body", "field", "word"),
     [
         ("categories", {}, "name", "is required"),
-        ("categories", {"name": "a/b"}, "name", "letters, digits"),
+        ("categories", {"name": "a/b"}, "name", "letters from a to z"),
         ("categories", {"name": ""}, "name", "at least 1 "),
         ("categories", {"name": "x", "class": "spam"}, "class", "informational, mandatory, marketing"),
         ("categories", {"name": "x", "channels": []}, "channels", "at least 1 "),
@@ -102,3 +104,61 @@ async def test_a_changed_category_counts_at_once(api: ApiWorld) -> None:
     assert (await api.server.post("/v1/notifications", hello)).json["counts"] == {"send": 1}
     await api.server.put("/v1/categories/offers", {"class": "marketing"})
     assert (await api.server.post("/v1/notifications", hello)).json["counts"] == {"no_consent": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "made", "message", "start"),
+    [
+        ("segments/loyal", {"name": "loyal", "rule": {"type": "did"}}, {}, {"segment": "loyal"}),
+        ("templates/cart", {"name": "cart", "default_locale": "en", "locales": {"en": {"title": "T"}}}, "cart", None),
+        ("categories/offers", {"name": "offers", "class": "marketing"}, {"category": "offers"}, None),
+    ],
+)
+async def test_what_an_automation_needs_is_not_deleted(
+    api: ApiWorld, path: str, made: dict[str, Any], message: Any, start: dict[str, Any] | None
+) -> None:
+    kind = path.partition("/")[0]
+    assert (await api.server.post(f"/v1/{kind}", made)).status == 201
+    said = {"template": message} if isinstance(message, str) else {"title": "Hello", **message}
+    steps = [{"type": "send", "notification": said}]
+    body = {"name": "welcome", "on": start or {"event": "signed_up"}, "steps": steps}
+    assert (await api.server.post("/v1/automations", body)).status == 201
+    refused = await api.server.delete(f"/v1/{path}")
+    assert (refused.status, refused.json["detail"]) == (409, "the automation welcome needs it")
+    assert (await api.server.delete("/v1/automations/welcome")).status == 204
+    assert (await api.server.delete(f"/v1/{path}")).status == 204
+
+
+async def test_what_a_rule_of_an_automation_names_is_not_deleted(api: ApiWorld) -> None:
+    await api.server.post("/v1/topics", {"name": "news"})
+    await api.server.post("/v1/segments", {"name": "loyal", "rule": {"type": "did"}})
+    path = {"if": {"type": "not", "rule": {"type": "segment", "segment": "loyal"}}, "to": "end"}
+    body = {
+        "name": "welcome",
+        "on": {"event": "signed_up"},
+        "exit_if": {"type": "topic", "topic": "news"},
+        "steps": [{"type": "branch", "paths": [path]}, {"type": "exit", "id": "end"}],
+    }
+    assert (await api.server.post("/v1/automations", body)).status == 201
+    for named in ("topics/news", "segments/loyal"):
+        refused = await api.server.delete(f"/v1/{named}")
+        assert (refused.status, refused.json["detail"]) == (409, "the automation welcome needs it")
+
+
+async def test_what_a_campaign_at_work_needs_is_not_deleted(api: ApiWorld) -> None:
+    await api.server.post("/v1/segments", {"name": "loyal", "rule": {"type": "did"}})
+    await api.server.post("/v1/templates", {"name": "t", "default_locale": "en", "locales": {"en": {"title": "T"}}})
+    body = {
+        "name": "spring",
+        "to": {"segment": "loyal"},
+        "notification": {"variants": [{"key": "a", "template": "t"}, {"key": "b", "title": "B"}]},
+        "schedule": {"at": "2028-01-01T00:00:00Z"},
+    }
+    assert (await api.server.post("/v1/campaigns", body)).status == 201
+    assert (await api.server.post("/v1/campaigns/spring/start")).status == 200
+    for named in ("segments/loyal", "templates/t"):
+        refused = await api.server.delete(f"/v1/{named}")
+        assert (refused.status, refused.json["detail"]) == (409, "the campaign spring needs it")
+    assert (await api.server.post("/v1/campaigns/spring/cancel")).status == 200
+    for named in ("segments/loyal", "templates/t"):
+        assert (await api.server.delete(f"/v1/{named}")).status == 204

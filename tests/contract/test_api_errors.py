@@ -188,3 +188,19 @@ async def test_a_websocket_is_closed(api: ApiWorld) -> None:
 
     await Api(api.app).app({"type": "websocket", "path": "/", "headers": []}, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1000}]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("topics/news", "there is no topic news"),
+        ("automations/hello", "there is no automation hello"),
+        ("templates/hello", "there is no template hello"),
+        ("templates/hello?version=3", "there is no version 3 of the template hello"),
+        ("users/nobody", "there is no user nobody"),
+        ("notifications/none/results", "there is no notification none"),
+    ],
+)
+async def test_what_is_not_there_is_named(api: ApiWorld, path: str, told: str) -> None:
+    missing = await api.server.get(f"/v1/{path}")
+    assert (missing.status, missing.json["detail"]) == (404, told)

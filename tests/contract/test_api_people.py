@@ -159,6 +159,7 @@ WRONG_DEVICES = [
     ({"address": "https://example.com/\n"}, "address", "http"),
     ({"permission": "maybe"}, "permission", "must be one of default, denied, granted, provisional"),
     ({"timezone": "Mars/Olympus"}, "timezone", "IANA"),
+    ({"timezone": "localtime"}, "timezone", "IANA"),
     ({"locale": 5}, "locale", "must be text"),
 ]
 

@@ -281,6 +281,16 @@ async def test_behaviour_events_are_of_the_callers_own_user(api: ApiWorld) -> No
     assert (await api.browser.post("/v1/sdk/events", {"name": "x"})).status == 401
 
 
+async def test_an_id_of_a_page_uses_up_none_of_a_server_or_of_others(api: ApiWorld) -> None:
+    await with_identity(api)
+    paid = {"name": "order_paid", "id": "pay-991"}
+    thief, other = as_user(api, signed("thief")), as_user(api, signed("u2"))
+    counted = [(await who.post("/v1/sdk/events", paid)).json["accepted"] for who in (thief, thief, other)]
+    assert counted == [1, 0, 1]
+    taken = await api.server.post("/v1/events", {**paid, "user_id": "u1"})
+    assert (taken.json["accepted"], taken.json["duplicates"]) == (1, 0)
+
+
 # --- which sites may ask ---------------------------------------------------------------------------------------------
 
 SDK_PATHS = ("/v1/sdk/config", "/v1/sdk/devices", "/v1/sdk/preferences", "/v1/sdk/events", "/v1/sdk/devices/x")

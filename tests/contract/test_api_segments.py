@@ -90,7 +90,23 @@ async def test_a_rule_that_cannot_work_is_refused_with_its_place(
         ({"ready_made": "inactive", "parameters": {"days": 3}}, "parameters.days", "is not a field here"),
         ({"ready_made": "new_users", "parameters": {"within": {"days": -1}}}, "parameters.within.days", ">= 0"),
         ({"ready_made": "new_users", "parameters": {"within": {}}}, "parameters", "longer than nothing"),
-        ({"name": "a/b", "rule": DID}, "name", "letters, digits"),
+        (
+            {"ready_made": "cart_abandoned", "parameters": {"after": {"days": 3}}},
+            "parameters.after",
+            "shorter than within",
+        ),
+        (
+            {"ready_made": "cart_abandoned", "parameters": {"event": "order"}},
+            "parameters.purchase",
+            "another event than event",
+        ),
+        (
+            {"ready_made": "at_risk_by_recency", "parameters": {"quiet": {"days": 90}, "lost": {"days": 30}}},
+            "parameters.lost",
+            "longer than quiet",
+        ),
+        ({"name": "a/b", "rule": DID}, "name", "letters from a to z, digits"),
+        ({"name": "Frühling", "rule": DID}, "name", "letters from a to z, digits"),
         ({"name": "preview", "rule": DID}, "name", "path of its own"),
     ],
 )
@@ -119,6 +135,26 @@ async def test_segments_do_not_lead_in_circles(api: ApiWorld) -> None:
     assert (await api.server.delete("/v1/segments/c")).status == 204
     assert (await api.server.delete("/v1/segments/b")).status == 204
     assert (await api.server.delete("/v1/topics/news")).status == 204
+
+
+async def test_a_segment_does_not_outgrow_those_that_name_it(api: ApiWorld) -> None:
+    sixty = {"type": "all", "rules": [DID] * 60}
+    inner = await api.server.post("/v1/segments", {"name": "inner", "rule": {"type": "all", "rules": [DID] * 30}})
+    rule = {"type": "any", "rules": [{"type": "segment", "segment": "inner"}, sixty]}
+    outer = await api.server.post("/v1/segments", {"name": "outer", "rule": rule})
+    assert (inner.status, outer.status) == (201, 201)
+    grown = await api.server.put("/v1/segments/inner", {"rule": sixty})
+    assert grown.fields == {"rule": "makes outer, which names it, have more than 100 conditions"}
+    assert (await api.server.put("/v1/segments/inner", {"rule": DID})).status == 200
+
+
+async def test_a_field_of_another_type_of_rule_is_told_so(api: ApiWorld) -> None:
+    rule = {"type": "did_not", "event": "order", "at_least": 2}
+    looked = await api.server.post("/v1/segments/preview", {"rule": rule})
+    assert looked.fields == {"rule.at_least": "is not a field of this type"}
+    rule = {"type": "device", "where": [{"property": "model", "op": "exists"}]}
+    looked = await api.server.post("/v1/segments/preview", {"rule": rule})
+    assert looked.fields == {"rule.where[0].property": "is not a field of this type"}
 
 
 async def test_two_that_were_changed_at_once_and_lead_in_a_circle_have_nobody(api: ApiWorld) -> None:

@@ -182,3 +182,37 @@ async def test_a_preview_that_cannot_be_names_the_place(api: ApiWorld, body: dic
     assert refused.status == 400
     assert told in refused.fields[field]
     assert (await api.server.post("/v1/templates/nope/preview", {})).status == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{{ data.price | money("XXQ") }}', "takes a currency of ISO 4217"),
+        ("{{ data.price | money }}", "takes a currency of ISO 4217"),
+        ('{{ event.at | date("gigantic") }}', "takes short, medium, long, full"),
+        ('{{ data.n | plural(one="parcel") }}', "needs other="),
+        ('{{ data.n | plural(one="parcel", othr="parcels") }}', "othr is no form"),
+        ("{{ data.n | number(11) }}", "takes 0 to 10 digits"),
+        ("{{ data.at | time(zone='UTC') }}", "takes style and nothing else"),
+    ],
+)
+async def test_a_filter_that_is_told_nonsense_is_refused_when_it_is_written(
+    api: ApiWorld, text: str, words: str
+) -> None:
+    body = {"name": "t", "default_locale": "en", "locales": {"en": {"title": text}}}
+    refused = await api.server.post("/v1/templates", body)
+    assert words in refused.fields["locales.en.title"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ data.price | money(data.currency) }}",
+        "{{ data.price | money(data.currency | upper) }}",
+        "{{ data.at | date(user.style | default('short')) }}",
+        "{{ data.name | truncate_width(data.width) }}",
+    ],
+)
+async def test_what_a_filter_is_told_may_come_later(api: ApiWorld, text: str) -> None:
+    body = {"name": "t", "default_locale": "en", "locales": {"en": {"title": text}}}
+    assert (await api.server.post("/v1/templates", body)).status == 201

@@ -92,6 +92,25 @@ async def test_pressing_send_twice_sends_once_and_another_text_is_another_notifi
     assert await stored(world) == 3
 
 
+async def test_a_segment_and_a_topic_are_offered_by_what_they_mean(world: World, person: Person) -> None:
+    await person.get("/compose")
+    assert "A segment" not in person.words
+    project = world.project.key
+    rule = {"type": "user", "field": "user_id", "op": "eq", "value": "u1"}
+    await world.define("segments", name="one", rule=rule)
+    await world.define("topics", name="news")
+    await world.store.audiences.add(project, "topic", "news", ["u2"], world.clock.now())
+    await person.get("/compose")
+    assert 'one · people whose user_id is "u1"' in person.words
+    for whom in ({"to": "segment", "segment": "one", "users": "u2"}, {"to": "topic", "topic": "news"}):
+        for action in ("try", "send"):
+            await person.submit("/compose", action=action, title=f"For {whom['to']}", **whom)
+        await person.get("/compose")
+    assert await sent(world) == ["For segment", "For topic"]
+    made = (await world.store.trail.notifications(project, None, 10)).items
+    assert {(one.to.segment, one.to.topic) for one in made} == {("one", None), (None, "news")}
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -100,7 +119,9 @@ async def test_pressing_send_twice_sends_once_and_another_text_is_another_notifi
         ({"title": "Hello", "category": "nothing"}, "there is no category nothing"),
         ({"title": "Hello", "to": "users", "users": " \n"}, "name at least one user id"),
         ({"title": "Hello", "to": "users", "users": "u1\n" + "x" * 256}, "line 2"),
-        ({"title": "Hello", "to": "nobody"}, "must be everyone or users"),
+        ({"title": "Hello", "to": "nobody"}, "must be one of everyone, segment, topic, users"),
+        ({"title": "Hello", "to": "segment", "segment": "gone"}, "there is no segment gone"),
+        ({"title": "Hello", "to": "topic", "topic": "gone"}, "there is no topic gone"),
         ({"title": "Hello {{ user.name"}, "title"),
         ({"title": "x" * 2_001}, "more than 2000 characters"),
         ({"title": "Hello", "once": "../../x"}, "load the page again"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clarion.intelligence.honesty import RULES, Said, Subject, lint
 from clarion.intelligence.screens import SCREENS
 from clarion.intelligence.widths import beyond, width
-from clarion.journey import honesty
+from clarion.journey.texts import honesty
 from clarion.model import Category, CategoryClass, Content, Message, ProjectSettings, Template
 
 NO_FACTS = {"id": "shop", "name": "Shop"}

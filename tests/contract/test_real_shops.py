@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 
 from clarion.cli.importing import Imported, Shape, run
-from clarion.journey.segments import crowd_in
+from clarion.journey.segments.lookup import crowd_in
 from clarion.model import Json
 from clarion.ports import Store
 from clarion.testing import ManualClock, SeededChance

@@ -155,6 +155,42 @@ RULES = st.recursive(
 )
 
 
+@st.composite
+def abandoned(draw: st.DrawFn) -> Rule:
+    """Did one thing in a window, and another one since, or not: what the first part says bounds what is looked up."""
+    first, then = draw(st.permutations(NAMES[:2]))
+    when = {"event": first, "within": draw(DURATIONS), "before": draw(st.none() | DURATIONS)}
+    doing = [
+        rules.Did(at_least=draw(st.integers(0, 2)), at_most=2, **when),
+        rules.First(**when),
+        rules.Last(**when),
+    ]
+    since = {"event": draw(st.sampled_from([first, then, then])), "since": rules.Since(last=first)}
+    later = [
+        rules.Did(within=draw(st.none() | DURATIONS), **since),
+        rules.Did(at_least=2, **since),
+        rules.DidNot(**since),
+    ]
+    rule = rules.AllOf(rules=draw(st.permutations([draw(st.sampled_from(doing)), draw(st.sampled_from(later))])))
+    return draw(st.sampled_from([rule, rules.Not(rule=rule), rules.AnyOf(rules=[rule, later[0]])]))
+
+
+SHOPPERS = st.lists(
+    st.fixed_dictionaries(
+        {
+            **{
+                name: st.just(none)
+                for name, none in (("attributes", {}), ("locale", None), ("age", 0), ("listed", False))
+            },
+            **{name: st.just([]) for name in ("devices", "consents", "topics")},
+            "events": st.lists(st.tuples(st.sampled_from(NAMES[:2]), AGES, st.just({})), min_size=2, max_size=5),
+        }
+    ),
+    min_size=3,
+    max_size=8,
+)
+
+
 _numbers = count()
 
 
@@ -211,6 +247,17 @@ def test_sql_membership_is_the_plain_reading(engine: tuple[Store, asyncio.Runner
     @given(people=PEOPLE, chosen=st.lists(RULES, min_size=1, max_size=4), other=RULES)
     def check(people: list[dict[str, Any]], chosen: list[Rule], other: Rule) -> None:
         runner.run(_compare(store, MemoryStore(clock), people, chosen, other))
+
+    check()
+
+
+def test_what_was_done_since_is_the_plain_reading(engine: tuple[Store, asyncio.Runner], clock: ManualClock) -> None:
+    store, runner = engine
+
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
+    @given(people=SHOPPERS, chosen=st.lists(abandoned().filter(is_right), min_size=3, max_size=6))
+    def check(people: list[dict[str, Any]], chosen: list[Rule]) -> None:
+        runner.run(_compare(store, MemoryStore(clock), people, chosen, rules.FirstSeen(within=Duration(days=2))))
 
     check()
 

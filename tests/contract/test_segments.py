@@ -276,3 +276,18 @@ async def test_values_of_other_types_make_a_comparison_false(shop: ApiWorld) -> 
         assert await preview(shop, rule=rule) == found, op
         others = [f"u{number}" for number in range(6) if f"u{number}" not in found]
         assert await preview(shop, rule={"type": "not", "rule": rule}) == others
+
+
+async def test_a_rule_of_a_hundred_conditions_is_asked(shop: ApiWorld) -> None:
+    """SQLite joins 64 tables and no more."""
+    for number in range(100):
+        await happened(shop, "ada", f"did_{number}")
+    await happened(shop, "bob", "did_1")
+    everything = [{"type": "did", "event": f"did_{number}"} for number in range(100)]
+    nothing = [{"type": "did_not", "event": f"did_{number}"} for number in range(100)]
+    assert await preview(shop, rule={"type": "all", "rules": everything}) == ["ada"]
+    assert await preview(shop, rule={"type": "any", "rules": nothing}) == ["bob"]
+    await make(shop, "all of it", rule={"type": "all", "rules": everything})
+    sent = await send(shop, to={"segment": "all of it"})
+    await shop.world.work()
+    assert await reasons(shop, sent) == {"ada": "no_device"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clarion.journey.ready_made import READY_MADE
+from clarion.journey.segments.ready_made import READY_MADE
 from clarion.model import (
     DAY_MS,
     Delivery,
@@ -108,7 +108,8 @@ async def test_what_happened_to_a_batch_of_people_is_found_by_the_people(
     plain = sqlite3.connect(sqlite_folder / "clarion.db")
     lines = [line for sql in executed for line in _plan(plain, sql)]
     assert [line for line in lines if "event_named" in line] == []
-    assert len([line for line in lines if "event_person" in line]) >= 5
+    for table in ("person_event", "person_event_new"):
+        assert len([line for line in lines if f"SEARCH {table} USING" in line]) >= 5
 
 
 async def _everything(store: SqliteStore) -> None:

@@ -10,10 +10,10 @@ from minijinja import Environment, TemplateError
 
 from clarion.intelligence.screens import SCREENS, Room, cut
 from clarion.intelligence.widths import clip, graphemes, width
-from clarion.journey.locales import best, conventions
-from clarion.journey.partials import expanded
-from clarion.journey.taming import FILTERS, OWN_FILTERS, TESTS, Refused, tamed
-from clarion.journey.words import LONGEST, Setting, TextError, Texts, chosen
+from clarion.journey.texts.locales import best, conventions
+from clarion.journey.texts.partials import expanded
+from clarion.journey.texts.taming import FILTERS, OWN_FILTERS, TESTS, Refused, tamed
+from clarion.journey.texts.words import LONGEST, Setting, TextError, Texts, chosen
 from clarion.model import Message, Partial
 
 FAMILY = "👨‍👩‍👧"
@@ -85,6 +85,12 @@ def test_numbers_follow_the_person_only_in_their_own_language() -> None:
         ('{{ "soon" | date }}', "takes a time"),
         ('{{ now | date("tiny") }}', "short, medium, long, full"),
         ('{{ 1 | plural(one="x") }}', "needs other="),
+        ("{{ 1 | money }}", "ISO 4217"),
+        ('{{ now | date(zone="UTC") }}', "date: takes style and nothing else"),
+        ("{{ 1e27 | number(2) }}", "number: takes a number, not such a number"),
+        ("{{ user.timezone }}", "`user.timezone` is undefined or null"),
+        ('{{ data["none"].name }}', "undefined"),
+        ("{{- user['locale'] -}}", "`user['locale']` is undefined or null"),
         ("{{ project.name.nope() }}", "nope is none that a text may call"),
         ("{{ 1 | mony }}", "did you mean money?"),
         ("{{ 1 is od }}", "did you mean odd?"),
@@ -166,6 +172,8 @@ def test_no_text_grows_without_bound(source: str) -> None:
         ("{{ 'a' + 'b' }} {{ data.name.upper() }} {{ data.get('x', 'y') }}", "ab ADA y"),
         ("{% raw %}{{ [1] * 5 }}{% endraw %}{# [1] * 5 #}", "{{ [1] * 5 }}"),
         ("{{ 1 if data.a == 1 else 2 * 3 }}", "1"),
+        ("{{ data.list }} {{ data.list[0] }} {{ data['a'] }} {{- data.name }}", "[3, 4] 3 1Ada"),
+        ("{{ data.nope is defined }} {{ data.nope | default('x') }} {{ data.a is none }}", "False x False"),
     ],
 )
 def test_ordinary_texts_are_as_they_were(source: str, expected: str | None) -> None:
@@ -175,6 +183,11 @@ def test_ordinary_texts_are_as_they_were(source: str, expected: str | None) -> N
             said(source, **data)
     else:
         assert said(source, **data) == expected
+
+
+@pytest.mark.parametrize("value", [0, False, "", 1.0, [], [None], {"a": None}, 10**30])
+def test_what_is_there_prints_as_it_is(value: Any) -> None:
+    assert said("{{ data.value }}", value=value) == Environment().render_str("{{ v }}", v=value)
 
 
 NUMBERS = st.one_of(

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from clarion.journey import draft, kept_automations
-from clarion.journey.ready_made_automations import READY_MADE_AUTOMATIONS, made_of
+from clarion.journey import draft
+from clarion.journey.automations import kept_automations
+from clarion.journey.automations.ready_made import READY_MADE_AUTOMATIONS, made_of
 from clarion.model import Automation, Run, UserChange
 from clarion.ports import Deciding, Effects, FactsQuery, Lease, Store
 from story.world import World, titles

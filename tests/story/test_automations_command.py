@@ -5,8 +5,8 @@ import msgspec
 from clarion.api.answers.automations import CountsAnswer
 from clarion.api.answers.base import Answer
 from clarion.cli.automations import drawn
-from clarion.journey.flow import Flow
-from clarion.journey.ready_made_automations import Welcome, made_of
+from clarion.journey.automations.flow import Flow
+from clarion.journey.automations.ready_made import Welcome, made_of
 from clarion.model import Ended
 from clarion.ports import StepCount
 

@@ -9,8 +9,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clarion.journey.flow import Flow, check
-from clarion.journey.stepping import in_part
+from clarion.journey.automations.flow import Flow, check
+from clarion.journey.automations.stepping import in_part
 from clarion.model import Automation
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from story.runs import MINUTE, Runs

@@ -332,6 +332,21 @@ async def test_a_rate_lets_people_through_at_its_pace(world: World, named: bool)
     assert set(receivers(world).values()) == {1}
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_rate_ends_when_the_campaign_expires(world: World, named: bool) -> None:
+    """Who would have their turn later is dropped then, and not at the pace at which they would have got it."""
+    await crowd(world, 130)
+    to = Audience(users=[f"u{number}" for number in range(130)]) if named else Audience(everyone=True)
+    await started(world, to=to, rate=2, expires_at=world.clock.now() + 5_000)
+    for _ in range(6):
+        await world.work()
+        world.clock.advance(1_000)
+    await world.work()
+    await world.pipeline.campaigns.tick()
+    ended = await standing(world)
+    assert (ended.record.state, ended.progress.reasons) == ("done", {"send": 10, "expired": 120})
+
+
 async def test_what_expired_is_not_sent_and_runs_no_more(world: World) -> None:
     await crowd(world, 1)
     schedule = Schedule(cron="0 * * * *", timezone="UTC")

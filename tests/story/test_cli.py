@@ -206,6 +206,25 @@ def test_what_is_armed_is_fired_by_its_id(clarion: Clarion, shop: Shop, way: str
 
 
 @pytest.mark.parametrize("way", ["asking", "opening"])
+def test_what_was_sent_is_replaced_and_withdrawn_by_either_door(clarion: Clarion, shop: Shop, way: str) -> None:
+    door = getattr(shop, way)
+    id = clarion("send", "--user", "u1", "--title", "10 stops away", "--json", *door).json["id"]
+    told = clarion("replace", id, "--body", "3 stops away", "--values", '{"stops": 3}', "--renotify", *door)
+    assert re.fullmatch(r"Replaced by [0-9a-f]{32}\.\n", told.out), told.err
+    update = shop.answer(f"/v1/notifications/{told.out.split()[-1][:-1]}")
+    assert update["update"] == {"kind": "replace", "notification_id": id, "renotify": True}
+    said = update["request"]
+    assert (said["title"], said["body"], said["data"]) == ("10 stops away", "3 stops away", {"stops": 3})
+    withdrawn = clarion("withdraw", id, "--json", *door).json["id"]
+    assert shop.answer(f"/v1/notifications/{withdrawn}")["update"]["kind"] == "withdraw"
+    assert clarion("withdraw", id, *door).out == f"Withdrawn by {withdrawn}.\n"
+    late = clarion("replace", id, "--title", "Here", *door)
+    assert (late.code, "was withdrawn: send a new one" in " ".join(late.err.split())) == (1, True)
+    assert "is needed, or another field" in " ".join(clarion("replace", id, *door).err.split())
+    assert "--values takes a JSON object" in clarion("replace", id, "--values", "[]", *door).err
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
 def test_results_are_told_by_either_door(clarion: Clarion, shop: Shop, way: str) -> None:
     door = getattr(shop, way)
     id = clarion("send", "--user", "u1", "--title", "Tea", "--json", *door).json["id"]
@@ -584,3 +603,38 @@ def test_lint_says_what_it_needs(
     ended = clarion("lint", *(str(file) if each == "FILE" else each for each in arguments))
     assert ended.code == code
     assert word in ended.err
+
+
+def test_a_list_is_uploaded_by_the_column_that_is_named(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:
+    shop.answer("/v1/segments", {"name": "vip", "list": True})
+    (tmp_path / "ids").write_text("u1\nu2\n\nu1\n")
+    (tmp_path / "customers.csv").write_text("name,customer\nAda,u1\nBob,u3\n")
+    told = clarion("segment", "upload", "vip", tmp_path / "ids", *shop.asking)
+    assert told.out == "Read 3 ids, 2 of them new to vip.\n"
+    customers = ("segment", "upload", "vip", tmp_path / "customers.csv", *shop.opening)
+    assert "line 1, has several columns" in " ".join(clarion(*customers).err.split())
+    assert clarion(*customers, "--column", "customer").out == "Read 2 ids, 1 of them new to vip.\n"
+    assert shop.answer("/v1/segments/vip/users")["items"] == ["u1", "u2", "u3"]
+
+
+def test_a_rule_that_is_none_is_told_in_our_words(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "rule.json").write_text("[1]")
+    told = clarion("segment", "preview", "--file", tmp_path / "rule.json", *shop.asking)
+    assert "must be an object, got a list" in " ".join(told.err.split())
+
+
+def test_a_campaign_with_variants_shows_what_each_says(clarion: Clarion, shop: Shop) -> None:
+    shop.answer("/v1/templates", {"name": "spring", "default_locale": "en", "locales": {"en": {"title": "Boots"}}})
+    variants = [
+        {"key": "a", "title": "New shoes"},
+        {"key": "b", "template": "spring"},
+        {"key": "c", "url": "https://x.example"},
+    ]
+    notification = {"title": "New boots", "variants": variants}
+    shop.answer("/v1/campaigns", {"name": "spring", "to": {"users": ["u1"]}, "notification": notification})
+    assert "New shoes / template spring / New boots" in clarion("campaigns", "show", "spring", *shop.asking).out
+    assert clarion("campaigns", "start", "spring", *shop.asking).code == 0
+    told = clarion("campaigns", "show", "spring", *shop.asking).out
+    command = re.search(r"clarion (results [0-9a-f]{32})", told)
+    assert command is not None, told
+    assert "Variant" in clarion(*command[1].split(), *shop.asking).out

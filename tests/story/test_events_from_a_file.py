@@ -26,6 +26,7 @@ LINES = [
     b'{"user_id": "u1", "what": "seen"}',
     b"\xff\xfe",
     b'{"user_id": "u1", "kind": "left"}',
+    b'["u1"]',
 ]
 
 
@@ -65,8 +66,9 @@ def test_lines_of_json_are_brought_in(shop: Shop, tmp_path: Path) -> None:
     told = process(*asked)
     assert told.code == 1
     answer = json.loads(told.out)
-    assert (answer["accepted"], [error["line"] for error in answer["errors"]]) == (2, [3, 4, 5])
+    assert (answer["accepted"], [error["line"] for error in answer["errors"]]) == (2, [3, 4, 5, 7])
     assert "what" in answer["errors"][1]["message"]
+    assert answer["errors"][3]["message"] == "is not a JSON object: must be an object, got a list"
 
 
 def test_more_than_a_batch_is_sent_in_batches(shop: Shop, tmp_path: Path) -> None:
@@ -94,3 +96,29 @@ def test_what_is_no_file_of_events_is_refused(
     refused = process("events", "import", file, *flags, "--data", shop.data)
     assert refused.code in {1, 2}
     assert words in " ".join(refused.err.split())
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns", "words"),
+    [
+        ("user_id,name", ["user_id=customer"], "has no column customer"),
+        ("user_id,name,name", [], "has two columns for name"),
+        ("user_id,customer,name", ["user_id=customer"], "has two columns for user_id"),
+    ],
+)
+def test_a_heading_that_can_be_read_in_two_ways_is_refused(
+    shop: Shop, tmp_path: Path, heading: str, columns: list[str], words: str
+) -> None:
+    file = tmp_path / "o.csv"
+    file.write_text(f"{heading}\n{heading.replace('_', '')}\n")
+    told = process("events", "import", file, *(f"--column={one}" for one in columns), "--data", shop.data)
+    assert told.code == 1
+    assert words in " ".join(told.err.split())
+
+
+def test_under_another_name_it_is_another_event(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "named.csv"
+    file.write_text("user_id,sku\nnamed,A\n")
+    asked = ["events", "import", file, "--data", shop.data, "--name"]
+    told = [process(*asked, name).out for name in ("ordered", "order", "order")]
+    assert told == ["✓ 1 event\n", "✓ 1 event\n", "✓ 0 events, 1 known already\n"]

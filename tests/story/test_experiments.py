@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from clarion.intelligence.experiments import Counts
-from clarion.journey import variants
-from clarion.journey.results import Arm, Results, clear_best
-from clarion.journey.winning import results_of
+from clarion.journey.experiments import variants
+from clarion.journey.experiments.results import Arm, Results, clear_best
+from clarion.journey.experiments.winning import results_of
 from clarion.model import (
     Audience,
     Event,

@@ -10,7 +10,7 @@ from clarion.bootstrap import Platform
 from clarion.cli import boxes, main
 from clarion.cli.problem import Problem
 from clarion.cli.settings import load
-from clarion.journey.versions import as_stored
+from clarion.journey.texts.versions import as_stored
 from clarion.model import Content, Template
 
 PRICE = Template(

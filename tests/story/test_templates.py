@@ -1,6 +1,6 @@
 """Templates on their way: languages, kinds of devices, partials, versions, and what is missing."""
 
-from clarion.journey import versions
+from clarion.journey.texts import versions
 from clarion.model import Audience, Content, Message, Template, UserChange
 from story.world import World, payload, titles
 

@@ -11,10 +11,11 @@ from clarion.api.schemas.automations import AutomationPut, SendBody
 from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import FieldError, InvalidRequest
-from clarion.journey import draft, honesty
-from clarion.journey.flow import sends
-from clarion.journey.ready_made_automations import READY_MADE_AUTOMATIONS, made_of
-from clarion.journey.words import project_facts
+from clarion.journey import draft
+from clarion.journey.automations.flow import sends
+from clarion.journey.automations.ready_made import READY_MADE_AUTOMATIONS, made_of
+from clarion.journey.texts import honesty
+from clarion.journey.texts.words import project_facts
 from clarion.model import Automation, Message, Project
 from clarion.model.automations import Send, Step
 

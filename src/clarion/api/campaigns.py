@@ -22,6 +22,8 @@ def campaign(body: CampaignPut, name: str, now: Millis) -> Campaign:
     expires_at = None if body.expires_at is None else millis(body.expires_at, "expires_at")
     if expires_at is not None and expires_at <= now:
         raise InvalidRequest.field("expires_at", "must be in the future")
+    if expires_at is not None and schedule.at is not None and expires_at <= schedule.at:
+        raise InvalidRequest.field("expires_at", "must be later than schedule.at")
     goal = None if body.goal is None else CampaignGoal(event=body.goal.event, within=body.goal.within)
     return Campaign(
         name=name,

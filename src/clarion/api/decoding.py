@@ -121,6 +121,8 @@ def _about_name(how: str, name: str, places: list[inspect.Type]) -> str:
     if how == "missing required":
         return "is required"
     known = [field.encode_name for place in places if isinstance(place, inspect.StructType) for field in place.fields]
+    if name in known:  # of another member of the union
+        return "is not a field of this type"
     close = difflib.get_close_matches(name, known, n=1)
     return f"is not a field here; did you mean {close[0]}?" if close else "is not a field here"
 
@@ -133,14 +135,14 @@ def _say(words: str, root: inspect.Type, path: str) -> str:
     if words.startswith(("Invalid enum value", "Invalid value")):
         allowed = sorted({value for place in _at(root, path) for value in _values(place)})
         return f"must be {'one of ' if allowed[1:] else ''}{', '.join(allowed)}" if allowed else words
-    if words == "Expected `datetime` with a timezone component" or words.startswith("Invalid RFC3339"):
+    if words.startswith(("Expected `datetime", "Invalid RFC3339")):
         return "must be a time in RFC 3339 with a zone, such as 2026-11-22T17:00:00Z"
     return plainly(words)
 
 
 def plainly(words: str) -> str:
     """Words of msgspec about a type or a bound, as people say them: "must be a list of at most 1000 items"."""
-    sized = _LENGTH.sub(_size, words)
+    sized = _LENGTH.sub(_size, words.replace("Number out of range", "must be a number within the range of a double"))
     return re.sub(r"`([^`]*)`", lambda kind: _kinds(kind[1]), sized).replace("Expected", "must be", 1)
 
 

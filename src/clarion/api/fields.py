@@ -34,14 +34,15 @@ ORIGIN_PATTERN = rf"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{{1,5}})?|https?://\[[0-9
 HINTS = {
     URL_PATTERN: "must be an http:// or https:// URL",
     LINK_PATTERN: "must be an http:// or https:// URL, or a text that renders to one",
-    NAME_PATTERN: "must be letters, digits, spaces and _ . : - only, and begin with a letter, digit or _",
-    TOPIC_PATTERN: "must be up to ten names with / between them, such as sport/football; wildcards are not needed",
+    NAME_PATTERN: "must be letters from a to z, digits, spaces and _ . : - only, and begin with a letter, digit or _",
+    TOPIC_PATTERN: "must be up to ten names with / between them, such as sport/football, each of letters from a to z, "
+    "digits, spaces and _ . : - only; wildcards are not needed",
     LOCALE_PATTERN: "must be a BCP 47 language tag such as en or de-AT",
     EMAIL_PATTERN: "must be an e-mail address such as ada@example.org",
     PHONE_PATTERN: "must be a phone number in E.164 form such as +4915112345678",
     HEX_PATTERN: "must be hexadecimal text with an even number of digits",
     ID_PATTERN: "must be an id of 32 lower-case hexadecimal digits",
-    VARIANT_PATTERN: "must be letters, digits, _ and - only",
+    VARIANT_PATTERN: "must be letters from a to z, digits, _ and - only",
     LABEL_PATTERN: "must not have quotation marks, backslashes or control characters",
     CLOCK_PATTERN: "must be a time of day such as 22:00",
     CLOCK_END_PATTERN: "must be a time of day such as 08:00, or 24:00",
@@ -101,7 +102,8 @@ _PATH_LIMIT = 255
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    """Without the two names that are no place: what they mean is for each machine to say."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def check_zone(name: str | None, field: str = "timezone") -> None:

@@ -6,8 +6,9 @@ from clarion.api import messages
 from clarion.api.answers.lint import LintAnswer
 from clarion.api.schemas import LintBody
 from clarion.errors import FieldError, InvalidRequest
-from clarion.journey import draft, honesty
-from clarion.journey.partials import NO_PARTIALS
+from clarion.journey import draft
+from clarion.journey.texts import honesty
+from clarion.journey.texts.partials import NO_PARTIALS
 from clarion.model import Category, Json, Partial, ProjectSettings, Template
 
 

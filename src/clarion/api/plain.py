@@ -186,7 +186,7 @@ def _sdk_events(services: Services, identity: Identity) -> Handle:
         person = await Visitor(identity, caller.project, scope).named()
         now = services.clock.now()
         events, errors = bodies.read(body, lambda item: event(item, person.user_id, caller.project, now))
-        events = _repeatable(events, caller, header(scope, IDEMPOTENCY_KEY), now)
+        events = _of_their_own(_repeatable(events, caller, header(scope, IDEMPOTENCY_KEY), now))
         new = await services.pipeline.ingest(caller.project, events) if events else ()
         return batches.answer(new, errors)
 
@@ -208,6 +208,14 @@ def event(body: SdkEventBody, user_id: str, project: Project, now: Millis) -> Ev
         occurred_at=occurred_at,
         id=body.id,
     )
+
+
+def _of_their_own(events: list[Event]) -> list[Event]:
+    """Ids with the user's before them: who holds a public key must not use up those of a server, or of others."""
+    return [
+        event if event.id is None else msgspec.structs.replace(event, id=f"{event.user_id}:{event.id}")
+        for event in events
+    ]
 
 
 def _repeatable(events: list[Event], caller: Caller, key: bytes | None, now: Millis) -> list[Event]:

@@ -9,10 +9,11 @@ from clarion.api.fields import check_zone
 from clarion.api.schemas import MessagePreviewBody, PreviewBody
 from clarion.errors import InvalidRequest, NotFound
 from clarion.intelligence.screens import PLATFORMS
-from clarion.journey import draft, versions
-from clarion.journey import preview as previews
+from clarion.journey import draft
 from clarion.journey.catalog import Catalog
-from clarion.journey.words import project_facts, time_told
+from clarion.journey.texts import preview as previews
+from clarion.journey.texts import versions
+from clarion.journey.texts.words import project_facts, time_told
 from clarion.model import Json, Millis, Project
 from clarion.ports import Store
 

@@ -136,6 +136,6 @@ def _parameter(item: dict[str, Any]) -> tuple[str, str]:
     return str(item.get("key", "")), plainly(str(item.get("message", "is not valid")))
 
 
-def not_found() -> NoReturn:
+def not_found(what: str = "such thing in this project") -> NoReturn:
     """For ids of another project and ids of nobody alike: they cannot be told apart."""
-    raise NotFound("there is no such thing in this project")
+    raise NotFound(f"there is no {what}")

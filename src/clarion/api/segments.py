@@ -12,8 +12,8 @@ from clarion.api.schemas.segments import SegmentPreview, SegmentRules
 from clarion.errors import Conflict, InvalidRequest, NotFound
 from clarion.journey import segments
 from clarion.journey.catalog import Catalog
-from clarion.journey.ready_made import READY_MADE, Template
-from clarion.journey.sentences import sentence
+from clarion.journey.segments.ready_made import READY_MADE, Template
+from clarion.journey.segments.sentences import sentence
 from clarion.model import Key, Millis, Project, Segment
 from clarion.ports import Store
 
@@ -47,6 +47,9 @@ def _ready_made(body: SegmentRules, name: str, description: str) -> Segment:
         template: Template = msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         raise wrong(error, kind, "parameters") from None
+    unfit = template.wrong()
+    if unfit is not None:
+        raise InvalidRequest.field(f"parameters.{unfit[0]}", unfit[1])
     made = Segment(
         name=name,
         description=description,

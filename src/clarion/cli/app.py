@@ -18,6 +18,7 @@ from clarion.cli.problem import Problem, show
 from clarion.cli.segments import segment_app
 from clarion.cli.settings import load
 from clarion.cli.simulate import simulate_app
+from clarion.cli.updating import replace, withdraw
 from clarion.errors import ClarionError
 from clarion.ports import Dimension as By
 
@@ -247,6 +248,10 @@ def fire(
         table.print_json(answer)
     else:
         typer.echo(f"Fired {answer['id']} at {answer['fired_at']}.")
+
+
+app.command()(replace)
+app.command()(withdraw)
 
 
 @app.command()

@@ -1,15 +1,12 @@
 """`clarion template preview`: what it asks for, and screens drawn as boxes."""
 
-from typing import Any
-
-import msgspec
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
-from clarion.cli.problem import Problem
+from clarion.cli.options import values_of
 from clarion.model import Json
 
 _FRAME = 4  # a border and a space on each side
@@ -21,19 +18,12 @@ def asked(
     """The body for `POST /v1/templates/{name}/preview`. Raises Problem when the values are no JSON object."""
     told = {
         "user_id": user,
-        "data": None if values is None else _object(values),
+        "data": values_of(values),
         "locale": locale,
         "platforms": platforms or None,
         "version": version,
     }
     return {field: value for field, value in told.items() if value is not None}
-
-
-def _object(values: str) -> Json:
-    try:
-        return msgspec.json.decode(values, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Problem("--values takes a JSON object", f'such as {{"order_id": "A-17"}}: {error}') from None
 
 
 def print_preview(answer: Json) -> None:

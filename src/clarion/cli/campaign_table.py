@@ -44,12 +44,12 @@ def print_campaigns(answer: Json) -> None:
 def print_campaign(answer: Json) -> None:
     """What it says, how far it is, and what came of it."""
     told = shown(answer)
-    progress, message = told["progress"], told["notification"]
+    progress = told["progress"]
     rows = [
         ("Campaign", told["name"], "bold"),
         ("State", told["state"], _TONES[told["state"]]),
         ("To", _audience(told["to"]), ""),
-        ("Says", message["title"] or f"template {message['template']}", ""),
+        ("Says", _says(told["notification"]), ""),
         ("When", when(told["schedule"]), ""),
     ]
     if told["next_run_at"] is not None:
@@ -73,6 +73,21 @@ def print_campaign(answer: Json) -> None:
         if numbers:
             told_numbers = sorted(numbers.items(), key=lambda one: -one[1])
             fields((label, "  ".join(f"{name} {count:,}" for name, count in told_numbers), ""))
+    if told["notification"]["variants"]:
+        fields(("By variant", f"clarion results {told['runs'][0]['id']}", ""))
+
+
+def _says(message: Json) -> str:
+    """Its title, the template that has one, or all that its variants say."""
+    if message["variants"]:
+        return " / ".join(_says({**message, **_given(one), "variants": []}) for one in message["variants"])
+    return str(message["title"] or f"template {message['template']}")
+
+
+def _given(variant: Json) -> Json:
+    """What a variant says itself; with a template, no title but its own."""
+    told = {name: variant[name] for name in ("title", "template") if variant[name] is not None}
+    return {"title": None, **told} if "template" in told else told
 
 
 def figures(answer: Json) -> str:

@@ -39,6 +39,14 @@ class Door(Protocol):
         """`POST /v1/notifications/{id}/fire`."""
         ...
 
+    async def replace(self, notification_id: str, changes: Json) -> Json:
+        """`POST /v1/notifications/{id}/replace`."""
+        ...
+
+    async def withdraw(self, notification_id: str) -> Json:
+        """`POST /v1/notifications/{id}/withdraw`."""
+        ...
+
     async def results(self, notification_id: str) -> Json:
         """`GET /v1/notifications/{id}/results`."""
         ...

@@ -30,6 +30,7 @@ from clarion.api.schemas import (
     NotificationBody,
     PeopleBody,
     PreviewBody,
+    ReplaceBody,
     SegmentPreview,
 )
 from clarion.bootstrap import Platform
@@ -38,11 +39,11 @@ from clarion.cli.problem import Problem
 from clarion.config import Settings
 from clarion.errors import NotFound
 from clarion.journey import resealing
-from clarion.journey.flow import Flow
+from clarion.journey.automations.flow import Flow
+from clarion.journey.automations.kept_automations import AUTOMATIONS
+from clarion.journey.experiments.winning import results_of
 from clarion.journey.founding import add_key, found
-from clarion.journey.kept_automations import AUTOMATIONS
-from clarion.journey.winning import results_of
-from clarion.journey.words import project_facts
+from clarion.journey.texts.words import project_facts
 from clarion.model import Automation, Json, Project
 from clarion.ports import Dimension
 
@@ -53,6 +54,7 @@ _read_lint = Reader[LintBody](LintBody).read
 _read_segment_preview = Reader[SegmentPreview](SegmentPreview).read
 _read_people = Reader[PeopleBody](PeopleBody).read
 _read_preview = Reader[PreviewBody](PreviewBody).read
+_read_replace = Reader[ReplaceBody](ReplaceBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
 
@@ -117,6 +119,14 @@ class Folder:
 
     async def fire(self, notification_id: str) -> Json:
         return _json(NotificationSummary.of(await self._platform.pipeline.fire(self._project, notification_id)))
+
+    async def replace(self, notification_id: str, changes: Json) -> Json:
+        wanted, updating = _read_replace(msgspec.json.encode(changes)), self._platform.pipeline.updating
+        told, renotify = messages.changes(wanted), bool(wanted.renotify)
+        return _json(Created(id=(await updating.replace(self._project, notification_id, told, renotify=renotify)).id))
+
+    async def withdraw(self, notification_id: str) -> Json:
+        return _json(Created(id=(await self._platform.pipeline.updating.withdraw(self._project, notification_id)).id))
 
     async def results(self, notification_id: str) -> Json:
         platform = self._platform

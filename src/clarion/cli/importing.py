@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from clarion.api.decoding import plainly
 from clarion.cli.problem import Misuse, Problem
 from clarion.model import Json
 
@@ -125,10 +126,12 @@ def _lines(file: Path, opened: BinaryIO, shape: Shape) -> Iterator[Line]:
         if event is None:
             yield Line(number, None, problem, behind)
             continue
-        if shape.name is not None:
-            event.setdefault("name", shape.name)
+        named = b""
+        if shape.name is not None and "name" not in event:
+            event["name"] = shape.name
+            named = shape.name.encode() + b"\x1f"  # under another name it is another event
         if event.get("id") is None:
-            event["id"] = _made_id(content, seen)
+            event["id"] = _made_id(named + content, seen)
         yield Line(number, event, "", behind)
 
 
@@ -154,7 +157,7 @@ def _json(_file: Path, opened: BinaryIO, shape: Shape) -> Iterator[_Read]:
         try:
             told = msgspec.json.decode(content, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield number, content, None, f"is not a JSON object: {error}", behind
+            yield number, content, None, f"is not a JSON object: {plainly(str(error).partition(' - at ')[0])}", behind
             continue
         yield number, content, {ours.get(name, name): value for name, value in told.items()}, "", behind
 
@@ -171,8 +174,9 @@ def _csv(file: Path, opened: BinaryIO, shape: Shape) -> Iterator[_Read]:
     rows = csv.reader(texts(), delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
     heading = next(rows, [])
     names = {theirs: name for name, theirs in shape.columns.items()}
-    columns = [names.get(column.strip(), column.strip()) for column in heading]
-    _check_heading(file, columns, shape)
+    told = [column.strip() for column in heading]
+    columns = [names.get(column, column) for column in told]
+    _check_heading(file, told, columns, shape)
     while True:
         try:
             row = next(rows, None)
@@ -186,7 +190,14 @@ def _csv(file: Path, opened: BinaryIO, shape: Shape) -> Iterator[_Read]:
             yield rows.line_num, content, *_of_row(columns, row), behind
 
 
-def _check_heading(file: Path, columns: list[str], shape: Shape) -> None:
+def _check_heading(file: Path, told: list[str], columns: list[str], shape: Shape) -> None:
+    """`told`: what the first line has; `columns`: the same in our words. Raises Problem."""
+    unknown = next((theirs for theirs in shape.columns.values() if theirs not in told), None)
+    if unknown is not None:
+        raise Problem(f"{file} has no column {unknown}", f"Its first line names {', '.join(told) or 'none'}.")
+    twice = next((column for column in columns if columns.count(column) > 1), None)
+    if twice is not None:
+        raise Problem(f"{file} has two columns for {twice}", "Only one of them can be it.")
     missing = [name for name in ("user_id", "name") if name not in columns]
     if shape.name is not None and "name" in missing:
         missing.remove("name")

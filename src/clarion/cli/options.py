@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
+import msgspec
 import typer
 
 from clarion.cli.door import Door, Where, opened
+from clarion.cli.problem import Problem
+from clarion.model import Json
 
 T = TypeVar("T")
 
@@ -35,3 +38,13 @@ def ask(where: Where, question: Callable[[Door], Awaitable[T]]) -> T:
             return await question(door)
 
     return asyncio.run(answer())
+
+
+def values_of(values: str | None) -> Json | None:
+    """What `--values` says. Raises Problem when it is no JSON object."""
+    if values is None:
+        return None
+    try:
+        return msgspec.json.decode(values, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Problem("--values takes a JSON object", f'such as {{"order_id": "A-17"}}: {error}') from None

@@ -85,6 +85,12 @@ class Remote:
     async def fire(self, notification_id: str) -> Json:
         return await self._ask("POST", f"/v1/notifications/{quote(notification_id, safe='')}/fire")
 
+    async def replace(self, notification_id: str, changes: Json) -> Json:
+        return await self._ask("POST", f"/v1/notifications/{quote(notification_id, safe='')}/replace", changes)
+
+    async def withdraw(self, notification_id: str) -> Json:
+        return await self._ask("POST", f"/v1/notifications/{quote(notification_id, safe='')}/withdraw")
+
     async def results(self, notification_id: str) -> Json:
         return await self._ask("GET", f"/v1/notifications/{quote(notification_id, safe='')}/results")
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from clarion.api.decoding import plainly
 from clarion.cli import table
 from clarion.cli.door import Door, Where
 from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
@@ -56,8 +57,8 @@ def _rule(file: str) -> Json:
     with _opened(file) as content:
         try:
             told = msgspec.json.decode(content.read(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise Problem(f"{file} is no rule", f"It must be a JSON object: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(f"{file} is no rule", f"It must be a JSON object: {plainly(str(error))}") from None
     if "type" in told:
         return {"rule": told}
     return {field: value for field, value in told.items() if field not in {"name", "description", "sentence"}}
@@ -83,7 +84,7 @@ def upload_list(
     if as_json:
         table.print_json(answer)
     else:
-        typer.echo(f"Read {answer['read']:,} ids; {answer['added']:,} people were not on {name} before.")
+        typer.echo(f"Read {answer['read']:,} ids, {answer['added']:,} of them new to {name}.")
 
 
 async def _uploaded(door: Door, name: str, users: Iterator[str]) -> Json:
@@ -111,6 +112,8 @@ def _user_ids(content: IO[bytes], column: str | None, file: str) -> Iterator[str
         for row in rows:
             if not any(row):
                 continue
+            if column is None and len(row) > 1:
+                raise Problem(f"{file}, line {rows.line_num}, has several columns", "--column NAME says which one.")
             if len(row) <= at or not 0 < len(row[at]) <= 255:  # noqa: PLR2004 - as the API says
                 raise Problem(f"{file}, line {rows.line_num}, has no user id", "It must have 1 to 255 characters.")
             yield row[at]

@@ -30,7 +30,7 @@ def print_json(answer: Any) -> None:
 def print_imported(accepted: int, duplicates: int, errors: list[tuple[int, str]]) -> None:
     """What became of a file, and the first lines that were left out."""
     known = f", {duplicates:,} known already" if duplicates else ""
-    printed(Text.assemble(("✓ ", "green"), f"{accepted:,} events{known}"))
+    printed(Text.assemble(("✓ ", "green"), f"{accepted:,} event{'' if accepted == 1 else 's'}{known}"))
     for line, message in errors[:_MOST_LINES]:
         printed(Text.assemble(("✗ ", "red"), (f"line {line}", "bold"), (": ", "dim"), message))
     if errors:

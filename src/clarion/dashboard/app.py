@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
-from clarion.dashboard import composing, losses, notifications, overview, people, settings
+from clarion.dashboard import campaigns, composing, losses, notifications, overview, people, settings
 from clarion.dashboard.forms import fields_of, posted
 from clarion.dashboard.recent import Recent
 from clarion.dashboard.rendering import ASSETS, PAGES, away, page
@@ -44,6 +44,7 @@ async def _sign_out(visit: Visit) -> Answer:
 
 
 _ID = r"([0-9a-zA-Z_-]{1,64})"
+_NAME = r"([^/]{1,255})"
 ROUTES = (
     Route("GET", "", overview.show),
     Route("GET", "/compose", composing.show_empty),
@@ -53,6 +54,13 @@ ROUTES = (
     Route("GET", f"/notifications/{_ID}", notifications.show_one),
     Route("GET", f"/notifications/{_ID}/progress", notifications.show_progress),
     Route("POST", f"/notifications/{_ID}/cancel", notifications.cancel),
+    Route("GET", "/campaigns", campaigns.show_list),
+    Route("GET", f"/campaigns/{_NAME}", campaigns.show_one),
+    Route("GET", f"/campaigns/{_NAME}/progress", campaigns.show_progress),
+    Route("POST", f"/campaigns/{_NAME}/start", campaigns.start),
+    Route("POST", f"/campaigns/{_NAME}/pause", campaigns.pause),
+    Route("POST", f"/campaigns/{_NAME}/resume", campaigns.resume),
+    Route("POST", f"/campaigns/{_NAME}/cancel", campaigns.cancel),
     Route("GET", "/losses", losses.show),
     Route("GET", "/people", people.show),
     Route("GET", "/settings", settings.show),

@@ -14,14 +14,15 @@ from clarion.dashboard.rendering import away, page, part
 from clarion.dashboard.session import PREFIX, Visit
 from clarion.errors import FieldError, InvalidRequest
 from clarion.intelligence.honesty import Finding
-from clarion.journey import honesty
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun
-from clarion.journey.words import project_facts
+from clarion.journey.segments.sentences import sentence
+from clarion.journey.texts import honesty
+from clarion.journey.texts.words import project_facts
 from clarion.web.http import Answer
 
 _SAMPLES = 3
-_FIELDS = ("title", "body", "url", "category", "to", "users")
+_FIELDS = ("title", "body", "url", "category", "to", "segment", "topic", "users")
 
 
 class Looked(NamedTuple):
@@ -107,10 +108,12 @@ async def _look(visit: Visit, written: Written) -> Looked:
 async def _page(
     visit: Visit, written: Written, looked: Looked, *, status: int = 200, trial: dict[str, Any] | None = None
 ) -> Answer:
-    categories = await visit.services.catalog.categories(visit.project.key)
+    catalog, project = visit.services.catalog, visit.project.key
+    categories, segments = await catalog.categories(project), await catalog.segments(project)
     wrong: dict[str, str] = {}
     for field, message in looked.problems:
-        wrong.setdefault(field if field in _FIELDS else "users" if field.startswith("to.") else "other", message)
+        name = field.removeprefix("to.").partition("[")[0]
+        wrong.setdefault(name if name in _FIELDS else "other", message)
     return page(
         visit,
         "compose",
@@ -119,6 +122,8 @@ async def _page(
         categories=[
             {"name": one.name, "title": one.title or one.name, "class": one.class_.value} for one in categories.values()
         ],
+        segments=[{"name": name, "sentence": sentence(one)} for name, one in sorted(segments.items())],
+        topics=sorted(await catalog.topics(project)),
         wrong={name: wrong.get(name) for name in (*_FIELDS, "other")},
         trial=trial,
         **_findings(looked),

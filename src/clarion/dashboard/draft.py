@@ -13,6 +13,7 @@ _LINK = re.compile(r"https?://\S+|.*\{[{%].*", re.IGNORECASE | re.DOTALL)
 _LONGEST = {"title": 2_000, "body": 10_000, "url": 2_048}
 _LONGEST_ID = 255
 _MOST_PEOPLE = 10_000
+AUDIENCES = ("everyone", "segment", "topic", "users")
 _ONCE = re.compile(r"[0-9a-f]{32}")
 
 
@@ -24,6 +25,8 @@ class Written(NamedTuple):
     url: str = ""
     category: str = "general"
     to: str = "everyone"
+    segment: str = ""
+    topic: str = ""
     users: str = ""
     once: str = ""
     tried: str = ""
@@ -37,7 +40,7 @@ class Written(NamedTuple):
     @property
     def digest(self) -> str:
         """Changes with what is said and to whom."""
-        said = (self.title, self.body, self.url, self.category, self.to, self.users if self.to == "users" else "")
+        said = (self.title, self.body, self.url, self.category, self.to, self._whom)
         return hashlib.blake2b("\0".join(said).encode(), digest_size=16).hexdigest()
 
     @property
@@ -53,6 +56,10 @@ class Written(NamedTuple):
         return list(dict.fromkeys(line.strip() for line in self.users.splitlines() if line.strip()))
 
     @property
+    def _whom(self) -> str:
+        return {"segment": self.segment, "topic": self.topic, "users": self.users}.get(self.to, "")
+
+    @property
     def message(self) -> Message:
         """What to say."""
         return Message(category=self.category, title=self.title, body=self.body or None, url=self.url or None)
@@ -60,7 +67,14 @@ class Written(NamedTuple):
     @property
     def audience(self) -> Audience:
         """To whom."""
-        return Audience(users=self.people) if self.to == "users" else Audience(everyone=True)
+        match self.to:
+            case "users":
+                return Audience(users=self.people)
+            case "segment":
+                return Audience(segment=self.segment)
+            case "topic":
+                return Audience(topic=self.topic)
+        return Audience(everyone=True)
 
     def problems(self) -> list[FieldError]:
         """What is wrong with the form itself; what is wrong with the message is said by the journey."""
@@ -71,8 +85,8 @@ class Written(NamedTuple):
         ]
         if self.url and _LINK.fullmatch(self.url) is None:
             found.append(FieldError("url", "must begin with https:// or http://"))
-        if self.to not in ("everyone", "users"):
-            found.append(FieldError("to", "must be everyone or users"))
+        if self.to not in AUDIENCES:
+            found.append(FieldError("to", f"must be one of {', '.join(AUDIENCES)}"))
         if self.to == "users":
             found += self._wrong_people()
         return found

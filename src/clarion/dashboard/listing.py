@@ -5,7 +5,7 @@ from typing import Any
 
 from clarion.dashboard import words
 from clarion.dashboard.session import Visit
-from clarion.model import Audience, DeliveryState, Millis, Notification
+from clarion.model import Audience, DeliveryState, Message, Millis, Notification
 
 COUNTED = 10_000
 """Deliveries of one notification that a list counts at most; its own page counts all."""
@@ -32,7 +32,7 @@ async def rows_of(visit: Visit, notifications: Sequence[Notification]) -> list[d
             "title": title_of(one),
             "category": titles.get(one.message.category, one.message.category),
             "audience": audience_of(one.to),
-            "origin": one.automation,
+            "origin": one.automation or one.campaign,
             "at": words.moment(one.fired_at or one.send_at or one.created_at, zone),
             "mark": _mark(one, now),
             **_progress(counts.get(one.key, {})),
@@ -43,7 +43,11 @@ async def rows_of(visit: Visit, notifications: Sequence[Notification]) -> list[d
 
 def title_of(notification: Notification) -> str:
     """What it says, or what says it."""
-    message = notification.message
+    return message_title(notification.message)
+
+
+def message_title(message: Message) -> str:
+    """The same of a message that is not sent yet."""
     if message.title is not None:
         return message.title
     return f"Template {message.template}" if message.template is not None else "No title"
@@ -55,6 +59,8 @@ def audience_of(to: Audience) -> str:
         return "Everyone"
     if to.devices is not None:
         return "1 device" if len(to.devices) == 1 else f"{words.whole(len(to.devices))} devices"
+    if to.segment is not None or to.topic is not None:
+        return f"Segment {to.segment}" if to.segment is not None else f"Topic {to.topic}"
     users = to.users or []
     return users[0] if len(users) == 1 else f"{words.whole(len(users))} people"
 

@@ -18,6 +18,7 @@ NAVIGATION = (
     Entry(PREFIX, "Overview", "overview"),
     Entry(f"{PREFIX}/compose", "Compose", "compose", scope="send"),
     Entry(f"{PREFIX}/notifications", "Notifications", "notifications"),
+    Entry(f"{PREFIX}/campaigns", "Campaigns", "campaigns"),
     Entry(f"{PREFIX}/losses", "Losses", "losses"),
     Entry(f"{PREFIX}/people", "People", "people"),
     Entry(f"{PREFIX}/settings", "Settings", "settings"),

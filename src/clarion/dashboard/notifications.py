@@ -1,5 +1,6 @@
 """Notifications: the list, and one of them with its progress, its decisions and why."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -89,24 +90,29 @@ async def _named(visit: Visit, id: str) -> Notification:
 async def _progress(visit: Visit, notification: Notification) -> dict[str, Any]:
     progress = await visit.services.store.trail.progress(visit.project.key, notification.key)
     state = state_of(notification, progress, visit.services.clock.now())
-    deliveries = progress.deliveries
+    return {
+        "state": state,
+        "is_open": state in _OPEN,
+        "decided": sum(progress.reasons.values()),
+        **figures_of(progress.reasons, progress.deliveries),
+    }
+
+
+def figures_of(reasons: Mapping[str, int], deliveries: Mapping[DeliveryState, int]) -> dict[str, Any]:
+    """How many went how far, as numbers and as bars."""
     reached = [sum(count for each, count in deliveries.items() if each >= least) for least in _LEAST]
     states = [
         (each.name.lower(), label, deliveries.get(each, 0), words.state_tone(each))
         for each, label in words.STATES.items()
     ]
-    decided = sum(progress.reasons.values())
     return {
-        "state": state,
-        "is_open": state in _OPEN,
-        "decided": decided,
-        "to_send": progress.reasons.get(Reason.SEND, 0),
+        "to_send": reasons.get(Reason.SEND, 0),
         "sent": reached[0],
         "delivered": reached[1],
         "clicked": deliveries.get(DeliveryState.CLICKED, 0),
         "delivered_share": words.percent(reached[1], reached[0]),
         "clicked_share": words.percent(deliveries.get(DeliveryState.CLICKED, 0), reached[1]),
-        "by_reason": bars_of(progress.reasons.items()),
+        "by_reason": bars_of(reasons.items()),
         "by_state": [bar._asdict() for bar in figures.bars(states)],
     }
 

@@ -9,7 +9,7 @@ from clarion.dashboard.rendering import away, page
 from clarion.dashboard.session import PREFIX, Visit
 from clarion.errors import InvalidRequest, NotFound
 from clarion.intelligence.honesty import RULES
-from clarion.journey import honesty
+from clarion.journey.texts import honesty
 from clarion.model import Category
 from clarion.web.http import Answer
 

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 from clarion.errors import InvalidRequest
-from clarion.journey import audience, honesty
+from clarion.journey import audience
 from clarion.journey.catalog import Catalog
 from clarion.journey.draft import check_message
 from clarion.journey.rules import local_time as local_times
-from clarion.journey.segments import check_audience
-from clarion.journey.words import project_facts
+from clarion.journey.segments.lookup import check_audience
+from clarion.journey.texts import honesty
+from clarion.journey.texts.words import project_facts
 from clarion.model import ARMED_LIFE_MS, Audience, Device, LocalTime, Message, Millis, Notification, Project
 from clarion.ports import Clock, NewWork, Store
 

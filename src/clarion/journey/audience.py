@@ -37,24 +37,30 @@ def is_crowd(to: Audience) -> bool:
 
 
 class Pace(NamedTuple):
-    """How an audience becomes work: so many people at once, a batch every so often. `at`: when the next is due."""
+    """How an audience becomes work: so many people at once, a batch every so often. `at`: when the next is due.
+
+    `ends_at`: from then on nobody gets it, so who comes later has their turn then.
+    """
 
     at: Millis
     size: int = BATCH
     step_ms: int = 0
+    ends_at: Millis | None = None
 
     def after(self, batches: int) -> Millis:
         """When it is the turn of what comes after so many batches."""
-        return self.at + batches * self.step_ms
+        due_at = self.at + batches * self.step_ms
+        return due_at if self.ends_at is None else min(due_at, self.ends_at)
 
 
 def pace(notification: Notification, now: Millis) -> Pace:
     """The notification's own, if it has a rate: then what was missed is not made up for."""
-    rate = notification.rate
-    if rate is None or notification.cancelled_at is not None:
+    rate, ends_at = notification.rate, notification.ends_at
+    is_over = notification.cancelled_at is not None or (ends_at is not None and now >= ends_at)
+    if rate is None or is_over:
         return Pace(now)
     size = min(BATCH, rate)
-    return Pace(now, size, -(-size * 1000 // rate))
+    return Pace(now, size, -(-size * 1000 // rate), ends_at)
 
 
 def candidates(notification: Notification, users: Iterable[Key], pace: Pace) -> list[NewWork]:

@@ -16,7 +16,7 @@ from clarion.journey import audience, schedules
 from clarion.journey.accepting import Accepting
 from clarion.journey.catalog import Catalog
 from clarion.journey.progress import waits
-from clarion.journey.segments import crowd_of
+from clarion.journey.segments.lookup import crowd_of
 from clarion.model import (
     Campaign,
     CampaignRecord,
@@ -112,7 +112,9 @@ class Campaigns:
 
     async def start(self, project: Project, name: str, *, sent_by: str | None = None) -> CampaignRecord:
         """From a draft to its first run, at once if that is due. Raises NotFound, Conflict and InvalidRequest."""
-        await self._check(project, (await self.get(project.key, name)).campaign)
+        draft = await self.get(project.key, name)
+        _must_be(draft, "started", _S.DRAFT)
+        await self._check(project, draft.campaign)
 
         def started(known: CampaignRecord, now: Millis) -> CampaignRecord:
             _must_be(known, "started", _S.DRAFT)

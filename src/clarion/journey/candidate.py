@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -13,7 +12,7 @@ from clarion.model import Category, Event, Key, Millis, Notification, ProjectSet
 from clarion.ports import CapsQuery, Facts, FactsQuery, PairsWork, Recipient, SpanWork, Target
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """This notification for this person, before the decision. `only`: the devices that were named, if any were.
 
     `released`: what the gate of digests says of it, if it was collected long enough, and the group that it was in.

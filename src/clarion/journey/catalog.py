@@ -8,10 +8,11 @@ import msgspec
 from clarion.crypto.keys import key_hash, looks_like_key
 from clarion.crypto.sealing import Sealer
 from clarion.errors import NotFound
-from clarion.journey import kept_automations, versions
-from clarion.journey.flow import Flow
-from clarion.journey.wordings import every
-from clarion.journey.words import version_key
+from clarion.journey.automations import kept_automations
+from clarion.journey.automations.flow import Flow
+from clarion.journey.texts import versions
+from clarion.journey.texts.wordings import every
+from clarion.journey.texts.words import version_key
 from clarion.model import (
     ApiKey,
     Automation,

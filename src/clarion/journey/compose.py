@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from clarion.journey.candidate import Decided, dropped, noted
-from clarion.journey.partials import NO_PARTIALS
 from clarion.journey.payloads import DRAFTS, Draft, Written
 from clarion.journey.rules import is_quiet
-from clarion.journey.wordings import worded
-from clarion.journey.words import (
+from clarion.journey.texts.partials import NO_PARTIALS
+from clarion.journey.texts.wordings import worded
+from clarion.journey.texts.words import (
     Setting,
     TextError,
     Texts,

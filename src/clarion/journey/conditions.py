@@ -7,11 +7,11 @@ import msgspec
 from minijinja import TemplateError
 
 from clarion.errors import FieldError
-from clarion.journey.filters import Filters
-from clarion.journey.glance import Glance, glance
 from clarion.journey.rules import Ruling
-from clarion.journey.taming import Refused, tamed
-from clarion.journey.words import (
+from clarion.journey.texts.filters import Filters
+from clarion.journey.texts.glance import Glance, glance
+from clarion.journey.texts.taming import Refused, tamed
+from clarion.journey.texts.words import (
     ANYTHING,
     detail_of,
     environment,

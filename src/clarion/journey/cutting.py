@@ -3,7 +3,7 @@
 from clarion.journey import audience
 from clarion.journey.audience import Pace
 from clarion.journey.catalog import Catalog
-from clarion.journey.segments import crowd_of
+from clarion.journey.segments.lookup import crowd_of
 from clarion.journey.updating import Updating
 from clarion.model import Key, Millis, Notification
 from clarion.ports import AudienceWork, Clock, Effects, NewWork, Store

@@ -8,7 +8,7 @@ import msgspec
 from clarion.journey import rules
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import NOTHING_AROUND, Around, Conditions, is_conditional
-from clarion.journey.digest import group_of
+from clarion.journey.digests.digest import group_of
 from clarion.journey.passed import MOST_STEPS, Passed, begun_with
 from clarion.model import (
     Category,
@@ -253,7 +253,7 @@ def _digesting(notification: Notification, category: Category, law: Law) -> rule
 
 
 def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, law: Law) -> Decided:
-    notification, recipient, only, _, shown = candidate
+    notification, recipient, only, shown = candidate.notification, candidate.recipient, candidate.only, candidate.shown
     passed, personal, in_place = common
     if in_place is not None and shown is not None:
         personal = in_place[shown]
@@ -280,11 +280,19 @@ def _decided(candidate: Candidate, common: _Common, facts: Facts, seen: _Seen, l
         return Decided(notification, recipient, passed.reason, passed.until, passed.gates, [], None, group, due, only)
     if personal is None or personal.digest is None or not personal.digest.marks:
         group = None
-    gates = passed.gates
     return Decided(
-        *(notification, recipient, Reason.SEND, None, gates, allowed, quiet_from, group),
-        expires_at=expires_at,
-        shown=shown,
+        notification,
+        recipient,
+        Reason.SEND,
+        None,
+        passed.gates,
+        allowed,
+        quiet_from,
+        group,
+        False,
+        None,
+        expires_at,
+        shown,
     )
 
 

@@ -3,19 +3,20 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from clarion.crypto.receipts import ReceiptTokens
-from clarion.journey import digest, judgement
+from clarion.journey import judgement
 from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
-from clarion.journey.coming_along import asked_together
 from clarion.journey.compose import Scene
 from clarion.journey.conditions import Around
 from clarion.journey.decide import Law, capping, slots
+from clarion.journey.digests import digest
+from clarion.journey.digests.coming_along import asked_together
 from clarion.journey.dry_run import DryRun, dry_run
-from clarion.journey.segments import crowd_of, with_crowds
+from clarion.journey.experiments.winning import Winning
+from clarion.journey.segments.lookup import crowd_of, with_crowds
+from clarion.journey.texts.words import project_facts, time_told
 from clarion.journey.updating import Updating
-from clarion.journey.winning import Winning
-from clarion.journey.words import project_facts, time_told
 from clarion.model import DeviceKind, Key, Millis, Notification, Project
 from clarion.ports import Clock, Lease, NewWork, PairsWork, SpanWork, Store
 

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from clarion.journey import deliver, rules
 from clarion.journey.catalog import Catalog
-from clarion.journey.coming_along import called_off_with_all
 from clarion.journey.deliver import Attempt, Sifted
+from clarion.journey.digests.coming_along import called_off_with_all
 from clarion.journey.gate import Pass
 from clarion.journey.gates import Gates, Next
 from clarion.journey.resting import Resting
 from clarion.journey.still_relevant import FRESH_MS, pointless
-from clarion.journey.words import project_facts
+from clarion.journey.texts.words import project_facts
 from clarion.model import Category, CategoryClass, Channel, DeviceKind, Key, Project
 from clarion.ports import (
     ArmedWork,

@@ -6,10 +6,14 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.errors import FieldError
-from clarion.journey import conditions, digest, digest_draft, flow, payloads, segments, variants, words
-from clarion.journey.partials import NO_PARTIALS
+from clarion.journey import conditions, payloads, segments
+from clarion.journey.automations import flow
+from clarion.journey.digests import digest, digest_draft
+from clarion.journey.experiments import variants
 from clarion.journey.rules import misfit
-from clarion.journey.wordings import every, placed
+from clarion.journey.texts import words
+from clarion.journey.texts.partials import NO_PARTIALS
+from clarion.journey.texts.wordings import every, placed
 from clarion.model import (
     AUTOMATION_SENDER,
     ApiKey,

@@ -6,10 +6,11 @@ from contextlib import aclosing
 
 import msgspec
 
-from clarion.journey import audience, digest
+from clarion.journey import audience
 from clarion.journey.candidate import Candidate, Decided, facts_about, with_digests, with_wishes
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law, capping
+from clarion.journey.digests import digest
 from clarion.journey.judgement import Foresight
 from clarion.model import Key, Millis, Notification, Reason, Variant, Verdict, verdict_of
 from clarion.ports import Crowd, Facts, FactsQuery, Recipient, Store

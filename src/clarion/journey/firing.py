@@ -11,7 +11,7 @@ from clarion.journey.catalog import Catalog
 from clarion.journey.changes import Fired, FiredOnes
 from clarion.journey.delivering import Commit, Delivering
 from clarion.journey.rules import Ruling
-from clarion.journey.segments import crowd_of
+from clarion.journey.segments.lookup import crowd_of
 from clarion.model import DeviceKind, Key, Millis, Notification, Project, Reason
 from clarion.ports import (
     ArmedWork,

@@ -10,9 +10,9 @@ import msgspec
 from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.compose import Composer, Scene
 from clarion.journey.decide import Decider, Law, after
+from clarion.journey.digests.settling import Settling
+from clarion.journey.experiments.variants import Assigner
 from clarion.journey.rules import content_hash
-from clarion.journey.settling import Settling
-from clarion.journey.variants import Assigner
 from clarion.model import Decision, Delivery, DeviceKind, Key, Millis, Reason, Verdict, verdict_of
 from clarion.ports import (
     Collected,

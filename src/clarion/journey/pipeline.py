@@ -14,8 +14,8 @@ from clarion.crypto.receipts import ReceiptTokens
 from clarion.errors import InvalidRequest, NotFound
 from clarion.journey import arming, learn, permission, registration, trigger
 from clarion.journey.accepting import Accepting
-from clarion.journey.automating import Automating
-from clarion.journey.calling import Calling, Webhooks
+from clarion.journey.automations.automating import Automating
+from clarion.journey.automations.calling import Calling, Webhooks
 from clarion.journey.campaigns import Campaigns
 from clarion.journey.catalog import Catalog
 from clarion.journey.consenting import Consenting

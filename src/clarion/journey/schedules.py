@@ -87,6 +87,8 @@ def turn(schedule: Schedule, due_at: Millis, now: Millis) -> Turn:
 def check(schedule: Schedule, now: Millis) -> list[FieldError]:
     """What can never run."""
     found = check_local_time(schedule.local_time, now) if schedule.local_time is not None else []
+    if schedule.at is not None and now - schedule.at > schedule.tolerance_s * _SECOND_MS:
+        found.append(FieldError("at", "is over"))
     if schedule.cron is None:
         return found
     if len(schedule.cron.split()) != _FIELDS:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from clarion.journey.flow import Flow, fits
+from clarion.journey.automations.flow import Flow, fits
 from clarion.model import DAY_MS, Audience, Automation, Event, Key, Message, Millis, Notification, ProjectSettings
 from clarion.model.automations import Send
 from clarion.ports import NewWork, PairsWork

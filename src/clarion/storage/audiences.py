@@ -62,7 +62,12 @@ def members_of(conn: Connection, project: Key, crowd: Crowd, users: Sequence[Key
         return frozenset(row.key for row in conn.execute(matching(conn, project, crowd, users)))
 
 
-_PLANNING = {"plan_cache_mode": "force_custom_plan", "work_mem": "64MB", "jit": "off"}
+_PLANNING = {
+    "plan_cache_mode": "force_custom_plan",
+    "work_mem": "64MB",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
 _HASHING = _PLANNING | {"enable_nestloop": "off"}
 _PLAN, _HASH = (
     text("; ".join(f"SET {name} = '{value}'" for name, value in each.items())) for each in (_PLANNING, _HASHING)
@@ -76,7 +81,8 @@ def _planned(conn: Connection, crowd: Crowd) -> Iterator[None]:
 
     A plan for any values, which it makes for a statement that comes often, takes thirty times as long; compiling it
     costs more than it saves. And what happened of late is in no statistics: with a thousand rows where it expects one
-    it would go through them all for each person, so it may only hash or merge.
+    it would go through them all for each person, so it may only hash or merge. It does
+    so alone: of a join with a group it lets each of its helpers make the whole group.
     """
     if conn.dialect.name != "postgresql":
         yield

@@ -35,8 +35,11 @@ from clarion.storage.json_values import (
     big,
     column_compares,
 )
+from clarion.storage.person_events import happened
 from clarion.storage.schema import consent, device, event, person, roster, roster_member
 
+_MOST_JOINS = 60
+"""SQLite joins 64 tables at most: what is beyond is looked up."""
 Scope = Callable[[ColumnElement[int]], Condition]
 """That a column names one of the people who are asked about."""
 
@@ -77,12 +80,13 @@ class _Statement:
         self._project, self._crowd, self._values, self._scope = project, crowd, values, scope
         self.source: FromClause = person
         self._joined = 0
+        self._did_after: dict[str, Millis] = {}  # whoever else it may be, they did these since then
 
     def condition(self, rule: Rule) -> Condition:  # noqa: C901, PLR0911 - a line for each kind of rule
         """True or false of each row of `person`; never unknown."""
         match rule:
             case rules.AllOf():
-                return and_(*(self.condition(one) for one in rule.rules))
+                return self._all_of(rule.rules)
             case rules.AnyOf():
                 return or_(*(self.condition(one) for one in rule.rules))
             case rules.Not():
@@ -107,8 +111,18 @@ class _Statement:
             case _:
                 return self._happened(rule)
 
+    def _all_of(self, parts: Sequence[Rule]) -> Condition:
+        """What one part says of when something was done, the others need not look beyond."""
+        known = self._did_after
+        self._did_after = known | _did_after(parts, self._crowd.now)
+        conditions = [self.condition(one) for one in parts]
+        self._did_after = known
+        return and_(*conditions)
+
     def _joins(self, relation: Select[Any]) -> Condition:
         """`relation`: people, as `person`, each at most once."""
+        if self._joined == _MOST_JOINS:
+            return person.c.key.in_(relation)
         self._joined += 1
         joined = relation.subquery(f"part{self._joined}")
         self.source = self.source.outerjoin(joined, joined.c.person == person.c.key)
@@ -178,38 +192,66 @@ class _Statement:
         after, until = self._window(rule)
         match rule:
             case rules.First():
-                first = func.min(event.c.occurred_at)
-                return self._joins(self._events(rule, None, until).having(*_later(first, after)))
+                return self._joins(self._events(rule, None, until, lambda at: _later(func.min(at), after)))
             case rules.Last():
                 # Who has none after `after` has their last one before it, whatever is older.
-                last = func.max(event.c.occurred_at)
-                return self._joins(self._events(rule, after, self._crowd.now).having(last <= until))
+                return self._joins(self._events(rule, after, self._crowd.now, lambda at: [func.max(at) <= until]))
             case rules.DidNot():
-                return ~self._joins(self._events(rule, after, until, rule.since))
-        found, times = self._events(rule, after, until, rule.since), func.count()
+                return ~self._joins(self._events(rule, after, until))
+        found, times = self._events(rule, after, until), func.count()
         if rule.at_least == 0:  # none at all is fine, too: everybody but those who did it too often
             return literal(value=True) if rule.at_most is None else ~self._joins(found.having(times > rule.at_most))
         if rule.at_least > 1:
             found = found.having(times >= rule.at_least)
         return self._joins(found if rule.at_most is None else found.having(times <= rule.at_most))
 
-    def _events(self, rule: Any, after: Millis | None, until: Millis, since: rules.Since | None = None) -> Select[Any]:
-        """A group of events for each person who has any."""
-        where = [*self.mine(event, event.c.person), *_later(event.c.occurred_at, after), event.c.occurred_at <= until]
-        if rule.event is not None:
-            where.append(event.c.name == rule.event)
-        where += [self._values.compares(event.c.properties, one.property, one.op, one.value) for one in rule.where]
-        source: FromClause = event
+    def _events(
+        self, rule: Any, after: Millis | None, until: Millis, having: Callable[[Any], list[Condition]] | None = None
+    ) -> Select[Any]:
+        """A group of events for each person who has any; `having`: what must hold of their times."""
+        since: rules.Since | None = getattr(rule, "since", None)
+        if since is not None and since.last in self._did_after:
+            after = max(after or 0, self._did_after[since.last])
+        rows, where = self._rows(rule.event, after, until, properties=bool(rule.where))
+        where += [self._values.compares(rows.c.properties, one.property, one.op, one.value) for one in rule.where]
+        source: FromClause = rows
         if since is not None:
             began = self._began(since.last)
-            source = event.join(began, (began.c.person == event.c.person) & (event.c.occurred_at >= began.c.at))
-        return select(event.c.person).select_from(source).where(*where).group_by(event.c.person)
+            # From the left, whatever SQLite thinks: it would look for each person's events among everybody's.
+            source = rows.join(began, began.c.person == rows.c.person, isouter=True)
+            where.append(func.coalesce(rows.c.occurred_at >= began.c.at, literal(value=False)))
+        found = select(rows.c.person).select_from(source).where(*where).group_by(rows.c.person)
+        return found if having is None else found.having(*having(rows.c.occurred_at))
 
     def _began(self, name: str) -> FromClause:
         """When each person did it the last time."""
-        at = func.max(event.c.occurred_at).label("at")
-        where = [*self.mine(event, event.c.person), event.c.name == name, event.c.occurred_at <= self._crowd.now]
-        return select(event.c.person, at).where(*where).group_by(event.c.person).subquery()
+        rows, where = self._rows(name, self._did_after.get(name), self._crowd.now)
+        at = func.max(rows.c.occurred_at).label("at")
+        return select(rows.c.person, at).where(*where).group_by(rows.c.person).subquery()
+
+    def _rows(
+        self, name: str | None, after: Millis | None, until: Millis, *, properties: bool = False
+    ) -> tuple[FromClause, list[Condition]]:
+        """Where events of this name are, None: of all names, and what must still be asked for of them."""
+
+        def meets(of: Any) -> list[Condition]:
+            found = [*self.mine(of, of.c.person), *_later(of.c.occurred_at, after), of.c.occurred_at <= until]
+            return found if name is None else [*found, of.c.name == name]
+
+        if self._scope is None or not isinstance(self._values, SqliteValues):
+            return event, meets(event)
+        return happened(meets, properties=properties), []
+
+
+def _did_after(parts: Sequence[Rule], now: Millis) -> dict[str, Millis]:
+    """Events that everybody has of whom all of this holds, and since when: the last of them is not older."""
+    found: dict[str, Millis] = {}
+    for one in parts:
+        if not isinstance(one, rules.Did | rules.First | rules.Last) or one.event is None or one.within is None:
+            continue
+        if not isinstance(one, rules.Did) or one.at_least:
+            found[one.event] = max(found.get(one.event, 0), now - one.within.ms)
+    return found
 
 
 def _later(at: ColumnElement[Any], after: Millis | None) -> list[Condition]:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete, or_, select, update
 from clarion.model import Key, Message, Millis
 from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
+from clarion.storage.person_events import meeting
 from clarion.storage.requests import decode_request, encode_request
 from clarion.storage.retention import forget_ids
 from clarion.storage.schema import (
@@ -35,7 +36,6 @@ _OF_A_PERSON = (
     sent_log,
     device,
     consent,
-    event,
     person_preference,
     loss,
     automation_run,
@@ -55,7 +55,9 @@ def erase(conn: Connection, project: Key, key: Key, user_id: str, now: Millis) -
     for table in (receipt, delivery):
         mine = (table.c.project == project) & (table.c.person == key) & table.c.notification.in_(told)
         conn.execute(delete(table).where(mine))
-    forget_ids(conn, project, (by_other_index(event.c.project) == project) & (event.c.person == key))
+    events = meeting(conn, lambda of: [by_other_index(of.c.project) == project, of.c.person == key])
+    forget_ids(conn, project, events)
+    conn.execute(delete(event).where(events))
     for table in _OF_A_PERSON:
         conn.execute(delete(table).where(by_other_index(table.c.project) == project, table.c.person == key))
     aliases = or_(merged.c.person == key, merged.c.former == key)

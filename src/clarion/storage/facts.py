@@ -19,6 +19,7 @@ from clarion.storage.audiences import members_of
 from clarion.storage.collecting import load_collected
 from clarion.storage.database import Dialect, Row
 from clarion.storage.merging import PREFERENCES
+from clarion.storage.person_events import of_people
 from clarion.storage.preferences import preference
 from clarion.storage.runs import load_runs
 from clarion.storage.slots import load_taken, load_waiting
@@ -199,8 +200,11 @@ def _events(
     if names:
         named, about = people.dialect.within("text"), people.dialect.listed(names)
         columns = ("person", "name", "key", "occurred_at", "CAST(properties AS TEXT)")
-        more = f"AND occurred_at >= ? AND name {named} ORDER BY key"
-        for person, name, key, at, properties in people.rows(conn, columns, "event", "person", more, since, about):
+        condition, keys = people.condition("person")
+        condition += f" AND occurred_at >= ? AND name {named}"
+        theirs, values = of_people(conn, condition, *keys, since, about)
+        rest = f"FROM event WHERE +project = ? AND {theirs} ORDER BY key"
+        for person, name, key, at, properties in people.dialect.rows(conn, columns, rest, people.project, *values):
             found.setdefault((person, name), []).append(Happened(key, at, properties))
     return found
 

@@ -8,6 +8,7 @@ from clarion.model import Key, Millis
 from clarion.ports import ANY_CATEGORY
 from clarion.storage.database import by_other_index
 from clarion.storage.departing import depart
+from clarion.storage.person_events import meeting
 from clarion.storage.runs_moving import merge_runs
 from clarion.storage.schema import consent, device, event, merged, person, person_preference
 
@@ -63,7 +64,7 @@ def merge(conn: Connection, project: Key, anonymous: Key, known: Key, now: Milli
     _merge_preferences(conn, project, anonymous, known, now)
     devices = (device.c.project == project) & (device.c.person == anonymous)
     conn.execute(update(device).where(devices).values(person=known, updated_at=now))
-    events = (event.c.project == project) & (event.c.person == anonymous)
+    events = meeting(conn, lambda of: [of.c.project == project, of.c.person == anonymous])
     conn.execute(update(event).where(events).values(person=known))
     _keep_elder_bucket(conn, anonymous, known)
     merge_runs(conn, project, anonymous, known)

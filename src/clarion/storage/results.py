@@ -3,12 +3,12 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select
-from sqlalchemy.sql.selectable import Exists
 
 from clarion.model import DeliveryState, Goal, Key, Millis, Notification, Reason, ReceiptKind
 from clarion.ports import Chosen, Counted
 from clarion.storage.database import Database, by_other_index, upsert
-from clarion.storage.schema import decision, delivery, event, experiment_winner, gate_record, receipt
+from clarion.storage.person_events import some_meet
+from clarion.storage.schema import decision, delivery, experiment_winner, gate_record, receipt
 
 
 class SqlResults:
@@ -42,7 +42,7 @@ def _count(conn: Connection, about: Notification, now: Millis) -> list[Counted]:
         decision.c.reason,
         _one_if(until <= now).label("settled"),
         furthest.label("furthest"),
-        _one_if(_succeeded(goal, since, until)).label("success"),
+        _one_if(_succeeded(conn, goal, since, until)).label("success"),
     )
     people = (
         select(*alike, func.count().label("people"))
@@ -76,13 +76,18 @@ def _counted(row: Row[Any]) -> Counted:
     )
 
 
-def _succeeded(goal: Goal, since: ColumnElement[int], until: ColumnElement[int]) -> Exists:
+def _succeeded(
+    conn: Connection, goal: Goal, since: ColumnElement[int], until: ColumnElement[int]
+) -> ColumnElement[bool]:
     if goal.event is None:
         clicks = _same_person(receipt) & (receipt.c.kind == ReceiptKind.CLICKED.value)
         return select(receipt.c.at).where(clicks, receipt.c.at >= since, receipt.c.at < until).exists()
-    theirs = (event.c.person == decision.c.person) & (by_other_index(event.c.project) == decision.c.project)
-    then = (event.c.occurred_at >= since) & (event.c.occurred_at < until)
-    return select(event.c.key).where(theirs, event.c.name == goal.event, then).exists()
+
+    def meets(of: Any) -> list[ColumnElement[bool]]:
+        theirs = [of.c.person == decision.c.person, by_other_index(of.c.project) == decision.c.project]
+        return [*theirs, of.c.name == goal.event, of.c.occurred_at >= since, of.c.occurred_at < until]
+
+    return some_meet(conn, meets)
 
 
 def _same_person(table: Any) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
-from clarion.journey.flow import END, Flow
+from clarion.journey.automations.flow import END, Flow
 from clarion.model import Ended, Json
 from clarion.ports import RunRecord, StepCount
 

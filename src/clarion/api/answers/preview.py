@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer
 from clarion.intelligence.screens import Cut
-from clarion.journey.preview import Preview, There, Wording
+from clarion.journey.texts.preview import Preview, There, Wording
 
 
 class CutAnswer(Answer, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
-from clarion.journey import honesty
 from clarion.journey.permission import Preference
+from clarion.journey.texts import honesty
 from clarion.model import ApiKey, Automation, Cap, Category, CategoryClass, Partial, Project, QuietHours, Template
 
 

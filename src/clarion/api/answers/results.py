@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer
 from clarion.api.fields import Told, told, told_or_none
-from clarion.journey.results import ALPHA, Arm, Results, Versus
+from clarion.journey.experiments.results import ALPHA, Arm, Results, Versus
 from clarion.model import Notification
 
 CONFIDENCE = 1 - ALPHA

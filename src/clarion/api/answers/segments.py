@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
-from clarion.journey.sentences import sentence
+from clarion.journey.segments.sentences import sentence
 from clarion.model import Json, Rule, Segment, Topic
 
 

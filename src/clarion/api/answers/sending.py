@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from clarion.api.answers.base import Answer, Listing
 from clarion.api.fields import Told, told, told_or_none
-from clarion.journey import variants
+from clarion.journey.experiments import variants
 from clarion.journey.progress import STATES
 from clarion.model import (
     DeliveryState,

@@ -7,7 +7,7 @@ from msgspec import Meta
 from clarion.api.fields import Name, UserId, Word, Words
 from clarion.api.schemas.base import Body
 from clarion.api.schemas.messages import MessageBody
-from clarion.journey.ready_made_automations import READY_MADE_AUTOMATIONS
+from clarion.journey.automations.ready_made import READY_MADE_AUTOMATIONS
 from clarion.model import Entry, Json, Rule
 from clarion.model.automations import (
     MAX_STEPS,

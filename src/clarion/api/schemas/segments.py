@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from clarion.api.fields import Name, Title, TopicName, UserId, Words
 from clarion.api.schemas.base import Body
-from clarion.journey.ready_made import READY_MADE
+from clarion.journey.segments.ready_made import READY_MADE
 from clarion.model import Json, Rule
 
 MAX_LISTED = 10_000

@@ -18,9 +18,9 @@ from clarion.api.quiet import quiet_hours
 from clarion.api.schemas import KeyPost, KeyPut, ProjectPut
 from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError, Forbidden, InvalidRequest
-from clarion.journey import honesty
 from clarion.journey.founding import add_key
 from clarion.journey.rules import check_caps
+from clarion.journey.texts import honesty
 from clarion.model import ApiKey, Cap, Project, ProjectSettings, QuietHours
 from clarion.ports import Page
 

@@ -17,9 +17,9 @@ from clarion.api.schemas.automations import AutomationPost, AutomationPut, Cance
 from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import Conflict, InvalidRequest
-from clarion.journey import kept_automations
-from clarion.journey.flow import Flow
-from clarion.journey.kept_automations import AUTOMATIONS
+from clarion.journey.automations import kept_automations
+from clarion.journey.automations.flow import Flow
+from clarion.journey.automations.kept_automations import AUTOMATIONS
 from clarion.model import Automation, Project
 from clarion.ports import Begin
 
@@ -154,7 +154,7 @@ async def get_webhook_secret(services: FromServices, caller: FromCaller) -> Secr
 
 async def _found(services: Services, project: Project, name: str) -> Automation:
     body = await services.store.definitions.get(project.key, AUTOMATIONS, name)
-    return msgspec.convert(body or not_found(), Automation)
+    return msgspec.convert(body or not_found(f"automation {name}"), Automation)
 
 
 async def _kept(services: Services, project: Project, noun: Automation, before: Automation | None) -> Automation:

@@ -1,15 +1,17 @@
 """What the calls on all definitions share: one page, read, made, replaced and removed by name."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 from clarion.api import messages
 from clarion.api.problems import not_found
 from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError, InvalidRequest
-from clarion.model import Json, Project, Struct
+from clarion.journey import uses
+from clarion.model import Campaign, Json, Project, Struct
 from clarion.ports import Page
 
+_A_PAGE = 100
 S = TypeVar("S", bound=Struct)
 
 
@@ -37,6 +39,27 @@ async def replace(services: Services, project: Project, kind: str, name: str, no
     await services.store.definitions.put(project.key, kind, name, messages.stored(noun), services.clock.now())
     await services.catalog.changed()
     return noun
+
+
+async def must_be_free(services: Services, project: Project, kind: uses.Kind, name: str) -> None:
+    """Raises Conflict when an automation, or a campaign that is at work, names it."""
+    automations = (await services.catalog.automations(project.key)).values()
+    campaigns = [one async for one in _campaigns_at_work(services, project)]
+    needed = uses.users(uses.Named(kind, name), automations, campaigns)
+    if needed:
+        raise Conflict(f"{', '.join(needed)} {'need' if needed[1:] else 'needs'} it")
+
+
+async def _campaigns_at_work(services: Services, project: Project) -> AsyncIterator[Campaign]:
+    cursor: str | None = None
+    while True:
+        page = await services.pipeline.campaigns.page(project.key, cursor, _A_PAGE)
+        for record in page.items:
+            if record.state in uses.AT_WORK:
+                yield record.campaign
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 async def remove(services: Services, project: Project, kind: str, name: str) -> None:

@@ -14,7 +14,8 @@ from clarion.api.schemas import CategoryPost, CategoryPut
 from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.journey import draft
-from clarion.journey.words import project_facts
+from clarion.journey.texts.words import project_facts
+from clarion.journey.uses import Kind
 from clarion.model import Category, Project, Struct
 
 S = TypeVar("S", bound=Struct)
@@ -57,7 +58,8 @@ async def replace_category(
 
 @delete("/v1/categories/{name:str}", **server("write"))
 async def delete_category(services: FromServices, caller: FromCaller, name: NameInPath) -> None:
-    """Delete a category. What people said about it stays in the ledger."""
+    """Delete a category that nothing needs. What people said about it stays in the ledger."""
+    await defined.must_be_free(services, caller.project, Kind.CATEGORY, name)
     await defined.remove(services, caller.project, CATEGORIES, name)
 
 

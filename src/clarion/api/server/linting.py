@@ -11,7 +11,7 @@ from clarion.api.answers.preview import WordingsAnswer
 from clarion.api.door import server
 from clarion.api.framework import FromCaller, FromServices
 from clarion.api.schemas import LintBody, MessagePreviewBody
-from clarion.journey.words import project_facts
+from clarion.journey.texts.words import project_facts
 
 
 @post("/v1/lint", status_code=200, **server("read"))

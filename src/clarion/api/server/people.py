@@ -167,7 +167,7 @@ async def delete_device(services: FromServices, caller: FromCaller, device_id: I
 
 
 async def _user(services: Services, project: Project, user_id: str) -> User:
-    return await services.store.users.get(project.key, user_id) or not_found()
+    return await services.store.users.get(project.key, user_id) or not_found(f"user {user_id}")
 
 
 async def _consents(services: Services, project: Project, user_id: str) -> ConsentAnswer:

@@ -11,8 +11,10 @@ from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, Limit,
 from clarion.api.http import MIB
 from clarion.api.problems import not_found
 from clarion.api.schemas import PeopleBody, SegmentPost, SegmentPreview, SegmentPut
+from clarion.api.server import defined
 from clarion.errors import Conflict, InvalidRequest
-from clarion.journey.segments import crowd_in, users_of_segment
+from clarion.journey.segments.lookup import crowd_in, users_of_segment
+from clarion.journey.uses import Kind
 from clarion.model import Segment
 
 _PREVIEW = "preview"
@@ -79,12 +81,13 @@ async def replace_segment(
 
 @delete("/v1/segments/{name:str}", **server("write"))
 async def delete_segment(services: FromServices, caller: FromCaller, name: NameInPath) -> None:
-    """Delete a segment that no other one refers to. What is still to be sent to it reaches nobody."""
+    """Delete a segment that nothing needs. What is still to be sent to it reaches nobody."""
     project, store = caller.project, services.store
     await segments.found(store, project, name)
     others = users_of_segment(name, await services.catalog.segments(project.key))
     if others:
         raise Conflict(f"{', '.join(others)} {'refer' if others[1:] else 'refers'} to it")
+    await defined.must_be_free(services, project, Kind.SEGMENT, name)
     await store.audiences.drop(project.key, "list", name)
     if not await store.definitions.delete(project.key, segments.SEGMENTS, name):
         not_found()

@@ -35,8 +35,8 @@ from clarion.api.idempotency import repeatable_ids
 from clarion.api.problems import not_found
 from clarion.api.schemas import NotificationBody, ReplaceBody
 from clarion.api.services import Services
+from clarion.journey.experiments.winning import results_of
 from clarion.journey.progress import state_of
-from clarion.journey.winning import results_of
 from clarion.model import DAY_MS, DeliveryState, Notification, Project, Reason, User
 
 AUDIENCE_LIMIT = 16 * MIB
@@ -242,7 +242,7 @@ async def list_deliveries(
 
 
 async def _notification(services: Services, project: Project, id: str) -> Notification:
-    return await services.store.trail.notification(project.key, id) or not_found()
+    return await services.store.trail.notification(project.key, id) or not_found(f"notification {id}")
 
 
 async def _filter(services: Services, project: Project, user_id: str | None) -> User | None:

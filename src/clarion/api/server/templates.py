@@ -20,9 +20,11 @@ from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import Conflict, FieldError
 from clarion.intelligence.honesty import Finding
-from clarion.journey import draft, honesty, versions
-from clarion.journey.versions import TEMPLATES
-from clarion.journey.words import project_facts
+from clarion.journey import draft
+from clarion.journey.texts import honesty, versions
+from clarion.journey.texts.versions import TEMPLATES
+from clarion.journey.texts.words import project_facts
+from clarion.journey.uses import Kind
 from clarion.model import Partial, Project, Template
 
 PARTIALS = "partials"
@@ -71,8 +73,9 @@ async def replace_template(
 
 @delete("/v1/templates/{name:str}", **server("write"))
 async def delete_template(services: FromServices, caller: FromCaller, name: NameInPath) -> None:
-    """Delete a template. Its versions stay for notifications that name one."""
+    """Delete a template that nothing needs. Its versions stay for notifications that name one."""
     newest = await _template(services, caller.project, name)
+    await defined.must_be_free(services, caller.project, Kind.TEMPLATE, name)
     # One from before there were versions is kept as the first of them.
     now = services.clock.now()
     await versions.keep_as_it_is(services.store.definitions, caller.project.key, newest, now)
@@ -151,7 +154,9 @@ async def delete_partial(services: FromServices, caller: FromCaller, name: NameI
 
 
 async def _template(services: Services, project: Project, name: str, version: int | None = None) -> Template:
-    return await versions.read(services.store.definitions, project.key, name, version) or not_found()
+    return await versions.read(services.store.definitions, project.key, name, version) or not_found(
+        f"template {name}" if version is None else f"version {version} of the template {name}"
+    )
 
 
 async def _put(services: Services, project: Project, template: Template) -> TemplateAnswer:

@@ -29,9 +29,11 @@ from clarion.api.http import MIB
 from clarion.api.problems import not_found
 from clarion.api.schemas import OwnTopicPut, PeopleBody, TopicPost, TopicPut
 from clarion.api.segments import stored
+from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import Conflict, InvalidRequest
-from clarion.journey.segments import users_of_topic
+from clarion.journey.segments.lookup import users_of_topic
+from clarion.journey.uses import Kind
 from clarion.model import Project, Topic, User
 
 TOPICS = "topics"
@@ -91,6 +93,7 @@ async def delete_topic(services: FromServices, caller: FromCaller, name: NameInP
     others = users_of_topic(name, await services.catalog.segments(project))
     if others:
         raise Conflict(f"{', '.join(others)} {'refer' if others[1:] else 'refers'} to it")
+    await defined.must_be_free(services, caller.project, Kind.TOPIC, name)
     await store.audiences.drop(project, "topic", name)
     if not await store.definitions.delete(project, TOPICS, name):
         not_found()
@@ -129,7 +132,7 @@ async def unsubscribe_users(
 @get("/v1/users/{user_id:str}/topics", **server("read"))
 async def list_user_topics(services: FromServices, caller: FromCaller, user_id: UserIdInPath) -> TopicNames:
     """The topics that a user is subscribed to."""
-    user = await services.store.users.get(caller.project.key, user_id) or not_found()
+    user = await services.store.users.get(caller.project.key, user_id) or not_found(f"user {user_id}")
     return TopicNames(items=await services.store.audiences.of_user(caller.project.key, "topic", user.key))
 
 
@@ -181,7 +184,9 @@ def _topic(body: TopicPut, name: str) -> Topic:
 
 
 async def _known(services: Services, project: Project, name: str) -> Topic:
-    return msgspec.convert(await services.store.definitions.get(project.key, TOPICS, name) or not_found(), Topic)
+    return msgspec.convert(
+        await services.store.definitions.get(project.key, TOPICS, name) or not_found(f"topic {name}"), Topic
+    )
 
 
 async def _shown(services: Services, project: Project, topic: Topic) -> TopicAnswer:

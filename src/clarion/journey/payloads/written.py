@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from clarion.journey.words import Words
+from clarion.journey.texts.words import Words
 from clarion.model import Category, Json, Message, Update, UpdateKind, Urgency
 
 SILENT = "none"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from clarion.journey.rules.exempt import exempt
 from clarion.journey.rules.ruling import Ruling
-from clarion.journey.wordings import every
+from clarion.journey.texts.wordings import every
 from clarion.model import AUTOMATION_SENDER, Category, Channel, Message, Notification, Reason
 
 

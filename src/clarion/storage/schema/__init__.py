@@ -10,7 +10,7 @@ needs.
 
 from clarion.storage.schema.audiences import roster, roster_member
 from clarion.storage.schema.campaigns import campaign
-from clarion.storage.schema.columns import metadata
+from clarion.storage.schema.columns import metadata, sqlite_metadata
 from clarion.storage.schema.jobs import idempotency, stoppage, work, work_body
 from clarion.storage.schema.losses import loss, loss_alert, loss_count
 from clarion.storage.schema.people import consent, departed, device, merged, person, person_preference
@@ -26,6 +26,8 @@ from clarion.storage.schema.trail import (
     experiment_winner,
     gate_record,
     notification,
+    person_event,
+    person_event_new,
     receipt,
     sent_content,
     sent_log,
@@ -55,6 +57,8 @@ __all__ = [
     "metadata",
     "notification",
     "person",
+    "person_event",
+    "person_event_new",
     "person_preference",
     "project",
     "push_broadcast",
@@ -67,6 +71,7 @@ __all__ = [
     "roster_member",
     "sent_content",
     "sent_log",
+    "sqlite_metadata",
     "stoppage",
     "work",
     "work_body",

@@ -1,4 +1,4 @@
-"""What the tables are written with: the one metadata they belong to, and their types of columns."""
+"""What the tables are written with: the metadata that they belong to, and their types of columns."""
 
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from sqlalchemy.types import TypeEngine
 T = TypeVar("T")
 
 metadata = MetaData()
+# What SQLite has beside that.
+sqlite_metadata = MetaData()
 
 # SQLite gives automatic keys to INTEGER only; it is 64 bits wide there as well.
 KEY = BigInteger().with_variant(Integer(), "sqlite")

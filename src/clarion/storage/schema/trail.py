@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Index, PrimaryKeyConstraint, SmallInteger, Table, Text
 
-from clarion.storage.schema.columns import DOCUMENT, column, key, metadata, where
+from clarion.storage.schema.columns import DOCUMENT, column, key, metadata, sqlite_metadata, where
 
 event = Table(
     "event",
@@ -14,10 +14,28 @@ event = Table(
     column("properties", DOCUMENT),
     column("occurred_at", BigInteger),
     column("id", Text, null=True),
-    Index("event_person", "person", "name", "occurred_at"),
+    # SQLite has `person_event` for this.
+    Index("event_person", "person", "name", "occurred_at").ddl_if(dialect="postgresql"),
     Index("event_named", "name", "project", "occurred_at", "person"),  # who did it of late: segments
     sqlite_autoincrement=True,
     postgresql_partition_by="RANGE (key)",  # parts are made and dropped by `events`
+)
+
+# Events by their people, on SQLite alone, where triggers on `event` write them: `storage.person_events` says why. The
+# triggers are in the migration that makes them.
+person_event, person_event_new = (
+    Table(
+        name,
+        sqlite_metadata,
+        column("project", BigInteger),
+        column("person", BigInteger),
+        column("name", Text),
+        column("occurred_at", BigInteger),
+        column("event", BigInteger),
+        PrimaryKeyConstraint("person", "name", "occurred_at", "event"),
+        sqlite_with_rowid=False,
+    )
+    for name in ("person_event", "person_event_new")
 )
 
 # The ids that callers gave, each once: apart, because PostgreSQL keeps nothing unique across the parts of a table.

@@ -1,10 +1,11 @@
 """Filters of texts: money, numbers, dates and plurals as the person's language writes them, in their time zone."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from inspect import signature
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,16 +13,21 @@ from babel import dates, numbers
 from minijinja import Environment, TemplateError
 
 from clarion.intelligence.widths import clip
-from clarion.journey.locales import conventions
-from clarion.journey.taming import ADDEND, KNOWN, NUMBER, OWN_FILTERS
+from clarion.journey.texts.locales import conventions
+from clarion.journey.texts.taming import ADDEND, KNOWN, NUMBER, OWN_FILTERS
 
 MOST_FORMATTED: Final = 100
 """Values that one text may format: each costs ten times what another step does."""
 MOST_IN_RANGE: Final = 1_000
 _STYLES: Final = ("short", "medium", "long", "full")
 _FORMS: Final = ("zero", "one", "two", "few", "many", "other")
+_MOST_DIGITS: Final = 15
+"""Before the point: with ten decimals, and a hundredfold as a percentage, Python's 28 are enough."""
 _MILLIS_FROM: Final = 1e11
 """A number from here on counts milliseconds, below it seconds: as seconds it would lie after the year 5000."""
+
+
+STAND_IN: Final = "…"
 
 
 class Anything:
@@ -48,6 +54,10 @@ class Anything:
         return self._shown
 
 
+class Misused(TemplateError):
+    """A filter is told something that no value mends."""
+
+
 class Filters:
     """The filters in one language. `begin` before each text says whose clock counts."""
 
@@ -65,16 +75,17 @@ class Filters:
     def add_to(self, env: Environment) -> None:
         """All of them, and what guards arithmetic."""
         for name in OWN_FILTERS:
-            env.add_filter(name, getattr(self, name))
+            env.add_filter(name, _told_right(name, getattr(self, name)))
         env.add_filter(NUMBER, _number)
         env.add_filter(ADDEND, _addend)
         env.add_filter(KNOWN, _known)
 
-    def money(self, value: Any, currency: str) -> str:
+    def money(self, value: Any, currency: str | None = None) -> str:
         """€1,234.50 or 1.234,50 €; `currency` is a code of ISO 4217."""
+        code = _currency(currency)
         if isinstance(value, Anything):
             return str(value)
-        return _money(self._decimal("money", value), _currency(currency), self._locale)
+        return _money(self._decimal("money", value), code, self._locale)
 
     def number(self, value: Any, digits: int | None = None) -> str:
         """12,345.6; `digits` rounds."""
@@ -85,41 +96,44 @@ class Filters:
         return self._plain("percent", value, digits)
 
     def _plain(self, filter: str, value: Any, digits: int | None) -> str:
+        wanted = _digits(filter, digits)
         if isinstance(value, Anything):
             return str(value)
         number = self._decimal(filter, value)
-        return _decimal_text(number, _digits(filter, digits), self._locale, percent=filter == "percent")
+        return _decimal_text(number, wanted, self._locale, percent=filter == "percent")
 
     def date(self, value: Any, style: str = "medium") -> str:
         """Dec 24, 2026."""
+        wanted = _style("date", style)
         if isinstance(value, Anything):
             return str(value)
-        moment = self._moment("date", value)
-        return dates.format_date(moment, _style("date", style), locale=conventions(self._locale))
+        return dates.format_date(self._moment("date", value), wanted, locale=conventions(self._locale))
 
     def time(self, value: Any, style: str = "short") -> str:
         """5:30 PM."""
+        wanted = _style("time", style)
         if isinstance(value, Anything):
             return str(value)
         moment = self._clocked("time", value)
-        return dates.format_time(moment, _style("time", style), tzinfo=moment.tzinfo, locale=conventions(self._locale))
+        return dates.format_time(moment, wanted, tzinfo=moment.tzinfo, locale=conventions(self._locale))
 
     def datetime(self, value: Any, style: str = "medium") -> str:
         """Dec 24, 2026, 5:30:00 PM."""
+        wanted = _style("datetime", style)
         if isinstance(value, Anything):
             return str(value)
         moment, language = self._clocked("datetime", value), conventions(self._locale)
-        return dates.format_datetime(moment, _style("datetime", style), tzinfo=moment.tzinfo, locale=language)
+        return dates.format_datetime(moment, wanted, tzinfo=moment.tzinfo, locale=language)
 
     def plural(self, count: Any, **forms: str) -> str:
         """comment, comments: the form for a number, by CLDR's rules of the text's language."""
-        if isinstance(count, Anything):
-            return str(forms.get("other", count))
         for name in forms:
             if name not in _FORMS:
-                raise TemplateError(f"plural: {name} is no form; there are {', '.join(_FORMS)}")
+                raise Misused(f"plural: {name} is no form; there are {', '.join(_FORMS)}")
         if "other" not in forms:
-            raise TemplateError("plural: needs other=, for every number that has no form of its own")
+            raise Misused("plural: needs other=, for every number that has no form of its own")
+        if isinstance(count, Anything):
+            return str(forms["other"])
         amount = self._decimal("plural", count)
         return str(forms.get(conventions(self._grammar).plural_form(abs(amount)), forms["other"]))
 
@@ -127,7 +141,7 @@ class Filters:
         """At most so many columns; an emoji is never cut in two."""
         self._count("truncate_width")
         if not isinstance(width, int) or width < 1:
-            raise TemplateError("truncate_width: takes a number of columns, 1 or more")
+            raise _unfit(width, "truncate_width: takes a number of columns, 1 or more")
         return clip(str(text), width, str(end))
 
     def _decimal(self, filter: str, value: Any) -> Decimal:
@@ -137,7 +151,7 @@ class Filters:
                 number = Decimal(str(value).strip())
             except InvalidOperation:
                 number = Decimal("NaN")
-            if number.is_finite() and abs(number.adjusted()) <= 30:  # noqa: PLR2004 - nobody counts further
+            if number.is_finite() and -_MOST_DIGITS <= number.adjusted() < _MOST_DIGITS:
                 return number
         raise TemplateError(f"{filter}: takes a number, not {_kind(value)}")
 
@@ -206,20 +220,42 @@ def _kind(value: Any) -> str:
 
 def _style(filter: str, style: Any) -> Any:
     if style not in _STYLES:
-        raise TemplateError(f"{filter}: takes {', '.join(_STYLES)}")
+        raise _unfit(style, f"{filter}: takes {', '.join(_STYLES)}")
     return style
 
 
 def _digits(filter: str, digits: Any) -> int | None:
     if digits is None or (isinstance(digits, int) and 0 <= digits <= 10):  # noqa: PLR2004 - more is noise
         return digits
-    raise TemplateError(f"{filter}: takes 0 to 10 digits")
+    raise _unfit(digits, f"{filter}: takes 0 to 10 digits")
 
 
 def _currency(code: Any) -> str:
     if isinstance(code, str) and code.upper() in conventions("en").currencies:
         return code.upper()
-    raise TemplateError("money: takes a currency of ISO 4217 such as EUR")
+    raise _unfit(code, "money: takes a currency of ISO 4217 such as EUR")
+
+
+def _unfit(told: Any, words: str) -> TemplateError:
+    """What is made of a value that is not known yet may become right."""
+    return TemplateError(words) if isinstance(told, Anything) or STAND_IN in str(told) else Misused(words)
+
+
+def _told_right(name: str, filter: Callable[..., str]) -> Callable[..., str]:
+    """The same, which says in our words that it was given too much, too little, or something of another name."""
+
+    def called(*values: Any, **named: Any) -> str:
+        try:
+            return filter(*values, **named)
+        except TypeError:
+            expected = signature(filter)
+            try:
+                expected.bind(*values, **named)
+            except TypeError:
+                raise Misused(f"{name}: takes {', '.join(list(expected.parameters)[1:])} and nothing else") from None
+            raise
+
+    return called
 
 
 @lru_cache(maxsize=8_192)

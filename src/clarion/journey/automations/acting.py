@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from clarion.journey.automations.stepping import Act
 from clarion.journey.catalog import Catalog
-from clarion.journey.stepping import Act
-from clarion.journey.wordings import every
-from clarion.journey.words import time_told, version_key
+from clarion.journey.texts.wordings import every
+from clarion.journey.texts.words import time_told, version_key
 from clarion.model import Audience, Key, Message, Millis, Notification, Partial, Project, Run, Template
 from clarion.model.automations import Send, UpdateUser, Webhook
 from clarion.ports import Attributes, Call, Effects, NewWork, PairsWork, Store, WebhookWork

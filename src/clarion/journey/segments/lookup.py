@@ -152,10 +152,22 @@ def check(
     if back is not None:
         field, way = back
         found.append(FieldError(field, f"leads back to this segment: {' → '.join([segment.name, *way])}"))
-    elif not found and _size(segment, {**known, segment.name: segment}, {}) > MAX_CONDITIONS:
-        words = f"must have at most {MAX_CONDITIONS} conditions, those of the segments that it names included"
-        found.append(FieldError("rule", words))
+    elif not found:
+        found += _too_large_with(segment, {**known, segment.name: segment})
     return found
+
+
+def _too_large_with(segment: Segment, known: Mapping[str, Segment]) -> Iterator[FieldError]:
+    """Itself, or one that leads to it and was small enough before."""
+    sizes: dict[str, int] = {}
+    if _size(segment, known, sizes) > MAX_CONDITIONS:
+        words = f"must have at most {MAX_CONDITIONS} conditions, those of the segments that it names included"
+        yield FieldError("rule", words)
+        return
+    above = [name for name in known if name != segment.name and segment.name in _reachable(name, known)]
+    for name in above:
+        if _size(known[name], known, sizes) > MAX_CONDITIONS:
+            yield FieldError("rule", f"makes {name}, which names it, have more than {MAX_CONDITIONS} conditions")
 
 
 def _is_there(topic: str, topics: Collection[str]) -> bool:

@@ -15,6 +15,10 @@ class Template(Protocol):
 
     about: ClassVar[str]
 
+    def wrong(self) -> tuple[str, str] | None:
+        """A parameter that does not go with the others, and what would be right."""
+        ...
+
     @property
     def rule(self) -> Rule:
         """How people come into it."""
@@ -34,6 +38,12 @@ class CartAbandoned(Struct, frozen=True, kw_only=True):
     purchase: EventLabel = "order"
     within: Duration = Duration(days=3)
     after: Duration | None = None
+
+    def wrong(self) -> tuple[str, str] | None:
+        """Time and purchase must be told apart from what begins it."""
+        if self.after is not None and self.after.ms >= self.within.ms:
+            return "after", "must be shorter than within: nobody would be in it"
+        return ("purchase", "must be another event than event") if self.purchase == self.event else None
 
     @property
     def rule(self) -> Rule:
@@ -55,6 +65,10 @@ class Inactive(Struct, frozen=True, kw_only=True):
     event: EventLabel | None = None
     within: Duration = Duration(days=30)
 
+    def wrong(self) -> tuple[str, str] | None:
+        """Nothing."""
+        return None
+
     @property
     def rule(self) -> Rule:
         """Known for longer than that."""
@@ -72,6 +86,10 @@ class NewUsers(Struct, frozen=True, kw_only=True):
     about: ClassVar[str] = "came of late"
     within: Duration = Duration(days=7)
     until: EventLabel | None = None
+
+    def wrong(self) -> tuple[str, str] | None:
+        """Nothing."""
+        return None
 
     @property
     def rule(self) -> Rule:
@@ -92,6 +110,10 @@ class AtRiskByRecency(Struct, frozen=True, kw_only=True):
     at_least: Annotated[int, Meta(ge=1, le=1_000)] = 2
     quiet: Duration = Duration(days=30)
     lost: Duration = Duration(days=90)
+
+    def wrong(self) -> tuple[str, str] | None:
+        """Who is quiet comes before who is lost."""
+        return ("lost", "must be longer than quiet: nobody would be in it") if self.lost.ms <= self.quiet.ms else None
 
     @property
     def rule(self) -> Rule:

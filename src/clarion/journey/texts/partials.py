@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from clarion.journey.locales import best
-from clarion.journey.taming import LONGEST_SOURCE, Refused
+from clarion.journey.texts.locales import best
+from clarion.journey.texts.taming import LONGEST_SOURCE, Refused
 from clarion.model import Partial
 
 NO_PARTIALS: Mapping[str, Partial] = MappingProxyType({})

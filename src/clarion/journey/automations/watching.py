@@ -10,7 +10,7 @@ from clarion.journey.catalog import Catalog
 from clarion.journey.local_time import local_date, moment
 from clarion.journey.rules.calendars import zone_there
 from clarion.journey.rules.zones import zone_of
-from clarion.journey.segments import crowd_in, crowd_of_rule
+from clarion.journey.segments.lookup import crowd_in, crowd_of_rule
 from clarion.model import DAY_MS, Automation, Key, Millis, Project, Rule
 from clarion.model import segments as rules
 from clarion.model.segments import Operator

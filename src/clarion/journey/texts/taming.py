@@ -46,6 +46,7 @@ _OPERATORS = frozenset({"and", "or", "not", "in", "is", "if", "elif", "else"})
 _CONSTANTS = frozenset({"true", "false", "none", "True", "False", "None"})
 
 _OPENING = re.compile(r"\{\{|\{%|\{#")
+_PATH = re.compile(r"[^\W\d]\w*( \. [^\W\d]\w*| \[ \w+ \])*")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
@@ -82,7 +83,7 @@ class _Token(NamedTuple):
 
 @lru_cache(maxsize=4_096)
 def tamed(source: str) -> Tamed:
-    """The text with guards behind what is multiplied or added.
+    """The text with guards behind what is multiplied or added, and an error in place of a null that is printed.
 
     Raises:
         Refused: unknown filters, tests and functions; macros, maps, and lists that others could be built of.
@@ -100,7 +101,7 @@ def tamed(source: str) -> Tamed:
     pieces: list[str] = []
     at = 0
     for end in sorted(guards):
-        pieces += (source[at:end], f"|{guards[end]}")
+        pieces += (source[at:end], guards[end])
         at = end
     return Tamed("".join((*pieces, source[at:])), frozenset(used))
 
@@ -168,6 +169,18 @@ class _Tag:
                 self._name(at, token.text, guards, used)
             elif token.kind == "mark":
                 self._mark(at, token.text, guards)
+        if not self._head and self._is_path():
+            guards[self._tokens[-1].end] = self._unless_null()
+
+    def _is_path(self) -> bool:
+        """Whether all of it is a value of the data, as it is: `user.name`, `data["name"]`, `data.list[0]`."""
+        told = " ".join(token.text if token.kind != "text" else "0" for token in self._tokens)
+        return _PATH.fullmatch(told) is not None and told not in _CONSTANTS
+
+    def _unless_null(self) -> str:
+        """What prints null as an error that names it, and everything else as it is."""
+        told = self._source[self._tokens[0].start : self._tokens[-1].end]
+        return f" if {told} is not none else none{self._guard(KNOWN, len(self._tokens) - 1)}"
 
     def _name(self, at: int, name: str, guards: dict[int, str], used: set[str]) -> None:
         before, is_called = self._text(at - 1), self._text(at + 1) == "("
@@ -215,7 +228,7 @@ class _Tag:
         elif mark in "*+" and self._ends_operand(at - 1):
             guard = NUMBER if mark == "*" else ADDEND
             for last in (at - 1, self._operand_end(at + 1)):
-                if not guards.get(self._tokens[last].end, "").startswith(NUMBER):
+                if not guards.get(self._tokens[last].end, "").startswith(f"|{NUMBER}"):
                     guards[self._tokens[last].end] = self._guard(guard, last)
 
     def _comma(self) -> None:
@@ -288,7 +301,7 @@ class _Tag:
         """A guard that knows what it guards, to name it when it is missing."""
         start = self._tokens[self._operand_start(last)].start
         told = re.sub(r'["\\\s]+', "'", self._source[start : self._tokens[last].end])
-        return f'{name}("{told[:_TOLD]}")'
+        return f'|{name}("{told[:_TOLD]}")'
 
     def _text(self, at: int) -> str:
         return self._tokens[at].text if 0 <= at < len(self._tokens) else ""

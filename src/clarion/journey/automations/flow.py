@@ -265,10 +265,21 @@ def _reach(flow: Flow, *starts: int, blocked: bool = False) -> set[int]:
 def misdirected(automation: Automation) -> Iterator[FieldError]:
     """Webhooks to what is no URL of somebody else's server."""
     for at, step in enumerate(automation.steps or ()):
-        if isinstance(step, Webhook):
-            parts = urlsplit(step.url)
-            if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username or parts.fragment:
-                yield FieldError(f"steps[{at}].url", "must be an https:// URL, without a user name or a fragment")
+        if isinstance(step, Webhook) and not _can_be_called(step.url):
+            yield FieldError(
+                f"steps[{at}].url", "must be an https:// URL, without a user name, a fragment or a template"
+            )
+
+
+def _can_be_called(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # a number that is none raises, as does half an IPv6 address
+    except ValueError:
+        return False
+    if port == 0 or any(character.isspace() or character in "{}" for character in url):
+        return False
+    return parts.scheme in {"https", "http"} and bool(parts.hostname) and not parts.username and not parts.fragment
 
 
 def sends(automation: Automation) -> Iterator[tuple[str, Send]]:

@@ -9,10 +9,10 @@ import msgspec
 from minijinja import Environment, TemplateError
 
 from clarion.errors import FieldError
-from clarion.journey.filters import Anything, Filters, bounded_range
-from clarion.journey.locales import best, spoken
-from clarion.journey.partials import NO_PARTIALS, expanded
-from clarion.journey.taming import REMOVED_GLOBALS, Refused, Tamed, tamed
+from clarion.journey.texts.filters import STAND_IN, Anything, Filters, Misused, bounded_range
+from clarion.journey.texts.locales import best, spoken
+from clarion.journey.texts.partials import NO_PARTIALS, expanded
+from clarion.journey.texts.taming import REMOVED_GLOBALS, Refused, Tamed, tamed
 from clarion.model import (
     Action,
     Content,
@@ -288,7 +288,7 @@ def event_facts(event: Event) -> Json:
 # --- checking before anything is stored -------------------------------------------------------------------------------
 
 
-ANYTHING = Anything("…")
+ANYTHING = Anything(STAND_IN)
 CERTAIN = frozenset({"UndefinedError", "UnknownFilter", "UnknownTest", "UnknownFunction", "SyntaxError", "OutOfFuel"})
 """Kinds of errors that no person's data mends."""
 
@@ -328,7 +328,8 @@ def problem(
     except Refused as refused:
         return str(refused)
     except TemplateError as error:
-        return _text_error(field, error).detail if all_is_known or error.kind in CERTAIN else None
+        is_certain = all_is_known or isinstance(error, Misused) or error.kind in CERTAIN
+        return detail_of(error) if is_certain else None
     except Exception as error:  # noqa: BLE001 - a text may call whatever Python's values have
         return f"cannot be rendered: {error}" if all_is_known else None
     if all_is_known and len(text) > LONGEST:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clarion.journey.flow import Flow
+from clarion.journey.automations.flow import Flow
 from clarion.model import Automation, Json, Key, Millis
 from clarion.ports import Definitions
 

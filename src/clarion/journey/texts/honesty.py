@@ -13,11 +13,11 @@ from minijinja import TemplateError
 
 from clarion.errors import FieldError
 from clarion.intelligence.honesty import BLANK, RULES, Facts, Finding, Said, Subject, lint, without_tags
-from clarion.journey import words
-from clarion.journey.filters import Anything, Filters
-from clarion.journey.partials import NO_PARTIALS, expanded
-from clarion.journey.taming import Refused, tamed
-from clarion.journey.wordings import every, placed
+from clarion.journey.texts import words
+from clarion.journey.texts.filters import Anything, Filters
+from clarion.journey.texts.partials import NO_PARTIALS, expanded
+from clarion.journey.texts.taming import Refused, tamed
+from clarion.journey.texts.wordings import every, placed
 from clarion.model import Category, CategoryClass, Content, Json, Message, Partial, ProjectSettings, Template
 
 OFF, WARN, BLOCK = "off", "warn", "block"
@@ -276,18 +276,18 @@ def _missing(render: _Render, source: str, context: Json) -> Iterator[str]:
             else:
                 break
     yield from found
-    yield from (f"user.{name}" for name in _MAY_BE_NONE if _says_none(render, source, context, name))
+    yield from (f"user.{name}" for name in _MAY_BE_NONE if _lacks(render, source, context, name))
 
 
-def _says_none(render: _Render, source: str, context: Json, name: str) -> bool:
-    """Whether somebody without a language or time zone reads the word None in its place."""
+def _lacks(render: _Render, source: str, context: Json, name: str) -> bool:
+    """Whether somebody without a language or time zone gets nothing, or reads the word None in its place."""
 
     def read(value: str | None) -> str | None:
         known = {"user_id": "1", "locale": BLANK, "timezone": BLANK, name: value}
         return _rendered(render, source, context, known)
 
     with_it, without = read(BLANK), read(None)
-    return with_it is not None and without is not None and _counted(without) > _counted(with_it)
+    return with_it is not None and (without is None or _counted(without) > _counted(with_it))
 
 
 def _counted(text: str) -> int:

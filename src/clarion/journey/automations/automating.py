@@ -12,13 +12,14 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from clarion.errors import Unavailable
-from clarion.journey import stepping, trigger
-from clarion.journey.acting import Acting
+from clarion.journey import trigger
+from clarion.journey.automations import stepping
+from clarion.journey.automations.acting import Acting
+from clarion.journey.automations.flow import Flow, Needs
+from clarion.journey.automations.watching import Watching
 from clarion.journey.catalog import Catalog
-from clarion.journey.flow import Flow, Needs
 from clarion.journey.rules.calendars import zone_there
-from clarion.journey.segments import crowd_of_rule
-from clarion.journey.watching import Watching
+from clarion.journey.segments.lookup import crowd_of_rule
 from clarion.model import Event, Key, Millis, Project, Rule, Run
 from clarion.ports import (
     Begin,

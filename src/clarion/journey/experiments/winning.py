@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from clarion.journey.results import Results, pick, results
+from clarion.journey.experiments.results import Results, pick, results
 from clarion.model import Key, Millis, Notification
 from clarion.ports import Chosen, Store
 

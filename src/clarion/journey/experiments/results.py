@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.intelligence.experiments import Counts, Difference, Interval, difference, rate_interval
-from clarion.journey.variants import told
+from clarion.journey.experiments.variants import told
 from clarion.model import CONTROL, ONLY, Message, Millis, Notification, Reason
 from clarion.ports import Chosen, Counted
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from clarion.journey.flow import END, Flow, matches
+from clarion.journey.automations.flow import END, Flow, matches
 from clarion.journey.local_time import next_time, next_window
 from clarion.model import Ended, Event, Json, Millis, Rule, Run
 from clarion.model.automations import Branch, Delay, EventMatch, Exit, Path, Send, UpdateUser, Wait, Webhook

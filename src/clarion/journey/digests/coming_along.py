@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from clarion.journey.catalog import Catalog
-from clarion.journey.digest import together
+from clarion.journey.digests.digest import together
 from clarion.model import Key, Millis, Notification
 from clarion.ports import PairsWork, SpanWork, Store
 

@@ -8,9 +8,9 @@ import msgspec
 from clarion.journey.candidate import Candidate, Decided, also
 from clarion.journey.compose import Scene
 from clarion.journey.decide import Law
-from clarion.journey.digest import Made, Words, digest_of, made
+from clarion.journey.digests.digest import Made, Words, digest_of, made
 from clarion.journey.rules import content_hash
-from clarion.journey.words import Setting, TextError
+from clarion.journey.texts.words import Setting, TextError
 from clarion.model import Key, Reason, Verdict, verdict_of
 from clarion.ports import Facts
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from clarion.errors import InvalidRequest
 from clarion.intelligence.screens import ANDROID, CHROME, FIREFOX, IPHONE, SCREENS, Cut, Screen, cut
-from clarion.journey.wordings import every, placed
-from clarion.journey.words import Chosen, Setting, TextError, Texts, chosen, template_of
+from clarion.journey.texts.wordings import every, placed
+from clarion.journey.texts.words import Chosen, Setting, TextError, Texts, chosen, template_of
 from clarion.model import DeviceKind, Json, Message, Partial, Template
 
 KIND_OF_PLATFORM: dict[str, DeviceKind] = {

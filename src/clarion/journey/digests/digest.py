@@ -11,9 +11,9 @@ from clarion.journey.candidate import Candidate, Decided
 from clarion.journey.conditions import Around
 from clarion.journey.rules import content_hash
 from clarion.journey.rules.digest import Group, is_surely_open
-from clarion.journey.taming import Refused, tamed
-from clarion.journey.wordings import worded
-from clarion.journey.words import (
+from clarion.journey.texts.taming import Refused, tamed
+from clarion.journey.texts.wordings import worded
+from clarion.journey.texts.words import (
     Setting,
     Texts,
     chosen,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from clarion.errors import FieldError
-from clarion.journey import words
+from clarion.journey.texts import words
 from clarion.model import Category, CategoryClass, Digest, Json, Message, Partial, SlidingWindow, Template
 
 Partials: TypeAlias = Mapping[str, Partial]
