@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pytest import MonkeyPatch  # noqa: PT013 - a type, named in every mutation
 
-from clarion.journey import candidate, decide, deciding, deliver, delivering, judgement, rules, settling
+from clarion.journey import candidate, decide, deciding, deliver, delivering, judgement, rules
+from clarion.journey.digests import settling
 from clarion.journey.rules import caps, consent, duplicate, local_time, quiet, reach
 from clarion.journey.rules.ruling import Ruling
 from clarion.model import CategoryClass, Notification, Permission

@@ -298,6 +298,8 @@ class Book:
         assert left <= accepted, "it left, and nobody knows"
         assert accepted <= left | perhaps, "it is said to have left, and did not"
         whom = {one.user_id for one in deliveries}
+        if told.armed and self.moved:
+            return  # whose device went to somebody else before it was prepared is not decided anew
         for user_id, reason in found.items():
             if not told.waits_for_fire and self.moved.isdisjoint(one.device for one in deliveries):
                 assert reason != "send" or user_id in whom, f"decided to send to {user_id}, and never tried"
