@@ -1,7 +1,7 @@
 # Clarion. Needs Python 3.11 or newer and make; everything else is set up by the targets themselves.
 # ARGS="…" is handed on:  make demo ARGS="--port 9000"  make test ARGS="-k consent"
 
-.PHONY: help demo test check bench docs soak format
+.PHONY: help demo test check bench docs soak mutate format
 python := .venv/bin/python
 SCALE ?= 0.1
 ROUNDS ?= 1000
@@ -44,6 +44,9 @@ docs: .venv/dev ## writes cli.md, display-options.md, honesty.md and simulators.
 soak: .venv/test ## kills processes in the middle of their work, and lives through stories of all that can happen, ROUNDS times
 	@tools/need.sh postgresql
 	@CLARION_SOAK_ROUNDS=$(ROUNDS) $(python) -m pytest tests/processes tests/invariants -m soak $(ARGS)
+
+mutate: .venv/test ## breaks one rule of decisions after the other: the stories of tests/invariants must notice each
+	@PYTHONPATH=tests $(python) -m invariants.mutate $(ARGS)
 
 .venv/%: pyproject.toml tools/venv.sh
 	@tools/venv.sh $*

@@ -3,7 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from clarion.model import CategoryClass, Key, Millis, Notification, Permission, ProjectSettings, QuietHours
+from clarion.model import (
+    CategoryClass,
+    Digest,
+    Key,
+    Millis,
+    Notification,
+    Permission,
+    ProjectSettings,
+    QuietHours,
+    UpdateKind,
+)
 
 
 @dataclass(frozen=True)
@@ -13,6 +23,16 @@ class Kind:
     name: str
     class_: CategoryClass
     quiet: QuietHours | str | None = None
+    digest: Digest | None = None
+    channels: tuple[str, ...] = ("push",)
+
+    @property
+    def mandatory(self) -> bool:
+        return self.class_ is CategoryClass.MANDATORY
+
+
+About = tuple[str, str]
+"""What somebody says yes or no to: a category and a channel."""
 
 
 @dataclass(eq=False)
@@ -21,7 +41,7 @@ class Person:
 
     key: Key
     user_id: str
-    ledger: list[tuple[int, str, Millis, bool]] = field(default_factory=list)
+    ledger: list[tuple[int, About, Millis, bool]] = field(default_factory=list)
     told_zone: str | None = None
     zones: list[tuple[Millis, str | None]] = field(default_factory=list)
     quiet: QuietHours | None = None
@@ -47,8 +67,9 @@ class Person:
     def zone_at(self, moment: Millis) -> str | None:
         return next((zone for since, zone in reversed(self.zones) if since <= moment), None)
 
-    def word(self, category: str) -> bool | None:
-        return next((granted for _, about, _, granted in reversed(self.ledger) if about == category), None)
+    def word(self, category: str, channel: str) -> bool | None:
+        lines = (granted for _, about, _, granted in reversed(self.ledger) if about == (category, channel))
+        return next(lines, None)
 
 
 @dataclass(eq=False)
@@ -65,13 +86,22 @@ class Phone:
 
 @dataclass(eq=False)
 class Told:
-    """A notification that was accepted, and what became of it later."""
+    """A notification that was accepted, or made of others, and what became of it later.
+
+    `items`: what it stands for, if it is a digest. `family`: the one that was told first, and all that changed it.
+    """
 
     notification: Notification
     named: list[Person] | None
     there: list[Person]
-    cancelled: bool = False
+    items: list["Told"] = field(default_factory=list)
+    family: list["Told"] = field(default_factory=list)
+    called_off: bool = False
+    paused: bool = False
     fired_at: Millis | None = None
+
+    def __post_init__(self) -> None:
+        self.family.append(self)
 
     @property
     def message(self) -> Any:
@@ -80,6 +110,35 @@ class Told:
     @property
     def armed(self) -> bool:
         return self.notification.armed_until is not None
+
+    @property
+    def waits_for_fire(self) -> bool:
+        return self.armed and self.fired_at is None
+
+    @property
+    def cancelled(self) -> bool:
+        """Nothing is left of what it stands for, or of what it would be seen for."""
+        return self.called_off or (bool(self.items) and all(item.cancelled for item in self.items))
+
+    @property
+    def newest(self) -> bool:
+        return self.family[-1] is self
+
+    @property
+    def updates(self) -> bool:
+        return self.family[0] is not self
+
+    @property
+    def withdraws(self) -> bool:
+        update = self.notification.update
+        return update is not None and update.kind is UpdateKind.WITHDRAW
+
+    @property
+    def content(self) -> list[tuple[str, Millis]]:
+        """What it says that must not be said again, and for how long."""
+        own = self.message.content_key
+        said = [] if own is None else [(own, self.message.content_window * 1000)]
+        return said + [one for item in self.items for one in item.content]
 
 
 @dataclass(frozen=True)

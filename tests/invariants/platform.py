@@ -26,23 +26,23 @@ class Died(Exception):
 
 
 class Fragile:
-    """A store, one of whose workers can be told to die. `written`: the leases whose effects were."""
+    """A store, one of whose workers can be told to die. `written`: by lease, the effects that were."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.dies = False
-        self.written: set[tuple[Key, int]] = set()
+        self.written: dict[tuple[Key, int], Effects] = {}
         self.steps = _Steps(self, store.steps)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def write(self, lease: Lease | None, commit: Callable[[], Awaitable[bool]]) -> bool:
+    async def write(self, lease: Lease | None, effects: Effects, commit: Callable[[], Awaitable[bool]]) -> bool:
         if lease is not None and self.dies:
             raise Died
         done = await commit()
         if done and lease is not None:
-            self.written.add((lease.key, lease.token))
+            self.written[lease.key, lease.token] = effects
         return done
 
 
@@ -54,7 +54,7 @@ class _Steps:
         return getattr(self._steps, name)
 
     async def commit(self, effects: Effects, lease: Lease | None = None) -> bool:
-        return await self._fragile.write(lease, lambda: self._steps.commit(effects, lease))
+        return await self._fragile.write(lease, effects, lambda: self._steps.commit(effects, lease))
 
     @asynccontextmanager
     async def deciding(self, *asked: Any) -> AsyncIterator[Any]:
@@ -67,7 +67,7 @@ class _Deciding:
         self._fragile, self._deciding, self.facts = fragile, deciding, deciding.facts
 
     async def commit(self, lease: Lease, effects: Effects) -> bool:
-        return await self._fragile.write(lease, lambda: self._deciding.commit(lease, effects))
+        return await self._fragile.write(lease, effects, lambda: self._deciding.commit(lease, effects))
 
 
 async def platform(

@@ -1,15 +1,17 @@
 """What the machine found, as it can be read: each was wrong once."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 
 from clarion.journey.permission import Said
-from clarion.model import Audience, DeliveryState, Message, User, UserChange
+from clarion.model import Audience, Cap, DeliveryState, Message, PreferenceChange, QuietHours, User, UserChange
 from clarion.ports import Lease, RetryAfter, Store
 from clarion.testing import SeededChance
 from invariants.platform import AnyClock
 from invariants.strategies import HOUR_MS, NIGHT
-from story.world import World, subscription
+from story.world import World, subscription, titles
 
 
 @pytest.fixture
@@ -171,6 +173,65 @@ async def test_a_first_decision_that_is_late_does_not_follow_that_of_the_fire(wo
     await world.work()
     assert await world.reasons(notification) == {"bob": "no_device"}
     assert world.browser.sent == []
+
+
+async def test_what_is_held_at_its_fire_is_no_duplicate_of_itself(world: World) -> None:
+    """It was reserved for ada as it was armed; she asked for quiet after that, and had nothing of it yet."""
+    ada = await world.store.users.get(world.project.key, "ada")
+    assert ada is not None
+    message = Message(title="Goal!", content_key="goal", ttl=86_400)
+    notification = await world.pipeline.notify(world.project, message, Audience(users=["ada"]), arm=True)
+    await world.work()
+    now = datetime.fromtimestamp(world.clock.now() / 1000, UTC)
+    hours = QuietHours(start=f"{now:%H:%M}", end=f"{now + timedelta(minutes=30):%H:%M}")
+    await world.store.preferences.put(
+        world.project.key, ada.key, PreferenceChange(quiet_hours=hours), world.clock.now()
+    )
+    await world.pipeline.fire(world.project, notification.id)
+    world.clock.advance(101)
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "quiet_hours"}
+    world.clock.advance(minutes=45)
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "send"}
+    assert len(world.browser.sent) == 1
+
+
+async def test_what_is_replaced_on_its_way_keeps_its_place_for_what_comes_instead(world: World) -> None:
+    await rules(world, caps=[Cap(name="one", limit=1, per="day")])
+    first = await world.notify("ada")
+    await do(world, "decide")
+    await world.pipeline.updating.replace(world.project, first.id, {"title": "Anew"})
+    await world.work()
+    world.clock.advance(minutes=1)
+    second = await world.notify("ada")
+    await world.work()
+    assert await world.reasons(second) == {"ada": "cap_reached"}
+    assert titles(world.browser.sent) == ["Anew"]
+
+
+async def test_an_older_no_of_whom_they_turn_out_to_be_counts_at_the_last_look(world: World) -> None:
+    await world.pipeline.consent(world.project, "ada", [Said("general", None, granted=False)], source="page")
+    world.clock.advance(1000)
+    anonymous = await visitor(world)
+    notification = await world.notify(anonymous.user_id)
+    await do(world, "decide")
+    await world.pipeline.merge(world.project, anonymous, "ada")
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "opted_out"}
+    assert world.browser.sent == []
+
+
+async def test_a_no_stops_nothing_that_only_takes_away_what_is_shown(world: World) -> None:
+    notification = await world.notify("ada")
+    await world.work()
+    withdrawal = await world.pipeline.updating.withdraw(world.project, notification.id)
+    await do(world, "audience")
+    await do(world, "decide")
+    await world.pipeline.consent(world.project, "ada", [Said("general", None, granted=False)], source="page")
+    await world.work()
+    assert await world.reasons(withdrawal) == {"ada": "send"}
+    assert len(world.browser.sent) == 2
 
 
 async def test_whose_device_changed_between_the_fire_and_the_preparation_is_decided_anew(world: World) -> None:

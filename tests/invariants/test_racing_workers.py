@@ -13,8 +13,9 @@ from clarion.model import Cap, CategoryClass, Notification, Rolling
 from clarion.ports import Store
 from clarion.storage.postgres import PostgresStore
 from clarion.testing import SeededChance
-from invariants.oracle import HOLDS, same_window
+from invariants.oracle import HOLDS
 from invariants.platform import AnyClock
+from invariants.readings import same_window
 from invariants.strategies import HOUR_MS
 from story.world import World
 

@@ -6,13 +6,27 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from clarion.journey.pipeline import Pipeline
-from clarion.model import Key
-from clarion.ports import Accepted, ArmedWork, DeliverWork, Effects, Gone, Lease, Outgoing, PairsWork, ProviderOutcome
+from clarion.model import Key, Millis
+from clarion.ports import (
+    DELIVERIES,
+    Accepted,
+    ArmedWork,
+    DecisionRecord,
+    DeliverWork,
+    Effects,
+    Gone,
+    Lease,
+    Outgoing,
+    ProviderOutcome,
+)
+from invariants.nouns import Person, Told
 from invariants.oracle import Book
 from invariants.platform import AnyClock, Died, Fragile
+from invariants.reasons import Reasons
 from story.world import World
 
 LEASE_MS = 15_000
+FAR_MS = 30 * 86_400_000
 PATIENCE = 5_000
 """Steps until the end of all that waits: more than any story needs."""
 
@@ -41,15 +55,28 @@ class Workers(RuleBasedStateMachine):
             taken = await self.world.store.work.claim(queues[number % len(queues)], 1, now, LEASE_MS)
             self.hands += [lease for lease in taken if await self._is_ours(lease)]
 
-    async def _work(self) -> int:
+    async def _work(self, *, leaving: bool = True) -> int:
+        """All that is due; not `leaving`: what was decided waits for its turn."""
         done = 0
-        while leases := await self.world.due():
+        while leases := await self._due(leaving=leaving):
             for lease in leases:
                 if await self._is_ours(lease):
                     await self._step(lease, done % 2)
                 done += 1
                 assert done < PATIENCE, "work without end"
         return done
+
+    async def _due(self, *, leaving: bool) -> list[Lease]:
+        work, now = self.world.store.work, self.clock.now()
+        due = [queue for queue, at in (await work.waiting()).items() if at <= now]
+        taken = [queue for queue in due if leaving or not queue.startswith(DELIVERIES)]
+        return [lease for queue in taken for lease in await work.claim(queue, 10, now, LEASE_MS)]
+
+    async def _next_due(self) -> Millis:
+        """When something waits for next, what is paused aside; now, if nothing does."""
+        now = self.clock.now()
+        times = (await self.world.store.work.waiting()).values()
+        return min((due for due in times if now < due < now + FAR_MS), default=now)
 
     async def _is_ours(self, lease: Lease) -> bool:
         """What a story before left behind is thrown away."""
@@ -60,49 +87,55 @@ class Workers(RuleBasedStateMachine):
         if isinstance(lease.job, ArmedWork):
             self.clock.advance(101)  # what a process knows of a fired one may be so old
         self._at_work, self._leaving, self._gone, self.fragile.dies = lease, [], [], dies
+        begun = self.clock.now()
+        is_theirs = begun < lease.until
         with contextlib.suppress(Died):
             await self.pipelines[process].step(lease)
         self.fragile.dies = False
-        written = (lease.key, lease.token) in self.fragile.written
+        effects = self.fragile.written.get((lease.key, lease.token))
         for ready, place in self._leaving:
-            self.book.taken(ready, place, self.clock.now(), written=written)
-        if written:
-            await self._look_at_what_was_written(lease)
+            self.book.taken(ready, place, self.clock.now(), written=effects is not None, is_theirs=is_theirs)
+        if effects is not None:
+            await self._look_at_what_was_written(effects, begun)
 
-    async def _look_at_what_was_written(self, lease: Lease) -> None:
+    async def _look_at_what_was_written(self, effects: Effects, begun: Millis) -> None:
+        for made in effects.notifications:
+            receiver = self.book.called((made.to.users or [""])[0])
+            assert made.digest_of, "a notification that nobody asked for"
+            assert receiver is not None
+            self.book.told[made.key] = Told(made, [receiver], [], [self.book.told[key] for key in made.digest_of])
+        keys = sorted({one.notification for one in (*effects.decisions, *effects.revised)})
+        news = [one for key in keys for one in await self._decided(self.book.told[key])]
+        for told, person, decision in news:
+            if decision.at >= begun:
+                Reasons(self.book, told, person, decision.at).check(str(decision.reason))
         if self._gone:
+            self.clock.advance(1)
             for device in self._gone:
                 for phone in self.book.phones:
                     phone.active = phone.active and phone.key != device
             self.book.look_at_zones(self.clock.now())
             self.clock.advance(1)
-        for key in sorted(_notifications_of(lease)):
-            if key in self.book.told:
-                told = self.book.told[key]
-                for decision in await self.world.decisions(told.notification):
-                    self.book.decides(told, decision.user_id, str(decision.reason))
+
+    async def _decided(self, told: Told) -> list[tuple[Told, Person, DecisionRecord]]:
+        """What is new, once the book has it."""
+        every = await self.world.decisions(told.notification)
+        news = [one for one in every if self.book.decides(told, one.user_id, str(one.reason), one.at)]
+        return [(told, person, one) for one in news if (person := self.book.called(one.user_id)) is not None]
 
     def _answer(self, message: Outgoing) -> ProviderOutcome:
         """The push service, which sees all that leaves. What it took before it takes again."""
         assert self._at_work is not None
         job, ready, now = self._at_work.job, message.ready, self.clock.now()
         decided_at = job.decided_at if isinstance(job, DeliverWork) else None
-        self.book.leaves_now(ready, message.address.address, decided_at, now)
+        self.book.leaves_now(message, decided_at, now)
         pair = (ready.notification, ready.device)
         answer = self.answers.pop(0) if self.answers and pair not in self.book.handed else Accepted()
         if isinstance(answer, Accepted):
-            fired_at = self.book.told[ready.notification].fired_at
-            self._leaving.append((ready, decided_at if decided_at is not None else fired_at))
+            told, person = self.book.told[ready.notification], self.book.person(ready.user).present
+            since = decided_at if decided_at is not None else told.fired_at
+            assert since is not None
+            self._leaving.append((ready, self.book.place(told, person, since)))
         elif isinstance(answer, Gone):
             self._gone.append(ready.device)
         return answer
-
-
-def _notifications_of(lease: Lease) -> set[Key]:
-    job = lease.job
-    if isinstance(job, PairsWork):
-        return {key for key, _ in job.pairs}
-    if isinstance(job, DeliverWork):
-        return {ready.notification for ready in job.messages}
-    key = getattr(job, "notification", None)
-    return set() if key is None else {key}

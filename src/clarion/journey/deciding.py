@@ -71,7 +71,14 @@ class DecidingSteps:
             further += await self._updating.onwards(project.key, judged.decided, now)
             taken = slots([*judged.decided, *judged.digests], law)
             effects = judgement.effects(
-                judged, project.key, now, held_before=held, waiting=facts.collected, slots=taken, further=further
+                judged,
+                project.key,
+                now,
+                held_before=held,
+                chosen=facts.chosen,
+                waiting=facts.collected,
+                slots=taken,
+                further=further,
             )
             committed = await deciding.commit(lease, effects)
         return effects.work if committed else ()

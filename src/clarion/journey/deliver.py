@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from clarion.journey.rules import PAUSED_AGAIN_MS, Ruling
+from clarion.journey.rules import PAUSED_AGAIN_MS, Ruling, is_withdrawal
 from clarion.model import (
     CHANNEL_OF_KIND,
     Decision,
@@ -100,7 +100,7 @@ def sift(
             stopped.append((ready, Reason.SUPERSEDED))
         elif address is None or address.user != person:
             stopped.append((ready, Reason.DEVICE_GONE))
-        elif words and words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False:
+        elif words and _is_refused(words, ready, person, address) and not is_withdrawal(notification):
             stopped.append((ready, Reason.OPTED_OUT))
         elif pointless and (ready.notification, ready.user) in pointless:
             stopped.append((ready, Reason.IRRELEVANT))
@@ -111,6 +111,10 @@ def sift(
         else:
             outgoing.append(Outgoing(ready, address))
     return Sifted(outgoing, stopped, resting)
+
+
+def _is_refused(words: Mapping[tuple[Key, str, str], bool], ready: Ready, person: Key, address: Address) -> bool:
+    return words.get((person, ready.category, CHANNEL_OF_KIND[address.kind])) is False
 
 
 def _is_over(ready: Ready, now: Millis) -> bool:

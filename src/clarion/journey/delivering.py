@@ -84,7 +84,9 @@ class Delivering:
         strangers = deliver.strangers(messages, addresses)
         successors = await self._store.users.successors(project.key, strangers) if strangers else {}
         users = sorted({successors.get(one.user, one.user) for one in messages})
-        words = await self._store.steps.refused_since(project.key, users, job.decided_at)
+        # Whoever they turned out to be may have said no long before it was decided.
+        since = 0 if successors else job.decided_at
+        words = await self._store.steps.refused_since(project.key, users, since)
         words = words | await self._paused(project, users, messages)
         categories, now = await self._catalog.categories(project.key), self._clock.now()
         if words:

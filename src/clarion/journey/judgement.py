@@ -112,19 +112,34 @@ def _sent_content(decided: Sequence[Decided]) -> list[tuple[Key, int]]:
     return content + groups
 
 
+def _unsent_content(
+    decided: Sequence[Decided], chosen: Mapping[tuple[Key, Key], Millis]
+) -> list[tuple[Key, int, Millis]]:
+    """What was reserved for those who should get it, as it was armed, and do not, or not yet."""
+    return [
+        (one.recipient.key, content_hash(one.notification.message.content_key), chosen[about])
+        for one in decided
+        if one.notification.message.content_key is not None
+        and verdict_of(one.reason) is not Verdict.SEND
+        and (about := (one.notification.key, one.recipient.key)) in chosen
+    ]
+
+
 def effects(
     judgement: Judgement,
     project: Key,
     now: Millis,
     *,
     held_before: bool,
+    chosen: Mapping[tuple[Key, Key], Millis] = MappingProxyType({}),
     waiting: Mapping[Key, Sequence[Collected]] = MappingProxyType({}),
     slots: Sequence[Slot] = (),
     further: Sequence[NewWork] = (),
 ) -> Effects:
     """What is written of a judgement: decisions, deliveries, and the jobs that carry on, `further` ones included.
 
-    `slots`: the places under caps that it takes; `waiting`: who was collected before, by user.
+    `slots`: the places under caps that it takes; `waiting`: who was collected before, by user;
+    `chosen`: when they were to be sent, of those that are decided anew.
     """
     decisions, digests = ([_decision(one, now) for one in part] for part in (judgement.decided, judgement.digests))
     armed = {one.notification.key for one in judgement.decided if one.notification.is_armed}
@@ -139,6 +154,7 @@ def effects(
             if ready.notification not in armed
         ],
         sent_content=_sent_content([*judgement.decided, *judgement.digests]),
+        unsent_content=_unsent_content(judgement.decided, chosen) if chosen else (),
         slots=slots,
         collected=_collected(judgement, now),
         released=_released(judgement, waiting),

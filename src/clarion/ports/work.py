@@ -94,14 +94,15 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """All that one step wants written: in one transaction, or not at all.
 
     A notification whose (project, id) is known is left as it is, and so is all work here that names its key.
-    `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations. `sent`
-    are deliveries that begin with their outcome; who was erased since has none, who was merged has it as who they are.
+    `revised` are decisions that replace an earlier one. `sent_content` are (user, content hash) reservations,
+    `unsent_content` (user, hash, at) those of an earlier moment that came to nothing. `sent` are deliveries that begin
+    with their outcome; who was erased since has none, who was merged has it as who they are.
     `runs` without a key begin, unless there is one under way of that person and key; the others are as the step left
     them, unless they ended meanwhile. `attributes` are set, `listed` goes onto lists and off them.
 
     `slots` are places taken under caps; what is `revised` to another end than send, or has only deliveries that failed
-    or expired, gives its place back. `collected` waits for a digest, `released` does not any more; who is collected
-    already stays since then.
+    or expired, gives its place back; what was superseded on its way keeps it for what comes instead. `collected` waits
+    for a digest, `released` does not any more; who is collected already stays since then.
     """
 
     notifications: Sequence[Notification] = ()
@@ -112,6 +113,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     sent: Sequence[Sent] = ()
     device_verdicts: Sequence[DeviceVerdict] = ()
     sent_content: Sequence[tuple[Key, int]] = ()
+    unsent_content: Sequence[tuple[Key, int, Millis]] = ()
     slots: Sequence[Slot] = ()
     collected: Sequence[Collected] = ()
     released: Sequence[Released] = ()

@@ -83,6 +83,11 @@ INSERT INTO sent_content (project, person, hash, at) SELECT project, person, has
 ON CONFLICT (person, hash) DO UPDATE SET at = excluded.at
 """
 
+# Somebody else may have said it since: that stays.
+_UNSEND = """
+DELETE FROM sent_content WHERE (project, person, hash, at) IN (SELECT project, person, hash, at FROM batch)
+"""
+
 
 def write(conn: Connection, dialect: Dialect, effects: Effects, lease: Lease | None, now: Millis) -> bool:
     """Finish the lease and write; False and nothing written when it was lost."""
@@ -116,6 +121,8 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
         _learn(conn, dialect, project, effects.outcomes, at)
     if effects.device_verdicts:
         _judge(conn, dialect, project, effects.device_verdicts, at)
+    if effects.unsent_content:
+        dialect.apply(conn, _UNSEND, _SENT, [(project, *each) for each in sorted(effects.unsent_content)])
     if effects.sent_content:
         reserved = [(project, user, content, at) for user, content in sorted(set(effects.sent_content))]
         dialect.apply(conn, _SEND, _SENT, reserved)

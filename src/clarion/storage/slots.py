@@ -34,11 +34,12 @@ DELETE FROM sent_log WHERE (person, at, notification) IN (
 """
 _AGAIN = _FORGET.format(condition="true")
 # Deliveries of what was armed begin with their outcomes: while some are missing, nobody knows that all have failed.
+# What was replaced on its way reaches the person in other words, which take no place of their own.
 _RELEASE = _FORGET.format(
     condition="""
     NOT EXISTS (
         SELECT 1 FROM delivery d WHERE d.project = batch.project AND d.notification = batch.notification
-        AND d.person = batch.person AND d.state NOT IN (1, 2)
+        AND d.person = batch.person AND (d.state NOT IN (1, 2) OR d.reason = 'superseded')
     ) AND NOT (s.armed AND EXISTS (
         SELECT 1 FROM notification n WHERE n.key = s.notification AND n.fired_at IS NOT NULL
     ))

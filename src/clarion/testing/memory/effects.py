@@ -51,8 +51,7 @@ class EffectsWriter:
             self._apply(outcome, now)
         for verdict in effects.device_verdicts:
             self._judge(verdict, now)
-        for user, content in effects.sent_content:
-            self._tables.sent_content[user, content] = now
+        self._reserve(effects, now)
         write_listed(self._tables, effects)
         write_runs(self._tables, effects)
         write_slots(self._tables, effects)
@@ -61,6 +60,14 @@ class EffectsWriter:
             wanted = without(new, skipped)
             if wanted is not None:
                 self.put(wanted, now)
+
+    def _reserve(self, effects: Effects, now: Millis) -> None:
+        """Content; what somebody else said since stays."""
+        for user, content, at in effects.unsent_content:
+            if self._tables.sent_content.get((user, content)) == at:
+                del self._tables.sent_content[user, content]
+        for user, content in effects.sent_content:
+            self._tables.sent_content[user, content] = now
 
     def put(self, new: NewWork, now: Millis = 0) -> None:
         """Store a job; an armed one is due now if its notification was fired or cancelled before."""

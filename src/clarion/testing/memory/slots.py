@@ -42,7 +42,7 @@ def write_slots(tables: Tables, effects: Effects) -> None:
 
 
 def _release(tables: Tables, user: Key, notification: Key) -> None:
-    """Unless something of it may reach the person; who was merged has it as who they are."""
+    """Unless something of it may reach the person, be it in other words; who was merged has it as who they are."""
     project = tables.project_of(notification)
     if project is not None:
         user = tables.successors.get((project, user), user)
@@ -52,7 +52,7 @@ def _release(tables: Tables, user: Key, notification: Key) -> None:
         for row in tables.deliveries.values()
         if (row.delivery.user, row.delivery.notification) == (user, notification)
     ]
-    alive = any(row.state not in _LOST for row in mine)
+    alive = any(row.state not in _LOST or row.reason is Reason.SUPERSEDED for row in mine)
     fired = slot is not None and slot.armed and about is not None and about.fired_at is not None
     if slot is not None and not alive and not fired:
         del tables.slots[user, notification]
