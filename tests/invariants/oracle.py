@@ -188,7 +188,7 @@ class Book:
         assert self.wants(told, person, now), f"without consent to {told.message.category}"
         assert not told.cancelled, "after the cancellation"
         assert not told.paused, "while it is paused"
-        assert told.newest or told.armed, "after it was replaced"  # what was fired goes as it was prepared
+        assert told.newest, "after it was replaced"
         assert not told.waits_for_fire, "before the fire"
         assert self.meant(told, person), "to somebody who was not meant"
         self._in_time(told, former, decided_at, now)

@@ -262,6 +262,35 @@ async def test_what_is_armed_cannot_be_replaced_and_can_be_once_it_is_fired(worl
     assert (payload(update)["title"], payload(update)["update"]) == ("No goal", "replace")
 
 
+async def test_what_is_fired_and_replaced_before_it_leaves_goes_in_the_new_words_only(world: World) -> None:
+    for user in ("ada", "bob"):
+        await world.subscribe(user)
+    world.clock.advance(HOUR_MS)  # who changed just before it was armed is decided anew
+    message = Message(title="Goal!", category="orders")
+    armed = await world.pipeline.notify(world.project, message, Audience(everyone=True), arm=True)
+    await world.work()
+    await world.pipeline.fire(world.project, armed.id)
+    messages = await replaced(world, armed, title="No goal")
+    assert [payload(each)["title"] for each in messages] == ["No goal"] * 2
+    assert [payload(each)["tag"] for each in messages] == first_places(armed, messages)
+
+
+async def test_what_waits_for_another_try_after_its_fire_is_replaced_too(world: World) -> None:
+    await world.subscribe("ada")
+    world.clock.advance(HOUR_MS)
+    message = Message(title="Goal!", category="orders")
+    armed = await world.pipeline.notify(world.project, message, Audience(everyone=True), arm=True)
+    await world.work()
+    world.browser.then(RetryAfter(seconds=600))
+    await world.pipeline.fire(world.project, armed.id)
+    await world.work()
+    tried = len(world.browser.sent)
+    await replaced(world, armed, title="No goal")
+    world.clock.advance(HOUR_MS)
+    await settle(world)
+    assert [payload(each)["title"] for each in world.browser.sent[tried:]] == ["No goal"]
+
+
 async def test_the_story_tells_of_it(world: World) -> None:
     first = await sent(world, "ada")
     update = await world.pipeline.updating.replace(world.project, first.id, {"body": "3 stops away"})

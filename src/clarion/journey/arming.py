@@ -307,14 +307,14 @@ def called_off(job: ArmedWork, reason: Reason, because: str, now: Millis) -> Eff
     return Effects(revised=[Decision(job.notification, user, reason, None, gates, now) for user in users])
 
 
-def too_late(job: ArmedWork) -> Effects:
-    """It was fired, but its time to live was over before it could leave."""
+def come_to_nothing(job: ArmedWork, reason: Reason) -> Effects:
+    """It was fired, and did not leave: its time to live was over (`expired`), or it was `superseded`."""
     numbers = range(len(job.users))
     return Effects(
         deliveries=[]
         if job.attempts
         else [Delivery(job.notification, job.users[number], job.devices[number], job.kind) for number in numbers],
-        outcomes=[_stopped(job, number, Reason.EXPIRED) for number in numbers],
+        outcomes=[_stopped(job, number, reason) for number in numbers],
     )
 
 

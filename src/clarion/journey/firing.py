@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from clarion.journey import arming, deliver
-from clarion.journey.audience import BATCH
+from clarion.journey import arming, audience, deliver
 from clarion.journey.catalog import Catalog
 from clarion.journey.changes import Fired, FiredOnes
 from clarion.journey.delivering import Commit, Delivering
@@ -86,13 +85,22 @@ class Firing:
         now = self._clock.now()
         if not isinstance(found, Fired):
             await self._commit(lease, _unsent(lease, job, found, now))
+        elif found.notification.updated_by is not None:
+            await self._commit(lease, await self._superseded(job, found.notification, now))
         elif deliver.is_over(found.notification.expires_at, job.attempts, now):
-            await self._commit(lease, arming.too_late(job))
+            await self._commit(lease, arming.come_to_nothing(job, Reason.EXPIRED))
         else:
             with self._recorder.sending():
                 effects = await self._send(lease, job, found)
             if effects is not None:
                 await self._recorder.record(lease, effects, self._commit)
+
+    async def _superseded(self, job: ArmedWork, fired: Notification, now: Millis) -> Effects:
+        """Newer words came before it left: who was to get it gets those, however long it still had to wait."""
+        effects = arming.come_to_nothing(job, Reason.SUPERSEDED)
+        [update] = (await self._store.trail.load(fired.project, [fired.updated_by or 0])).values() or [None]
+        work = [] if update is None else audience.candidates(update, job.users, audience.Pace(now))
+        return msgspec.structs.replace(effects, work=work)
 
     async def _send(self, lease: Lease, job: ArmedWork, fired: Fired) -> Effects | None:
         """None: nothing could leave now, and the job waits for its turn."""
@@ -149,8 +157,8 @@ class Firing:
     async def _of_crowd(self, notification: Notification, crowd: Crowd, users: Sequence[Key]) -> list[Key]:
         """Who is in it now, and who was when it was prepared: they are told if they are not any more."""
         found: list[Key] = []
-        for start in range(0, len(users), BATCH):
-            query = FactsQuery(users=users[start : start + BATCH], crowds=[crowd], again=[notification.key])
+        for start in range(0, len(users), audience.BATCH):
+            query = FactsQuery(users=users[start : start + audience.BATCH], crowds=[crowd], again=[notification.key])
             facts = await self._store.steps.facts(notification.project, query)
             before = {user for _, user in facts.chosen}
             found += [one for one in query.users or () if one in before or one in facts.members[crowd.name]]
