@@ -59,7 +59,6 @@ LISTS = (
     "notification_span",  # a page of notifications
     "person_span",  # the spans of an audience
     "work_due",  # the backlog, counted in an index
-    "person_event_new",  # counted once by each process; bounded
 )
 
 

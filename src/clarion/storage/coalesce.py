@@ -27,11 +27,6 @@ class Coalescer(Generic[I, R]):
         self._waiting: dict[Hashable, list[_Call[I, R]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits for anything to be written."""
-        return not self._waiting
-
     async def __call__(self, group: Hashable, items: Sequence[I]) -> list[R]:
         """Write the items together with those of others in the same group; the results of these items."""
         if not items:

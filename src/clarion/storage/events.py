@@ -40,7 +40,7 @@ class SqlEvents:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._together = Coalescer(self._write, limit=_TOGETHER)
-        self._settling = Settling(database, lambda: self._together.is_idle)
+        self._settling = Settling(database)
         self._retention = Retention(database)
         self._parts = PartsMade()
 

@@ -20,7 +20,8 @@ from clarion.storage.schema import event, person_event, person_event_new
 NEW = 250_000
 """Events that may stay in the small table: 10 MB."""
 MANY_NEW = 1_000_000
-"""Below this, those that come go first; from here on new ones are settled faster than they come."""
+"""From here on they are settled faster than they come."""
+_LOOK_AGAIN = 25_000
 _A_FEW, _MORE = 5_000, 20_000
 """Events that are settled in one transaction: 25 ms, or 100."""
 _BOTH = (person_event, person_event_new)
@@ -62,62 +63,46 @@ def happened(meets: Meets, *, properties: bool) -> FromClause:
 
 
 class Settling:
-    """Settles new events as they get many, a few at a time, while no others come."""
+    """Settles new events as they get many, a few at a time, between whatever else is written."""
 
-    def __init__(self, database: Database, is_idle: Callable[[], bool]) -> None:
-        """`is_idle`: whether no events wait to be written."""
+    def __init__(self, database: Database) -> None:
         self._db = database
-        self._is_idle = is_idle
-        self._new = NEW  # as far as we know: nobody has counted yet
-        self._is_counted = False
-        self._has_index = False
+        self._added = 0
         self._after: Key = 0
         self._task: asyncio.Task[None] | None = None
 
     def added(self, events: int) -> None:
         """So many have come."""
-        self._new += events
-        if self._new > NEW and self._task is None and not self._has_index:
+        self._added += events
+        if self._added >= _LOOK_AGAIN and self._task is None:
+            self._added = 0
             self._task = asyncio.create_task(self.settle())
 
     async def settle(self) -> None:
-        """Until few enough are new, or others come."""
+        """Until few enough are new."""
         try:
             with suppress(Unavailable):  # the next ones settle these, too
-                if not self._is_counted:
-                    await self._count()
-                while self._new > NEW and (self._new >= MANY_NEW or self._is_idle()):
-                    count = _A_FEW if self._new < MANY_NEW else _MORE
-                    self._after, settled = await self._db.write(settle, self._after, count)
-                    self._new -= settled
-                    if self._after == 0:  # everybody was looked at once
-                        await self._count()
+                while (new := await self._db.read(_count_new)) > NEW:
+                    count = _A_FEW if new < MANY_NEW else _MORE
+                    for _ in range(NEW, new, count):
+                        self._after = await self._db.write(settle, self._after, count)
         finally:
             self._task = None
 
-    async def _count(self) -> None:
-        new = await self._db.read(_count_new)
-        self._has_index, self._is_counted = new is None, True
-        self._new = new or 0
 
-
-def _count_new(conn: Connection) -> int | None:
-    """None: the engine has an index for this."""
+def _count_new(conn: Connection) -> int:
     if conn.dialect.name != "sqlite":
-        return None
+        return 0
     return conn.execute(select(func.count()).select_from(person_event_new)).scalar_one()
 
 
-def settle(conn: Connection, after: Key, count: int) -> tuple[Key, int]:
-    """Settle all new events of the next people after `after`, about `count`.
-
-    The last of these people, 0 when it was the end, and how many events there were.
-    """
+def settle(conn: Connection, after: Key, count: int) -> Key:
+    """Settle all new events of the next people after `after`, about `count`; the last person, 0 when it was the end."""
     new = person_event_new.c
     beyond = select(new.person).where(new.person > after).order_by(new.person)
     last: Key | None = conn.execute(beyond.offset(count).limit(1)).scalar()
     mine = (new.person > after) if last is None else new.person.between(after + 1, last)
     columns = [column.name for column in person_event.columns]
     conn.execute(insert(person_event).from_select(columns, select(person_event_new).where(mine)))
-    settled = conn.execute(delete(person_event_new).where(mine)).rowcount
-    return last or 0, settled
+    conn.execute(delete(person_event_new).where(mine))
+    return last or 0
