@@ -62,6 +62,9 @@ async def test_a_campaign_is_started_and_its_figures_move(world: World, person: 
     assert "<html" not in unescape(person.text)
     assert "2 of 2 decided" in person.words
     assert "Sent 2" in person.words
+    decisions, deliveries = person.words.split("Deliveries by state")
+    assert "Send send 2" in decisions
+    assert "Accepted by the push service accepted 2" in deliveries
     assert "0 did order in time" in person.words
     await person.get("/campaigns/spring")
     [run] = (await world.store.trail.notifications(world.project.key, None, 10)).items
