@@ -28,7 +28,7 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import create_engine
 
-from clarion.bootstrap import SystemChance
+from clarion.bootstrap import SystemChance, calm_collector
 from clarion.crypto.sealing import Sealer
 from clarion.journey.automations import kept_automations
 from clarion.journey.automations.automating import Automating
@@ -221,6 +221,7 @@ async def measure(where: str, project: int, users: int) -> dict[str, float]:
     told["segment_s"] = await segment_seconds(store, project, told)
     told["members_ms"] = await member_ms(store, project, users, told)
     events = fresh_events(users, max(20_000, INGESTED * users // USERS))
+    calm_collector()  # as a server does; and a server would not hold all of these
     await ingest(store, project, events, told)
     await store.close()
     return told | await walk(where, project, users)

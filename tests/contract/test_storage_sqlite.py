@@ -4,15 +4,19 @@ import asyncio
 import os
 import resource
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 
 import pytest
+from sqlalchemy import Connection, insert, select
 
 from clarion.errors import ConfigurationError, Conflict, Unavailable
 from clarion.model import ProjectSettings
-from clarion.storage.sqlite import SqliteStore
+from clarion.storage import schema
+from clarion.storage.sqlite import SqliteDatabase, SqliteStore
 from contract.support import (
     NOW,
     claim,
@@ -115,6 +119,35 @@ async def test_a_job_that_fails_fails_alone_in_its_commit(opened: Open) -> None:
     assert sorted(type(answer).__name__ for answer in answers[:3]) == ["Conflict", "Conflict", "Project"]
     assert not any(isinstance(answer, Exception) for answer in answers[3:])
     assert {project.id for project in await store.projects.all()} == {"same", *(f"p{n}" for n in range(20))}
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+async def test_what_a_failed_job_had_written_is_gone_wherever_it_stood_in_its_commit(
+    sqlite_folder: Path, bad: int
+) -> None:
+    database = SqliteDatabase(sqlite_folder, server=True, now=lambda: NOW)
+    await database.open()
+    running, let_go = threading.Event(), threading.Event()
+    names = [f"job-{number}" for number in range(3)]
+    try:
+        held = asyncio.ensure_future(database.write(lambda _: running.set() or let_go.wait(20)))
+        await asyncio.to_thread(running.wait, 20)
+        calls = [asyncio.ensure_future(database.write(_founding, name, fails=name == names[bad])) for name in names]
+        await asyncio.sleep(0)  # all three wait for the one that is held, and so share the next commit
+        let_go.set()
+        answers = await soon(asyncio.gather(held, *calls, return_exceptions=True))
+        assert [type(answer) for answer in answers[1:]] == [Conflict if n == bad else NoneType for n in range(3)]
+        kept = await database.read(lambda conn: conn.execute(select(schema.project.c.id)).scalars().all())
+        assert sorted(kept) == [name for name in names if name != names[bad]]
+    finally:
+        await database.close()
+
+
+def _founding(conn: Connection, id: str, *, fails: bool) -> None:
+    values = {"id": id, "name": id, "settings": "{}", "vapid_public_key": "", "created_at": NOW}
+    conn.execute(insert(schema.project).values(values))
+    if fails:
+        raise Conflict("too late")
 
 
 async def test_a_disk_that_takes_no_more_is_told_and_forgotten_when_it_does_again(opened: Open) -> None:
