@@ -165,7 +165,7 @@ def _one(value: Any, type_: Any) -> Any:
             return [item.strip() for item in value.split(",") if item.strip()]
         if type_ is bool:
             return _boolean(value)
-        if type_ in (int, int | None) and not value.strip().isdecimal():
+        if type_ in (int, int | None) and not (value.isascii() and value.strip().isdecimal()):
             raise ValueError("takes a whole number")
         if type_ is float:
             return _number(value)
@@ -196,8 +196,8 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _origin_of(*schemes: str) -> Callable[[Any], bool]:
-    """Whether a URL has one of the schemes and a host, and nothing after them but a slash."""
+def _url_of(*schemes: str) -> Callable[[Any], bool]:
+    """Whether a URL has one of the schemes and a host, and a port that can be if it has one."""
 
     def good(url: str) -> bool:
         try:
@@ -205,8 +205,19 @@ def _origin_of(*schemes: str) -> Callable[[Any], bool]:
             valid_port = parts.port != 0
         except ValueError:
             return False
-        rest = parts.path.strip("/") + parts.query + parts.fragment
-        return parts.scheme in schemes and bool(parts.hostname) and valid_port and "@" not in parts.netloc and not rest
+        return parts.scheme in schemes and bool(parts.hostname) and valid_port and "@" not in parts.netloc
+
+    return good
+
+
+def _origin_of(*schemes: str) -> Callable[[Any], bool]:
+    """The same, with nothing after them but a slash."""
+
+    def good(url: str) -> bool:
+        if not _url_of(*schemes)(url):
+            return False
+        parts = urlsplit(url)
+        return not (parts.path.strip("/") + parts.query + parts.fragment)
 
     return good
 
@@ -217,6 +228,8 @@ def _cors_origin(origin: str) -> bool:
 
 
 _HTTP_ORIGIN = "takes http:// or https://, a host, a port if any, and nothing after"
+DAY_S = 86_400
+_SECONDS = f"takes seconds, more than 0 and at most {DAY_S}"
 _PORTS = range(1, 65_536)
 _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "port": (_PORTS.__contains__, "takes a number from 1 to 65535"),
@@ -225,7 +238,7 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "public_endpoint_url": (_origin_of("http", "https"), _HTTP_ORIGIN),
     "gcm_port": (_PORTS.__contains__, "takes a number from 1 to 65535"),
     "public_gcm_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
-    "public_push_url": (lambda url: url.startswith(("ws://", "wss://")), "takes ws://… or wss://…"),
+    "public_push_url": (_url_of("ws", "wss"), "takes ws:// or wss://, a host, a port if any"),
     "cors_origins": (lambda origins: all(map(_cors_origin, origins)), f"{_HTTP_ORIGIN}; or *"),
     "apns_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
     "fcm_url": (_origin_of("https"), "takes https://, a host, a port if any, and nothing after"),
@@ -233,8 +246,8 @@ _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "tls_cert": (Path.is_file, "takes a file"),
     "tls_key": (Path.is_file, "takes a file"),
     "push_message_limit": (lambda limit: limit > 0, "takes 1 or more"),
-    "push_ping_interval": (lambda seconds: seconds > 0, "takes seconds, more than 0"),
-    "push_ping_timeout": (lambda seconds: seconds > 0, "takes seconds, more than 0"),
+    "push_ping_interval": (lambda seconds: 0 < seconds <= DAY_S, _SECONDS),
+    "push_ping_timeout": (lambda seconds: 0 < seconds <= DAY_S, _SECONDS),
     "database_url": (
         lambda url: url.startswith(("postgresql://", "postgres://")),
         "takes postgresql://user@host/database",

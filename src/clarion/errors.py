@@ -14,7 +14,7 @@ ClarionError
 └── ConfigurationError  at start: a setting is wrong; never an answer to a request
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 
 class FieldError(NamedTuple):
@@ -46,6 +46,11 @@ class ClarionError(Exception):
         self.errors = errors or []
         self.retry_after = retry_after
 
+    @classmethod
+    def field(cls, field: str, message: str) -> Self:
+        """An error about one field."""
+        return cls(f"{field}: {message}", errors=[FieldError(field, message)])
+
 
 class InvalidRequest(ClarionError):
     """The request is wrong; `errors` says where and what would be right."""
@@ -53,11 +58,6 @@ class InvalidRequest(ClarionError):
     code = "invalid_request"
     status = 400
     title = "The request is not valid"
-
-    @classmethod
-    def field(cls, field: str, message: str) -> "InvalidRequest":
-        """An error about one field."""
-        return cls(f"{field}: {message}", errors=[FieldError(field, message)])
 
 
 class Unauthenticated(ClarionError):

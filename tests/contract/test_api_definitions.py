@@ -22,6 +22,7 @@ async def test_a_definition_lives_and_ends(api: ApiWorld, noun: str, body: dict)
 
     again = await api.server.post(f"/v1/{noun}", {"name": "first one", **body})
     assert (again.status, again.json["code"]) == (409, "conflict")
+    assert "PUT replaces it" in again.fields["name"]
     replaced = await api.server.put(path, body)
     assert (replaced.status, replaced.json) == (200, made.json)
     renamed = await api.server.put(path, {"name": "other", **body})
@@ -31,6 +32,21 @@ async def test_a_definition_lives_and_ends(api: ApiWorld, noun: str, body: dict)
     assert (await api.server.delete(path)).status == 204
     assert (await api.server.get(path)).status == 404
     assert (await api.server.delete(path)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("noun", "body"),
+    [
+        ("partials", {"locales": {"en": "Bye"}}),
+        ("segments", {"rule": {"type": "attribute", "attribute": "plan", "op": "exists"}}),
+        ("topics", {}),
+        ("campaigns", {"to": {"everyone": True}, "notification": {"title": "x"}}),
+    ],
+)
+async def test_a_name_is_taken_once(api: ApiWorld, noun: str, body: dict) -> None:
+    assert (await api.server.post(f"/v1/{noun}", {"name": "first", **body})).status == 201
+    again = await api.server.post(f"/v1/{noun}", {"name": "first", **body})
+    assert (again.status, list(again.fields)) == (409, ["name"])
 
 
 @pytest.mark.parametrize(("noun", "body"), NOUNS)

@@ -204,3 +204,29 @@ async def test_a_websocket_is_closed(api: ApiWorld) -> None:
 async def test_what_is_not_there_is_named(api: ApiWorld, path: str, told: str) -> None:
     missing = await api.server.get(f"/v1/{path}")
     assert (missing.status, missing.json["detail"]) == (404, told)
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/v1/users/%FF", "path"),
+        ("/v1/users/caf%E9", "path"),
+        ("/v1/users/%ED%A0%80", "path"),
+        ("/v1/users/a%2F%FF", "path"),
+        ("/v1/users/%00", "path"),
+        ("/v1/deliveries?user_id=%FF", "user_id"),
+        ("/v1/deliveries?user_id=%00", "user_id"),
+        ("/v1/deliveries?user_id=u1&user_id=u2", "user_id"),
+    ],
+)
+async def test_a_url_that_is_no_text_means_nobody(api: ApiWorld, path: str, named: str) -> None:
+    """Else all ids that are no UTF-8 would be one person, and of two only one would be looked for."""
+    refused = await api.server.get(path)
+    assert is_problem(refused, 400, "invalid_request")
+    assert list(refused.fields) == [named]
+    assert (await api.server.get("/v1/users/%F0%9F%98%80")).status == 404
+
+
+async def test_what_a_mail_program_adds_to_a_link_is_not_read(api: ApiWorld) -> None:
+    link = await api.anyone.get("/unsubscribe/nope?utm=%FC")
+    assert is_problem(link, 404, "not_found")

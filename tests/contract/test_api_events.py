@@ -102,6 +102,27 @@ async def test_a_number_that_is_none_is_told(api: ApiWorld) -> None:
     assert refused.fields == {"properties[...]": "must be a number within the range of a double"}
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (b'{"user_id": "u1", "name": "cut \\ud83d"}', "name"),
+        (b'{"user_id": "u1", "name": "x", "properties": {"title": ["a \\uDE00 b"]}}', "properties.title[0]"),
+        (b'{"user_id": "u1", "name": "x", "properties": {"cut \\ud83d": 1}}', "properties (a name)"),
+        (b'{"user_id": "u1", "name": "x", "properties": {"a": "\\ud83d\\ud83d\\ude00"}}', "properties.a"),
+    ],
+)
+async def test_half_of_an_emoji_is_named_and_spoils_no_batch(api: ApiWorld, text: bytes, named: str) -> None:
+    """What callers send who cut a text after so many UTF-16 units, as JavaScript and Java count them."""
+    refused = await api.server.post("/v1/events", body=text)
+    assert refused.status == 400
+    assert "half of a surrogate pair" in refused.fields[named]
+    whole = b'{"user_id": "u1", "name": "seen", "properties": {"a": "\\ud83d\\ude00 \\\\ud83d"}}'
+    taken = await api.server.post("/v1/events", body=b'{"events": [%b, %b, %b]}' % (whole, text, whole))
+    assert (taken.status, taken.json["accepted"]) == (202, 2)
+    assert [(error["index"], error["field"]) for error in taken.json["errors"]] == [(1, f"events[1].{named}")]
+    assert [event["properties"] for event in await events_of(api, "u1")] == [{"a": "\U0001f600 \\ud83d"}] * 2
+
+
 async def test_nesting_is_bounded_in_batches_too(api: ApiWorld) -> None:
     deep: dict = {}
     for _ in range(40):

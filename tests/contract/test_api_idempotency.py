@@ -39,6 +39,7 @@ async def test_another_request_is_told_apart(api: ApiWorld, path: str, body: dic
     await api.server.post(path, body, headers=KEY)
     other = await api.server.post(path, {**body, "more": 1}, headers=KEY)
     assert (other.status, other.json["code"]) == (422, "idempotency_mismatch")
+    assert "another request" in other.fields["Idempotency-Key"]
     elsewhere = await api.server.post("/v1/events", {"user_id": "u2", "name": "else"}, headers=KEY)
     assert elsewhere.status == 422
 

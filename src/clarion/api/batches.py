@@ -7,7 +7,7 @@ import msgspec
 
 from clarion.api.answers.sending import BatchAnswer, BatchError
 from clarion.api.decoding import Either, Reader, inside
-from clarion.api.fields import MAX_DEPTH
+from clarion.api.fields import MAX_DEPTH, marked
 from clarion.api.http import Answer
 from clarion.api.schemas import MAX_BATCH
 from clarion.errors import InvalidRequest
@@ -52,7 +52,7 @@ class Batches(Generic[Item]):
         items = self._at_once(body)
         if items is not None:
             return self._each(items, make)
-        raw = getattr(self._raw.read_shape(body), self._field)
+        raw = getattr(self._raw.read_shape(marked(body)), self._field)
         return self._each(raw, lambda text: make(self._one.read(bytes(text))))
 
     def _at_once(self, body: bytes) -> Sequence[Item] | None:

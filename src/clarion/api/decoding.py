@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import inspect
 
-from clarion.api.fields import HINTS, MAX_DEPTH, examine
+from clarion.api.fields import HINTS, MAX_DEPTH, examine, marked
 from clarion.errors import FieldError, InvalidRequest
 
 T = TypeVar("T")
@@ -64,6 +64,8 @@ class Reader(Generic[T]):
         except RecursionError:
             raise InvalidRequest.field(BODY, _TOO_DEEP) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if (readable := marked(body)) != body:
+                return self.read(readable)
             words = str(error) if isinstance(error, msgspec.DecodeError) else "it is not UTF-8"
             raise InvalidRequest.field(BODY, f"must be JSON: {words}") from None
 

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import unquote_to_bytes
 from zoneinfo import available_timezones
 
 from msgspec import Meta
@@ -129,8 +130,30 @@ def told_or_none(at: Millis | None) -> str | None:
     return None if at is None else told(at)
 
 
+_LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(
+    rb"(?<!\\)(?P<slashes>(?:\\\\)*)\\u[dD](?:[89aAbB][0-9a-fA-F]{2}" + _LOW + rb"|(?P<half>[89a-fA-F][0-9a-fA-F]{2}))"
+)
+"""Surrogates as JSON escapes them, and which of them is there without its other half."""
+_NO_TEXT = "must not contain the character U+0000 or half of a surrogate pair"
+
+
+def marked(body: bytes) -> bytes:
+    """JSON with U+0000 for each half of a surrogate pair: no text either, but one that `examine` can name."""
+    return _HALF.sub(lambda found: found[0] if found["half"] is None else found["slashes"] + rb"\u0000", body)
+
+
+def not_text(part: str | bytes) -> str:
+    """What is wrong with a percent-encoded part of a URL as text; empty: nothing."""
+    try:
+        text = unquote_to_bytes(part).decode()
+    except UnicodeDecodeError:
+        return "must be UTF-8, percent-encoded"
+    return "must not contain the character U+0000" if "\0" in text else ""
+
+
 def examine(value: Any, field: str = "", depth: int = 0) -> None:
-    """What no storage takes or no reader survives: the character U+0000, and JSON nested deeper than 32.
+    """What no storage takes or no reader survives: the character U+0000 (see `marked`), and JSON nested deeper than 32.
 
     Raises:
         InvalidRequest: names the field.
@@ -138,7 +161,7 @@ def examine(value: Any, field: str = "", depth: int = 0) -> None:
     match value:
         case str():
             if "\0" in value:
-                raise InvalidRequest.field(field or "body", "must not contain the character U+0000")
+                raise InvalidRequest.field(field or "body", _NO_TEXT)
         case dict() | list():
             if depth >= MAX_DEPTH:
                 raise InvalidRequest.field(_short(field), f"must not be nested deeper than {MAX_DEPTH} levels")

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from clarion.api.desk import DESK, Desk
 from clarion.api.door import CALLER
+from clarion.api.fields import not_text
 from clarion.api.guarded import captured
 from clarion.api.http import (
     PLAIN_HEADERS,
@@ -137,16 +138,15 @@ def readable(scope: Scope) -> Scope:
     """The request as the router reads it: HEAD as GET, and a slash inside a path parameter (`%2F`) as U+0000.
 
     Raises:
-        InvalidRequest: U+0000 itself, which nothing stores.
+        InvalidRequest: U+0000 itself, which nothing stores, or bytes that are no UTF-8: all of them would be one text.
     """
-    raw, query = scope.get("raw_path") or b"", scope["query_string"]
+    raw: bytes = scope.get("raw_path") or b""
     asked = dict(scope)
-    if b"%" in raw or b"%" in query:
-        if b"%00" in raw or b"%00" in query:
-            raise InvalidRequest("the URL must not contain the character U+0000")
+    if b"%" in raw:
+        if wrong := not_text(raw):
+            raise InvalidRequest.field("path", wrong)
         if b"%2f" in raw.lower():
-            text = raw.decode("utf-8", "replace").replace("%2F", "%00").replace("%2f", "%00")
-            asked["path"] = unquote(text)
+            asked["path"] = unquote(raw.decode().replace("%2F", "%00").replace("%2f", "%00"))
     if scope["method"] == "HEAD":
         asked["method"] = "GET"
     return asked

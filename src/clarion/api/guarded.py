@@ -6,6 +6,7 @@ from typing import Any
 from clarion.api.decoding import BODY
 from clarion.api.desk import DESK
 from clarion.api.door import Access
+from clarion.api.fields import not_text
 from clarion.api.http import Answer, App, ClientGone, Message, Receive, Scope, Send, check_json, read_body, write
 from clarion.errors import FieldError, InvalidRequest
 
@@ -73,11 +74,22 @@ async def captured(app: App, scope: Scope, body: bytes) -> Answer:
 
 
 def _check_query(scope: Scope, parameters: Mapping[str, Any]) -> None:
-    """A parameter that nobody reads is a typing mistake too."""
+    """A parameter that nobody reads is a typing mistake too, and so is one that is there twice."""
     if not scope["query_string"]:
         return
     known = {getattr(field.kwarg_definition, "name", None) or name for name, field in parameters.items()}
-    told = {part.partition("=")[0] for part in scope["query_string"].decode("latin-1").split("&") if part}
-    wrong = [FieldError(name, "is not a query parameter here") for name in sorted(told - known)]
+    told: dict[str, list[str]] = {}
+    for part in filter(None, scope["query_string"].decode("latin-1").split("&")):
+        name, _, value = part.partition("=")
+        told.setdefault(name, []).append(value)
+    checked = (
+        (name, _wrong_with(values) if name in known else "is not a query parameter here")
+        for name, values in told.items()
+    )
+    wrong = [FieldError(name, words) for name, words in sorted(checked) if words]
     if wrong:
         raise InvalidRequest("; ".join(f"{field}: {words}" for field, words in wrong), errors=wrong)
+
+
+def _wrong_with(values: list[str]) -> str:
+    return "must be given once" if values[1:] else not_text(values[0])

@@ -15,6 +15,7 @@ from clarion.ports import Idempotency as SavedAnswers
 log = logging.getLogger(__name__)
 
 HEADER = b"idempotency-key"
+_FIELD = "Idempotency-Key"
 REPLAYED: Header = (b"idempotency-replayed", b"true")
 MAX_KEY = 255
 _IN_PROGRESS_RETRY_S = 2
@@ -72,15 +73,15 @@ class Idempotency:
 
     def _replay(self, known: SavedAnswer, digest: bytes, context: str) -> Answer:
         if known.request_hash != digest:
-            raise IdempotencyMismatch("Idempotency-Key: it was used with another request; take a new one")
+            raise IdempotencyMismatch.field(_FIELD, "it was used with another request; take a new one")
         if known.status == 0:
             raise IdempotencyInProgress(
-                "Idempotency-Key: the first request with it has not ended", retry_after=_IN_PROGRESS_RETRY_S
+                f"{_FIELD}: the first request with it has not ended", retry_after=_IN_PROGRESS_RETRY_S
             )
         try:
             body = self._sealer.open(known.body, context)
         except SealBroken:
-            raise Conflict("Idempotency-Key: it was used before, and its answer can no longer be read") from None
+            raise Conflict.field(_FIELD, "it was used before, and its answer can no longer be read") from None
         plain = Answer(known.status, body)
         return Answer(plain.status, body, (*plain.headers, REPLAYED))
 
@@ -102,5 +103,5 @@ def repeatable_ids(side: str, key: bytes, now: Millis) -> tuple[str, str]:
 def _checked(key: bytes) -> str:
     text = key.decode("latin-1")
     if not 0 < len(text) <= MAX_KEY or not (text.isascii() and text.isprintable()):
-        raise InvalidRequest.field("Idempotency-Key", f"must be 1 to {MAX_KEY} printable ASCII characters")
+        raise InvalidRequest.field(_FIELD, f"must be 1 to {MAX_KEY} printable ASCII characters")
     return text

@@ -76,7 +76,7 @@ class Campaigns:
         now = self._clock.now()
         record = CampaignRecord(project=project.key, campaign=campaign, state=_S.DRAFT, number=number, created_at=now)
         if not await self._store.campaigns.add(record):
-            raise Conflict(f"name: there is one called {campaign.name} already; PUT replaces it")
+            raise Conflict.field("name", f"there is one called {campaign.name} already; PUT replaces it")
         return record
 
     async def replace(self, project: Project, campaign: Campaign) -> CampaignRecord:

@@ -43,7 +43,7 @@ async def create_automation(services: FromServices, caller: FromCaller, data: JS
     project, noun = caller.project, automations.automation(data, data.name)
     await automations.check(services, project, noun)
     if await services.store.definitions.get(project.key, AUTOMATIONS, noun.name) is not None:
-        raise Conflict(f"name: there is one called {noun.name} already; PUT replaces it")
+        raise Conflict.field("name", f"there is one called {noun.name} already; PUT replaces it")
     kept = await _kept(services, project, noun, None)
     made = await defined.create(services, project, AUTOMATIONS, kept.name, kept)
     await services.pipeline.automation_changed(project, made)

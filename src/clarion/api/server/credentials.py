@@ -48,7 +48,7 @@ async def create_credential(
     await _asked(services, data, secret)
     made = _sealed(services, caller.project, data, name, secret)
     if not await services.store.projects.add_credential(made):
-        raise Conflict(f"name: there is a credential called {name} already; PUT replaces it")
+        raise Conflict.field("name", f"there is a credential called {name} already; PUT replaces it")
     return await _finished(services, caller.project, data, made)
 
 

@@ -28,7 +28,7 @@ async def read(services: Services, project: Project, kind: str, name: str) -> Js
 async def create(services: Services, project: Project, kind: str, name: str, noun: S) -> S:
     """Raises Conflict when there is one of that name."""
     if not await services.store.definitions.add(project.key, kind, name, messages.stored(noun), services.clock.now()):
-        raise Conflict(f"name: there is one called {name} already; PUT replaces it")
+        raise Conflict.field("name", f"there is one called {name} already; PUT replaces it")
     await services.catalog.changed()
     return noun
 

@@ -38,7 +38,7 @@ async def create_segment(services: FromServices, caller: FromCaller, data: JSONB
         raise InvalidRequest.field("name", "must be another one: preview is a path of its own")
     project, store = caller.project, services.store
     noun = await segments.checked(services.catalog, project, segments.segment(data, data.name, data.description))
-    taken = Conflict(f"name: there is one called {noun.name} already; PUT replaces it")
+    taken = Conflict.field("name", f"there is one called {noun.name} already; PUT replaces it")
     if await store.definitions.get(project.key, segments.SEGMENTS, noun.name) is not None:
         raise taken
     await store.audiences.drop(project.key, "list", noun.name)  # of one that was deleted while people were put on it

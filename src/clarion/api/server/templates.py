@@ -47,7 +47,7 @@ async def create_template(services: FromServices, caller: FromCaller, data: JSON
     warnings = await _check_template(services, project, template)
     definitions = services.store.definitions
     if await versions.read(definitions, project.key, template.name) is not None:
-        raise Conflict(f"name: there is one called {template.name} already; PUT replaces it")
+        raise Conflict.field("name", f"there is one called {template.name} already; PUT replaces it")
     template = await versions.keep(definitions, project.key, template, now)
     return TemplateAnswer.of(await defined.create(services, project, TEMPLATES, template.name, template), warnings)
 

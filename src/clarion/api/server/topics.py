@@ -55,7 +55,7 @@ async def list_topics(
 async def create_topic(services: FromServices, caller: FromCaller, data: JSONBody[TopicPost]) -> TopicAnswer:
     """Define a topic. A slash in its name puts it below another: what is sent to `sport` reaches `sport/football`."""
     project, store, topic = caller.project.key, services.store, _topic(data, data.name)
-    taken = Conflict(f"name: there is one called {topic.name} already; PUT replaces it")
+    taken = Conflict.field("name", f"there is one called {topic.name} already; PUT replaces it")
     if await store.definitions.get(project, TOPICS, topic.name) is not None:
         raise taken
     await store.audiences.drop(project, "topic", topic.name)  # of one that was deleted while somebody subscribed
