@@ -121,6 +121,20 @@ async def test_an_automation_has_variants_but_no_winner(api: ApiWorld) -> None:
     assert len(told) == 1, "the automation's name is the key: the same person, the same variant"
 
 
+async def test_a_single_variant_is_refused_wherever_a_message_stands(api: ApiWorld) -> None:
+    alone = {"variants": VARIANTS[:1]}
+    steps = {"name": "a", "on": {"event": "joined"}, "steps": [{"type": "send", "id": "s", "notification": alone}]}
+    for path, body, field in (
+        ("automations", {"name": "a", "on": {"event": "joined"}, "notification": alone}, "notification.variants"),
+        ("automations", steps, "steps[0].notification.variants"),
+        ("campaigns", {"name": "c", "to": {"everyone": True}, "notification": alone}, "notification.variants"),
+        ("preview", alone, "variants"),
+        ("lint", alone, "variants"),
+    ):
+        refused = await api.server.post(f"/v1/{path}", body)
+        assert (refused.status, list(refused.fields)) == (400, [field])
+
+
 async def test_each_wording_is_looked_at_for_honesty(api: ApiWorld) -> None:
     loud = {"variants": [{"key": "a", "title": "Your order is here"}, {"key": "b", "title": "BUY SHOES NOW!!!"}]}
     found = (await api.server.post("/v1/lint", loud)).json["findings"]

@@ -76,8 +76,6 @@ def message(body: MessageBody) -> Message:
         if told is not None
     }
     more |= {} if body.experiment is None else {"experiment": experiment(body.experiment)}
-    if body.variants is not None and len(body.variants) == 1:  # none at all is how a message without them is read
-        raise InvalidRequest.field("variants", "must have at least 2 items")
     variants = [_given(one, Variant, **_actions(one.actions)) for one in body.variants or ()]
     return _given(body, Message, variants=variants, **_actions(body.actions), **more)
 

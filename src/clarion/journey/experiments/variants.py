@@ -91,6 +91,8 @@ def no_winner(message: Message) -> list[FieldError]:
 
 
 def _variants(variants: Sequence[Variant]) -> Iterable[FieldError]:
+    if len(variants) == 1:  # none at all is how a message without them is read
+        yield FieldError("variants", "must have at least 2 items")
     seen = set[str]()
     for at, one in enumerate(variants):
         if one.key in seen:
