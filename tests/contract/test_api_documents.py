@@ -72,6 +72,12 @@ async def test_every_good_answer_has_one_exact_shape(api: ApiWorld) -> None:
     assert all("$ref" in shape or shape == {"type": "string"} for shape in shapes.values()), shapes
 
 
+async def test_every_list_says_whether_there_is_more(api: ApiWorld) -> None:
+    shapes = (await openapi(api))["components"]["schemas"]
+    lists = {name: shape for name, shape in shapes.items() if "items" in shape.get("properties", {})}
+    assert [name for name, shape in lists.items() if "next_cursor" not in shape["properties"]] == []
+
+
 async def test_unknown_fields_are_refused_in_the_document_too(api: ApiWorld) -> None:
     schemas = (await openapi(api))["components"]["schemas"]
     for name in ("UserPut", "NotificationBody", "EventBody", "EventBatch", "WebPushDevice", "KeyPost"):

@@ -96,7 +96,7 @@ class UserIds(Listing, frozen=True, kw_only=True):
     items: list[str]
 
 
-class TopicNames(Answer, frozen=True, kw_only=True):
+class TopicNames(Listing, frozen=True, kw_only=True):
     """The topics that a user is subscribed to."""
 
     items: list[str]
@@ -111,7 +111,7 @@ class OwnTopic(Answer, frozen=True, kw_only=True):
     subscribed: bool
 
 
-class OwnTopics(Answer, frozen=True, kw_only=True):
+class OwnTopics(Listing, frozen=True, kw_only=True):
     """Open topics by name."""
 
     items: list[OwnTopic]
