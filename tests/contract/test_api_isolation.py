@@ -19,6 +19,15 @@ ELSEWHERE = {"/errors/{code}", "/unsubscribe/{token}", "/preferences/{token}", "
 # A user id is the caller's own word: another project may use the same, and gets a user of its own.
 MAKES_ITS_OWN = {("PUT", f"/v1/users/{{user_id}}{rest}") for rest in ("", "/consent", "/preferences")}
 MAKES_ITS_OWN |= {("POST", "/v1/users/{user_id}/preferences_link")}
+DEFINED: dict[str, dict[str, Any]] = {
+    "templates": {"locales": {"en": {"title": "x"}}},
+    "partials": {"locales": {"en": "x"}},
+    "segments": {"rule": {"type": "attribute", "attribute": "plan", "op": "exists"}},
+    "topics": {},
+    "campaigns": {"to": {"everyone": True}, "notification": {"title": "x"}},
+    "automations": {"on": {"event": "e"}, "notification": {"title": "x"}},
+}
+"""What has a name, and what one needs at least."""
 
 
 class Call(NamedTuple):
@@ -50,8 +59,9 @@ class Victim(NamedTuple):
         """All that its own keys can see."""
         paths = [
             f"/v1/{kind}"
-            for kind in ("project", "keys", "credentials", "categories", "templates", "automations", "deliveries")
+            for kind in ("project", "keys", "credentials", "categories", "deliveries", *DEFINED)
         ]
+        paths += ["/v1/automations/theirs/counts", "/v1/segments/list/users", "/v1/topics/theirs/users"]
         paths += [f"/v1/notifications{rest}" for rest in ("", "/{id}", "/{id}/decisions")]
         paths += [
             f"/v1/users/victim{rest}" for rest in ("", "/export", "/story", "/consent", "/preferences", "/devices")
@@ -66,8 +76,11 @@ async def victim(api: ApiWorld) -> Victim:
     device = await api.subscribe("victim")
     await api.server.put("/v1/users/victim/consent", {"category": "general", "granted": True, "source": "x"})
     await api.server.post("/v1/categories", {"name": "theirs"})
-    await api.server.post("/v1/templates", {"name": "theirs", "locales": {"en": {"title": "x"}}})
-    await api.server.post("/v1/automations", {"name": "theirs", "on": {"event": "e"}, "notification": {"title": "x"}})
+    for kind, body in DEFINED.items():
+        assert (await api.server.post(f"/v1/{kind}", {"name": "theirs", **body})).status == 201
+    await api.server.post("/v1/segments", {"name": "list", "list": True})
+    for path in ("segments/list/users", "topics/theirs/subscribe"):
+        assert (await api.server.post(f"/v1/{path}", {"users": ["victim"]})).status == 200
     await api.world.credential(DeviceKind.APNS, apns_token(), "theirs")
     sent = (await api.server.post("/v1/notifications", {"to": {"users": ["victim"]}, "title": "Hello"})).json["id"]
     await api.world.work()
