@@ -267,9 +267,13 @@ async def _compare(
 ) -> None:
     project, plain = await filled(store, people), await filled(reference, people)
     known: dict[str, Rule | None] = {"list": None, "other": _without_segments(other)}
-    for rule in chosen:
+    sizes = await store.audiences.counts(project.key, [Crowd("crowd", rule, known, NOW) for rule in chosen])
+    for rule, size in zip(chosen, sizes, strict=True):
         crowd = Crowd("crowd", rule, known, NOW)
         found = await _ids(store, project.key, crowd)
+        assert size == len(found), rule
+        reach = await store.audiences.reach(project.key, crowd)
+        assert reach == await reference.audiences.reach(plain.key, crowd), rule
         assert found == await _ids(reference, plain.key, crowd), rule
         assert await store.audiences.count(project.key, crowd) == len(found)
         assert await _members(store, project.key, crowd, len(people)) == found

@@ -3,18 +3,21 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, literal, select, text, union_all
 from sqlalchemy.exc import DBAPIError
 
-from clarion.model import Key, Millis
-from clarion.ports import Crowd, Effects, Page, RosterKind
+from clarion.model import DeviceKind, DeviceState, Key, Millis, Permission
+from clarion.ports import Crowd, Effects, Page, Reach, RosterKind
 from clarion.storage.crowds import is_list, matching
 from clarion.storage.database import Database, Dialect, columns_of, int_cursor, upsert
 from clarion.storage.merging import present
 from clarion.storage.people import find, resolve
-from clarion.storage.schema import person, roster, roster_member
+from clarion.storage.schema import device, person, roster, roster_member
 
 _MEMBER = columns_of(roster_member)
+_ANY_KIND = ""
+_TOGETHER = 5
+"""Crowds that are counted by one statement: PostgreSQL keeps the hash tables of all of them to its end."""
 
 
 class SqlAudiences:
@@ -31,6 +34,12 @@ class SqlAudiences:
 
     async def count(self, project: Key, crowd: Crowd) -> int:
         return await self._db.read(_count, project, crowd)
+
+    async def counts(self, project: Key, crowds: Sequence[Crowd]) -> list[int]:
+        return await self._db.read(_counts, project, crowds)
+
+    async def reach(self, project: Key, crowd: Crowd) -> Reach:
+        return await self._db.read(_reach, project, crowd)
 
     async def add(self, project: Key, kind: RosterKind, name: str, users: Sequence[str], now: Millis) -> int:
         return await self._db.write(_add, self._db.dialect, project, kind, name, users, now)
@@ -113,6 +122,33 @@ def _count(conn: Connection, project: Key, crowd: Crowd) -> int:
     found = matching(conn, project, crowd).subquery()
     with _planned(conn, crowd):
         return conn.execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def _counts(conn: Connection, project: Key, crowds: Sequence[Crowd]) -> list[int]:
+    counted: list[int] = []
+    for start in range(0, len(crowds), _TOGETHER):
+        some = crowds[start : start + _TOGETHER]
+        found = [matching(conn, project, each).subquery() for each in some]
+        people = func.count().label("people")
+        each = [select(literal(at).label("at"), people).select_from(one) for at, one in enumerate(found)]
+        with _planned(conn, next((one for one in some if not is_list(one)), some[0])):
+            rows = {row.at: row.people for row in conn.execute(union_all(*each))}
+        counted += [rows[at] for at in range(len(some))]
+    return counted
+
+
+def _reach(conn: Connection, project: Key, crowd: Crowd) -> Reach:
+    found = matching(conn, project, crowd).cte("found")
+    mine = (device.c.project == project) & (device.c.state == DeviceState.ACTIVE.value)
+    mine &= device.c.permission.in_((Permission.GRANTED.value, Permission.PROVISIONAL.value))
+    theirs = select(device.c.kind, device.c.person).join(found, found.c.key == device.c.person).where(mine)
+    shown = theirs.distinct().cte("shown")
+    people = func.count(shown.c.person.distinct())
+    by_kind = select(shown.c.kind, func.count().label("people")).group_by(shown.c.kind)
+    with _planned(conn, crowd):
+        rows = conn.execute(union_all(by_kind, select(literal(_ANY_KIND), people))).all()
+    counts = {row.kind: row.people for row in rows}
+    return Reach(counts.pop(_ANY_KIND), {DeviceKind(kind): count for kind, count in counts.items()})
 
 
 def _roster(conn: Connection, project: Key, kind: str, name: str) -> Key | None:
