@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from clarion.dashboard import words
+from clarion.dashboard import results, words
 from clarion.dashboard.forms import posted
 from clarion.dashboard.listing import audience_of, message_title
 from clarion.dashboard.notifications import figures_of
@@ -48,6 +48,7 @@ async def show_one(visit: Visit, name: str) -> Answer:
         "campaign",
         campaign=_row(visit, standing.record),
         message=standing.record.campaign.notification,
+        variants=results.wordings(standing.record.campaign.notification),
         runs_shown=runs,
         **_progress(standing),
     )
