@@ -136,8 +136,10 @@ async def test_runs_are_found_by_person_and_key_and_cancelled_when_they_were_loo
 
     await person.get("/automations/carts")
     assert shown() == ["u3", "u1", "u2", "u1"]
+    assert "Cancel these" not in person.words
     await person.get("/automations/carts?key=a")
     assert shown() == ["u2", "u1"]
+    assert f'formaction="{PREFIX}/automations/carts/cancel">Cancel these' in unescape(person.text)
     await person.get("/automations/carts?user_id=u1&key=b")
     assert shown() == ["u1"]
     for nobody in ("user_id=gone", "user_id=u3&key=a"):

@@ -1,7 +1,6 @@
 """Segments in the dashboard: what each means, how many it has, who they are, and the way to write to them."""
 
 from html import unescape
-from unittest.mock import patch
 
 import pytest
 
@@ -70,14 +69,22 @@ async def test_sizes_are_a_minute_old_at_most_unless_the_segment_changed(world: 
     assert await size() == "3"
 
 
-async def test_what_takes_too_long_is_counted_when_the_page_is_loaded_again(world: World, person: Person) -> None:
+async def test_what_there_is_no_time_for_is_counted_when_the_page_is_loaded_again(
+    world: World, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(recent.SIZES_AT_ONCE + 1):
         await world.define("segments", name=f"s{number}", rule={"type": "created", "within": {"days": 9}})
-    with patch.object(recent.time, "perf_counter", side_effect=[0.0, 0.0, 9.0]):
+    with monkeypatch.context() as hurried:
+        hurried.setattr(recent, "PATIENCE_S", 0.0)
         await person.get("/segments")
-    assert "There was no time for 1 of them" in person.words
+        assert f"There was no time for {recent.SIZES_AT_ONCE + 1} of them" in person.words
+        assert "in the last 9 days rule rule \N{EN DASH}" in person.words
     await person.get("/segments")
     assert "There was no time" not in person.words
+    # What is known costs no time.
+    monkeypatch.setattr(recent, "PATIENCE_S", 0.0)
+    await person.get("/segments")
+    assert person.words.count("rule rule 4 100 %") == recent.SIZES_AT_ONCE + 1
 
 
 async def test_one_segment_shows_who_is_in_it_and_how_they_are_reached(world: World, person: Person) -> None:
