@@ -85,18 +85,19 @@ _PLAN_AS_BEFORE = text("; ".join(f"RESET {name}" for name in _HASHING))
 
 
 @contextmanager
-def _planned(conn: Connection, crowd: Crowd) -> Iterator[None]:
+def _planned(conn: Connection, crowd: Crowd, *, joined: bool = False) -> Iterator[None]:
     """PostgreSQL plans each of these statements for its own values, which decide everything; with memory for hashes.
 
     A plan for any values, which it makes for a statement that comes often, takes thirty times as long; compiling it
     costs more than it saves. And what happened of late is in no statistics: with a thousand rows where it expects one
     it would go through them all for each person, so it may only hash or merge. It does
-    so alone: of a join with a group it lets each of its helpers make the whole group.
+    so alone: of a join with a group it lets each of its helpers make the whole group. A list may be short, unless all
+    on it are `joined` with more.
     """
     if conn.dialect.name != "postgresql":
         yield
         return
-    conn.execute(_PLAN if is_list(crowd) else _HASH)
+    conn.execute(_PLAN if is_list(crowd) and not joined else _HASH)
     try:
         yield
     finally:
@@ -145,7 +146,7 @@ def _reach(conn: Connection, project: Key, crowd: Crowd) -> Reach:
     shown = theirs.distinct().cte("shown")
     people = func.count(shown.c.person.distinct())
     by_kind = select(shown.c.kind, func.count().label("people")).group_by(shown.c.kind)
-    with _planned(conn, crowd):
+    with _planned(conn, crowd, joined=True):
         rows = conn.execute(union_all(by_kind, select(literal(_ANY_KIND), people))).all()
     counts = {row.kind: row.people for row in rows}
     return Reach(counts.pop(_ANY_KIND), {DeviceKind(kind): count for kind, count in counts.items()})
