@@ -12,12 +12,15 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from clarion.api.decoding import plainly
 from clarion.cli.problem import Misuse, Problem
+from clarion.cli.table import printed
 from clarion.model import Json
 
 BATCH = 1_000
+_MOST_TOLD = 20
 _FIELDS = ("user_id", "name", "occurred_at", "id")
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,9})?")
 _WORDS = {"true": True, "false": False, "": None}
@@ -55,6 +58,17 @@ class Imported(msgspec.Struct, frozen=True):
     accepted: int
     duplicates: int
     errors: list[Bad]
+
+
+def print_imported(told: Imported) -> None:
+    """What became of a file, and the first lines that were left out."""
+    accepted, known = told.accepted, f", {told.duplicates:,} known already" if told.duplicates else ""
+    printed(Text.assemble(("✓ ", "green"), f"{accepted:,} event{'' if accepted == 1 else 's'}{known}"))
+    for bad in told.errors[:_MOST_TOLD]:
+        printed(Text.assemble(("✗ ", "red"), (f"line {bad.line}", "bold"), (": ", "dim"), bad.message))
+    if told.errors:
+        lines = "lines were" if len(told.errors) > 1 else "line was"
+        printed(Text(f"{len(told.errors):,} {lines} left out.", "red"))
 
 
 def columns(told: Iterable[str]) -> dict[str, str]:
