@@ -3,6 +3,7 @@
 import re
 from html import unescape
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -56,6 +57,23 @@ async def test_the_list_tells_how_runs_begin_and_end(on: Runs, person: Person) -
         person.words
     )
     assert "thanks Begins at order off" + 5 * " \N{EN DASH}" in person.words
+
+
+async def test_many_rows_are_one_question(on: Runs, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(60):
+        body = {"name": f"a{number:02}", "on": {"event": "joined"}, "steps": [REST, SEND]}
+        await on.world.define("automations", **body)
+    asked = AsyncMock(wraps=on.world.store.runs.totals)
+    monkeypatch.setattr(on.world.store.runs, "totals", asked)
+    monkeypatch.setattr(on.world.store.runs, "counts", AsyncMock(side_effect=AssertionError("one by one")))
+    await person.get("/automations")
+    assert asked.await_count == 1
+    assert "a49" in person.words
+    assert "a50" not in person.words
+    further = unescape(re.findall(r'class="button" href="([^"]*)"', person.text)[-1])
+    await person.get(further.removeprefix(PREFIX))
+    assert "a50" in person.words
+    assert "a49" not in person.words
 
 
 async def test_the_steps_are_drawn_with_who_is_there_and_how_many_went_on(on: Runs, person: Person) -> None:

@@ -1,6 +1,7 @@
 """Segments in the dashboard: what each means, how many it has, who they are, and the way to write to them."""
 
 from html import unescape
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -67,6 +68,23 @@ async def test_sizes_are_a_minute_old_at_most_unless_the_segment_changed(world: 
     assert await size() == "1"
     await world.define("segments", name="carts", rule={"type": "not", "rule": rule})
     assert await size() == "3"
+
+
+async def test_many_rows_ask_no_more_often_than_a_few(
+    world: World, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = AsyncMock(wraps=world.store.audiences.counts)
+    monkeypatch.setattr(world.store.audiences, "counts", counting)
+    monkeypatch.setattr(world.store.audiences, "page", AsyncMock(side_effect=AssertionError("one by one")))
+    for number in range(25):
+        await world.define("segments", name=f"s{number:02}", rule={"type": "created", "within": {"days": 9}})
+    await person.get("/segments")
+    assert counting.await_count == 20 / recent.SIZES_AT_ONCE
+    assert "s19" in person.words
+    assert "s20" not in person.words
+    await person.get("/segments?cursor=s19")
+    assert "s20" in person.words
+    assert "s19" not in person.words
 
 
 async def test_what_there_is_no_time_for_is_counted_when_the_page_is_loaded_again(
