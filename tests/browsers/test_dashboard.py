@@ -97,7 +97,7 @@ async def begins_automations(on: Runs) -> None:
     steps = [
         {"type": "delay", "id": "rest", "for": {"hours": 2}},
         {"type": "branch", "paths": [{"to": "last", "percent": 30}]},
-        {"type": "webhook", "url": f"https://{'a-long-name.' * 9}example/{'path/' * 9}"},
+        {"type": "webhook", "url": f"https://shop.example/{'unbroken' * 12}"},
         {"type": "send", "id": "last", "notification": {"title": _LONG}},
     ]
     await on.define("carts", on={"event": "cart_added"}, goal={"event": "order"}, steps=steps)
