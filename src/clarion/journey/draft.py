@@ -70,6 +70,7 @@ def _said(
         contents = [("", words.chosen(message, None, None))]
     else:
         contents = [("", one) for _, one in _every(message, template)]
+        found += [FieldError(words.TITLE, wrong) for _, one in contents if (wrong := words.untitled(one)) is not None]
     return found + words.problems(contents, context, partials)
 
 
