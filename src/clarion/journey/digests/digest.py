@@ -43,10 +43,6 @@ from clarion.model import (
 )
 from clarion.ports import Collected, PairsWork
 
-SEEN = ("items", "count", "first", "last")
-"""What the texts of a digest see beside what all texts do."""
-
-
 # --- what is collected together ---------------------------------------------------------------------------------------
 
 

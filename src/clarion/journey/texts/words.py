@@ -288,6 +288,10 @@ def has_marks(text: str) -> bool:
 # --- what texts and conditions see ------------------------------------------------------------------------------------
 
 
+OF_DIGESTS = ("items", "count", "first", "last")
+"""What the texts of a digest see beside what all texts do."""
+
+
 def project_facts(project: Project) -> Json:
     """A project."""
     return {"id": project.id, "name": project.name}
