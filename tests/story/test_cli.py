@@ -642,6 +642,12 @@ def test_a_list_is_uploaded_by_the_column_that_is_named(clarion: Clarion, shop: 
     assert shop.answer("/v1/segments/vip/users")["items"] == ["u1", "u2", "u3"]
 
 
+def test_of_a_segment_of_nobody_no_examples_are_shown(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "rule.json").write_text('{"type": "did", "event": "never"}')
+    told = clarion("segment", "preview", "--file", tmp_path / "rule.json", *shop.asking).out
+    assert [line.split() for line in told.splitlines()[1:] if line.strip()] == [["Now", "0"]]
+
+
 def test_a_rule_that_is_none_is_told_in_our_words(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "rule.json").write_text("[1]")
     told = clarion("segment", "preview", "--file", tmp_path / "rule.json", *shop.asking)

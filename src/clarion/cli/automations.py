@@ -74,7 +74,7 @@ def cancel_runs(
 ) -> None:
     """End runs that are under way: those under a key, those of a user, or the one of both."""
     if run_key is None and user is None:
-        raise Misuse("Which runs?", "Say --run-key, --user or both: all runs of an automation end when it is deleted.")
+        raise Misuse("Which runs?", "Say --run-key, --user or both. Deleting an automation ends all its runs.")
     which: Json = {field: told for field, told in (("key", run_key), ("user_id", user)) if told is not None}
     answer = ask(Where(server, key, data, project), lambda door: door.cancel_runs(name, which))
     if as_json:
