@@ -23,12 +23,12 @@ NNBSP, NBSP = "\u202f", "\xa0"
 def said(
     source: str, locale: str | None = None, *, zone: str | None = None, setting: Setting | None = None, **data: Any
 ):
-    """What a title renders to for somebody."""
+    """What a body renders to for somebody."""
     user = {"user_id": "u1", "timezone": zone, "locale": locale}
-    message = Message(title=source)
+    message = Message(title="Hello", body=source)
     texts = Texts(message, chosen(message, None, None).content, setting or Setting(locale))
     context = {"data": data, "user": user, "project": {"name": "Shop"}, "now": "2026-12-24T16:30:00+00:00"}
-    return texts.render(context)["title"]
+    return texts.render(context)["body"]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,10 @@ def test_a_list_is_joined_without_holes() -> None:
     assert said('{{ data.people|map(attribute="name") | select | join(", ") }}', people=people) == "Ada"
     with pytest.raises(TextError, match=r"an item of `data\.names`"):
         said("{{ data.names | join }}", names=["Ada", None])
+
+
+def test_a_block_may_go_through_several_filters() -> None:
+    assert said("{% filter upper | trim | truncate_width(4) %} {{ data.name }} {% endfilter %}", name="Adele") == "ADE…"
 
 
 def test_numbers_are_printed_as_they_came() -> None:

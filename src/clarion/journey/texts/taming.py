@@ -243,7 +243,7 @@ class _Tag:
         if name == "map" and not self._maps_plainly(at):
             raise Refused('map takes an attribute or a filter without arguments: map(attribute="name"), map("upper")')
         used.add(name)
-        if name not in DEFAULTS and at > 1:
+        if name not in DEFAULTS and self._head != "filter":  # a block is a text
             self._filtered(at - 2, WHOLE if name == "join" else KNOWN)
 
     def _maps_plainly(self, at: int) -> bool:
