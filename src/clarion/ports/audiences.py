@@ -49,8 +49,13 @@ class Audiences(Protocol):
         """The public ids on a list, oldest user first."""
         ...
 
-    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
-        """Who is on a list, of those beyond the key `after` and up to `last`."""
+    async def unlike(
+        self, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+    ) -> list[tuple[Key, bool]]:
+        """Who is in the crowd and not on a list (True), or on it and not in the crowd (False).
+
+        The first `limit` beyond the key `after`, in key order. One statement, about everybody, each time.
+        """
         ...
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:

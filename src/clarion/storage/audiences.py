@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, except_, func, literal, select, text, union_all
 from sqlalchemy.exc import DBAPIError
 
 from clarion.model import Key, Millis
@@ -41,8 +41,10 @@ class SqlAudiences:
     async def listed(self, project: Key, kind: RosterKind, name: str, cursor: str | None, limit: int) -> Page[str]:
         return await self._db.read(_listed, project, kind, name, cursor, limit)
 
-    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
-        return await self._db.read(_listed_keys, project, kind, name, after, last)
+    async def unlike(
+        self, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+    ) -> list[tuple[Key, bool]]:
+        return await self._db.read(_unlike, project, crowd, kind, name, after, limit)
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
         return await self._db.read(_sizes, project, kind, names)
@@ -154,15 +156,17 @@ def _listed(conn: Connection, project: Key, kind: str, name: str, cursor: str | 
     return Page(items=[row.id for row in rows[:limit]], next_cursor=str(rows[limit - 1].key) if more else None)
 
 
-def _listed_keys(
-    conn: Connection, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None
-) -> list[Key]:
-    list_ = _roster(conn, project, kind, name)
-    on = roster_member.c
-    query = select(on.person).where(on.roster == list_, on.person > after)
-    if last is not None:
-        query = query.where(on.person <= last)
-    return list(conn.execute(query.order_by(on.person)).scalars())
+def _unlike(
+    conn: Connection, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+) -> list[tuple[Key, bool]]:
+    members = select(matching(conn, project, crowd).where(person.c.key > after).cte("members").c.key)
+    named = roster_member.c.roster == _roster(conn, project, kind, name)
+    listed = select(roster_member.c.person.label("key")).where(named, roster_member.c.person > after)
+    # Not as joins: SQLite takes any list for short, and would look through all of the other for each who is on it.
+    missing, extra = except_(members, listed).subquery(), except_(listed, members).subquery()
+    both = union_all(select(missing.c.key, literal(value=True)), select(extra.c.key, literal(value=False)))
+    with _planned(conn, crowd):
+        return [(key, bool(is_in)) for key, is_in in conn.execute(both.order_by("key").limit(limit))]
 
 
 def write_listed(conn: Connection, dialect: Dialect, project: Key, effects: Effects, now: Millis) -> None:

@@ -46,9 +46,12 @@ class MemoryAudiences:
         on = self._tables.rosters.get((project, kind, name), set())
         return page([self._tables.users[key].user_id for key in sorted(on)], cursor, limit)
 
-    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
-        on = self._tables.rosters.get((project, kind, name), set())
-        return [key for key in sorted(on) if key > after and (last is None or key <= last)]
+    async def unlike(
+        self, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+    ) -> list[tuple[Key, bool]]:
+        members = set(await self.keys(project, crowd, after, len(self._tables.users)))
+        on = {key for key in self._tables.rosters.get((project, kind, name), ()) if key > after}
+        return [(key, key in members) for key in sorted(members ^ on)][:limit]
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
         return {name: len(self._tables.rosters.get((project, kind, name), ())) for name in names}
