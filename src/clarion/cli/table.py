@@ -48,7 +48,8 @@ def print_preview(answer: Json) -> None:
     count, sample = answer["count"], answer["sample"]
     more = f" and {count - len(sample):,} more" if count > len(sample) else ""
     printed(Text(answer["sentence"][:1].upper() + answer["sentence"][1:] + "."))
-    fields(("Now", f"{count:,}", "bold"), ("Such as", ", ".join(sample) + more, ""))
+    some = [("Such as", ", ".join(sample) + more, "")] if sample else []
+    fields(("Now", f"{count:,}", "bold"), *some)
 
 
 def print_keys(answer: Json) -> None:
