@@ -121,6 +121,7 @@ from clarion.ports.work import (
     Released,
     Sent,
     Slot,
+    Throttle,
     Work,
 )
 
@@ -235,6 +236,7 @@ __all__ = [
     "Tallies",
     "Tally",
     "Target",
+    "Throttle",
     "TooLarge",
     "Touch",
     "Trail",

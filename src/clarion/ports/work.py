@@ -31,6 +31,16 @@ class Lease(msgspec.Struct, frozen=True):
     until: Millis
 
 
+class Throttle(NamedTuple):
+    """What the rate of a queue leaves room for: nothing is worth a claim before `until`, then `most` messages in hand.
+
+    At least one job, whatever is in it.
+    """
+
+    until: Millis
+    most: int
+
+
 class Sent(msgspec.Struct, frozen=True):
     """Messages of one notification that a service took at their first attempt, after the last look at `at`. Columns."""
 

@@ -107,10 +107,9 @@ def void_leases(conn: Connection) -> None:
 
 
 def hasten(conn: Connection, project: Key, notification: Key, now: Millis) -> None:
-    """Make the waiting jobs of a notification due; nothing puts them off any more."""
+    """Make the waiting jobs of a notification due before all others; nothing puts them off any more."""
     waiting = (work.c.notification == notification) & (work.c.project == project) & work.c.lease.is_(None)
-    due_at = case((work.c.due_at > now, now), else_=work.c.due_at)
-    conn.execute(update(work).where(waiting).values(due_at=due_at, ends_at=now))
+    conn.execute(update(work).where(waiting).values(due_at=0, ends_at=now))
 
 
 def without(jobs: Iterable[NewWork], skipped: set[Key]) -> list[NewWork]:
