@@ -148,6 +148,14 @@ class Work(Protocol):
         """Give a job back undone, to be tried at `due_at`; `counts`: whether that was an attempt."""
         ...
 
+    async def gather(self, lease: Lease, now: Millis, most: int) -> Lease:
+        """The same lease with the held pairs of other due jobs of its notification, up to `most`; those jobs are gone.
+
+        Only for a job of held pairs of one notification, not collected; of the same kind are those that are taken, and
+        none that failed before. Unchanged when there are none, or when the lease is lost.
+        """
+        ...
+
     async def set_aside(self, lease: Lease, now: Millis) -> None:
         """Give a job back whose notification is paused, to be done when it is resumed; at once if it is already."""
         ...
