@@ -8,11 +8,11 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, text, 
 
 from clarion.model import Key, Millis
 from clarion.ports import SET_ASIDE_MS, Job, Lease, NewWork, PairsWork, ends_of, gathered, queue_of
-from clarion.storage.database import Database, Dialect, by_other_index, columns_of
+from clarion.storage.database import Database, Dialect, columns_of
 from clarion.storage.schema import notification, work, work_body
 
 GATHERED = 100
-"""Jobs that become one at most."""
+"""Jobs that become one at most: so far is looked for them."""
 _DECIDE = queue_of(PairsWork([]), 0)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
@@ -36,15 +36,19 @@ _TAKE = (
     .where(work.c.key.in_(bindparam("keys", expanding=True)))
     .values(lease=bindparam("token"), due_at=bindparam("until"))
 )
-# Along the queue: of one notification millions may wait that are not due.
+# A job that was claimed was the first of its queue, so what is due with it comes next, whatever else waits.
+_NEXT = (
+    select(work.c.key)
+    .where(work.c.queue == _DECIDE, work.c.due_at <= bindparam("now"))
+    .order_by(work.c.due_at, work.c.key)
+    .limit(GATHERED)
+)
 _OTHERS = (
     select(work.c.key, work_body.c.body)
     .join(work_body, work_body.c.work == work.c.key)
-    .where(work.c.queue == _DECIDE, work.c.due_at <= bindparam("now"), work.c.lease.is_(None))
-    .where(work.c.attempts == 0)  # what failed, fails alone
-    .where(by_other_index(work.c.notification) == bindparam("of"), by_other_index(work.c.project) == bindparam("owner"))
-    .order_by(work.c.due_at, work.c.key)
-    .limit(GATHERED)
+    .where(work.c.key.in_(_NEXT), work.c.notification == bindparam("of"), work.c.project == bindparam("owner"))
+    .where(work.c.lease.is_(None), work.c.attempts == 0)  # what failed, fails alone
+    .order_by(work.c.key)
     .with_for_update(skip_locked=True, of=work)
 )
 _FINISH = delete(work).where(work.c.key == bindparam("done"), work.c.lease == bindparam("token"))
