@@ -250,7 +250,7 @@ def test_results_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
         "people": 4_000,
     }
     goal = {"event": "bought", "within_s": 7_200}
-    print_results({"goal": goal, "variants": [lost, won, held], "ahead": "kind", "winner": winner}, as_json=False)
+    print_results({"goal": goal, "variants": [lost, won, held], "ahead": "kind", "winner": winner})
     told = capsys.readouterr().out
     assert "bought within 2 hours" in told
     assert re.search(r"plain +1,300 +2 +60 +1,200 +5.00% +━━●━━·{11}", told)

@@ -8,9 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clarion.cli import table
-from clarion.cli.door import Where
-from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
+from clarion.cli.asking import Asking, asks
 from clarion.model import Json
 
 automations_app = typer.Typer(help="Look at automations and where people are in them.", no_args_is_help=True)
@@ -18,14 +16,14 @@ _STARTS = ("event", "segment", "attribute")
 
 
 @automations_app.command("list")
-def list_automations(
-    as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
-) -> None:
+@asks
+def list_automations(asking: Asking) -> None:
     """List the automations of a project: what starts each, and how long it is."""
-    found = ask(Where(server, key, data, project), lambda door: door.automations())
-    if as_json:
-        table.print_json(found)
-        return
+    asking.show(lambda door: door.automations(), print_automations)
+
+
+def print_automations(found: list[Json]) -> None:
+    """A row for each."""
     shown = Table("automation", "starts", "steps", "version", "on")
     for one in found:
         steps = str(len(one.get("steps") or [one]))
@@ -35,21 +33,20 @@ def list_automations(
 
 
 @automations_app.command("show")
+@asks
 def show_automation(
+    asking: Asking,
     name: Annotated[str, typer.Argument(help="An automation of the project.", metavar="NAME")],
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Draw the steps of an automation, with how many people are at each."""
-    body, counts = ask(Where(server, key, data, project), lambda door: door.automation(name))
-    if as_json:
-        table.print_json({"automation": body, "counts": counts})
-        return
+    body, counts = asking.ask(lambda door: door.automation(name))
+    asking.tell({"automation": body, "counts": counts}, print_automation)
+
+
+def print_automation(answer: Json) -> None:
+    """Its steps as lines with people beside them."""
     console = Console(highlight=False)
-    for line in drawn(body, counts):
+    for line in drawn(answer["automation"], answer["counts"]):
         console.print(escape(line), soft_wrap=True)
 
 

@@ -3,7 +3,7 @@
 All work on batches.
 """
 
-from clarion.ports.audiences import Audiences, Crowd, RosterKind
+from clarion.ports.audiences import Audiences, Crowd, Reach, RosterKind
 from clarion.ports.campaigns import CampaignRuns, Campaigns, Reached
 from clarion.ports.facts import (
     Address,
@@ -207,6 +207,7 @@ __all__ = [
     "PushService",
     "PushStore",
     "Quarantined",
+    "Reach",
     "Reached",
     "Ready",
     "ReceiptRecord",
