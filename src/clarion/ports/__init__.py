@@ -41,6 +41,7 @@ from clarion.ports.jobs import (
     WebhookWork,
     ends_of,
     family_of,
+    gathered,
     lane_queue,
     owner_of,
     queue_of,
@@ -121,6 +122,7 @@ from clarion.ports.work import (
     Released,
     Sent,
     Slot,
+    Throttle,
     Work,
 )
 
@@ -236,6 +238,7 @@ __all__ = [
     "Tallies",
     "Tally",
     "Target",
+    "Throttle",
     "TooLarge",
     "Touch",
     "Trail",
@@ -247,6 +250,7 @@ __all__ = [
     "Work",
     "ends_of",
     "family_of",
+    "gathered",
     "lane_queue",
     "last_said",
     "opt_outs",
