@@ -57,10 +57,7 @@ class Victim(NamedTuple):
 
     async def everything(self) -> list[Any]:
         """All that its own keys can see."""
-        paths = [
-            f"/v1/{kind}"
-            for kind in ("project", "keys", "credentials", "categories", "deliveries", *DEFINED)
-        ]
+        paths = [f"/v1/{kind}" for kind in ("project", "keys", "credentials", "categories", "deliveries", *DEFINED)]
         paths += ["/v1/automations/theirs/counts", "/v1/segments/list/users", "/v1/topics/theirs/users"]
         paths += [f"/v1/notifications{rest}" for rest in ("", "/{id}", "/{id}/decisions")]
         paths += [
