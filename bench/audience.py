@@ -1,7 +1,9 @@
 """Who should hear it, of a million people and ten million events: how long does it take to say, and to write down?
 
 The ready-made segments are counted, as a preview does; the slowest of them is `segment_s`. `members_ms` is what a
-worker asks as somebody's turn comes: which of these 1,000 are still in it; the slowest again. `ingest_per_s`: events
+worker asks as somebody's turn comes: which of these 1,000 are still in it; the slowest again. `look_s`: what an
+automation asks once a minute that begins with who comes into `inactive`: who is in it, and not on the list of those who
+were; nobody moved. `ingest_per_s`: events
 through the store, each on disk before the call returns, 1,000 a call from 16 callers, into the table that is full;
 `ingest_cpu_us` is what one of them costs this process, which on SQLite is all of it.
 
@@ -55,6 +57,7 @@ from common.walkers import HOUR_MS, WAITED, WALKED, add_runs, walked
 USERS = 1_000_000
 EVENTS_A_USER = 10
 INGESTED = 400_000
+LISTED = 10_000
 CALLERS, CALL = 16, 1_000
 ROUNDS, MEMBER_ROUNDS = 3, 15
 IDLE_ROUNDS = 50
@@ -147,6 +150,21 @@ async def member_ms(store: Store, project: int, users: int, told: dict[str, floa
     return max(told[f"{name}_ms"] for name in READY_MADE)
 
 
+async def look_seconds(store: Store, project: int, users: int) -> float:
+    """Of a look at a segment whose members are all known."""
+    crowd = crowds()["inactive"]
+    everybody = await store.audiences.keys(project, crowd, 0, users)
+    for start in range(0, len(everybody), LISTED):
+        ids = await store.users.ids(project, everybody[start : start + LISTED])
+        await store.audiences.add(project, "list", "looked at", list(ids.values()), NOW)
+    took = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        assert not await store.audiences.unlike(project, crowd, "list", "looked at", 0, CALL)
+        took.append(time.perf_counter() - begun)
+    return round(statistics.median(took), 3)
+
+
 async def ingest(store: Store, project: int, events: list[Event], told: dict[str, float]) -> None:
     calls = iter([events[start : start + CALL] for start in range(0, len(events), CALL)])
 
@@ -220,6 +238,7 @@ async def measure(where: str, project: int, users: int) -> dict[str, float]:
     await store.open()
     told["segment_s"] = await segment_seconds(store, project, told)
     told["members_ms"] = await member_ms(store, project, users, told)
+    told["look_s"] = await look_seconds(store, project, users)
     events = fresh_events(users, max(20_000, INGESTED * users // USERS))
     calm_collector()  # as a server does; and a server would not hold all of these
     await ingest(store, project, events, told)
@@ -269,6 +288,8 @@ def show(figures: dict[str, float], users: int) -> None:
         words = sentence(Segment(name=name, rule=rule))
         table.add_row(f"{words}: count, s", *(f"{figures[f'{prefix}{name}_s']:.2f}" for prefix in there.values()))
         table.add_row("… members of 1,000, ms", *(f"{figures[f'{prefix}{name}_ms']:.1f}" for prefix in there.values()))
+    looks = (f"{figures[f'{prefix}look_s']:.2f}" for prefix in there.values())
+    table.add_row("who came into `inactive` since the last look, s", *looks)
     rates = (f"{figures[f'{prefix}ingest_per_s']:,.0f}" for prefix in there.values())
     table.add_row("events a second, each on disk", *rates)
     waits = f"looking for what is due while {users:,} runs wait, ms (and while none does)"

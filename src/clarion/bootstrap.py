@@ -171,7 +171,8 @@ class Platform:
 
     def workers(self) -> Workers:
         """One queue a stage, and one for each lane of deliveries."""
-        return Workers(CONCURRENCY, self.pipeline.step, self.store.work, self.clock, self.bus)
+        pipeline = self.pipeline
+        return Workers(CONCURRENCY, pipeline.step, self.store.work, self.clock, self.bus, pipeline.throttle)
 
     def scheduler(self) -> Scheduler:
         """What happens by the clock alone."""

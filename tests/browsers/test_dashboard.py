@@ -12,6 +12,7 @@ from clarion.dashboard.session import PREFIX
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from contract.api_world import HttpServer
 from contract.support_dashboard import with_dashboard
+from story.runs import Runs
 from story.world import World, titles
 
 pytestmark = pytest.mark.browser
@@ -56,6 +57,15 @@ return texts.map((one) => {
 """
 
 
+# What is drawn beyond the card that it stands in, unless that scrolls.
+_BEYOND = """
+const every = [...document.querySelectorAll(".card *")].filter((one) => !one.closest(".scroll, .unseen, .screen"));
+const beyond = (one) => one.getBoundingClientRect().right > one.closest(".card").getBoundingClientRect().right + 1;
+return every.filter(beyond).map((one) => one.outerHTML.slice(0, 90));
+"""
+_LONG = "A title that is as long as titles are when nobody thinks of the people who read them on a phone"
+
+
 class Desk(NamedTuple):
     """A project, and the browser of somebody who runs it."""
 
@@ -70,6 +80,8 @@ async def desk(clock: ManualClock, chance: SeededChance, tmp_path: Path) -> Asyn
     world = await World(MemoryStore(clock), clock, chance).begin("Harbour Goods")
     for user in ("u1", "u2"):
         await world.subscribe(user)
+    await world.define("segments", name="carts", rule={"type": "did", "event": "cart_added"})
+    await begins_automations(Runs(world))
     await world.store.users.resolve(world.project.key, ["nobody"], clock.now(), create=True)
     server = HttpServer(with_dashboard(world).app)
     serving = asyncio.create_task(server.serve())
@@ -78,6 +90,18 @@ async def desk(clock: ManualClock, chance: SeededChance, tmp_path: Path) -> Asyn
         yield Desk(world, firefox, url)
     server.should_exit = True
     await serving
+
+
+async def begins_automations(on: Runs) -> None:
+    """One with ways that part and meet, and somebody at its first step."""
+    steps = [
+        {"type": "delay", "id": "rest", "for": {"hours": 2}},
+        {"type": "branch", "paths": [{"to": "last", "percent": 30}]},
+        {"type": "webhook", "url": f"https://shop.example/{'unbroken' * 12}"},
+        {"type": "send", "id": "last", "notification": {"title": _LONG}},
+    ]
+    await on.define("carts", on={"event": "cart_added"}, goal={"event": "order"}, steps=steps)
+    await on.happens("u1", "cart_added")
 
 
 async def signs_in(desk: Desk) -> None:
@@ -129,6 +153,14 @@ async def every_page_is_readable(desk: Desk) -> None:
     world, firefox, url = desk
     [notification] = (await world.store.trail.notifications(world.project.key, None, 10)).items
     paths = ("", "/compose", "/notifications", f"/notifications/{notification.id}", "/people?user_id=u1", "/settings")
+    paths += (
+        "/segments",
+        "/segments/carts",
+        "/automations",
+        "/automations/carts",
+        "/automations/carts/cancel?user_id=u1",
+    )
+    paths += (f"/notifications/{notification.id}/results",)
     for dark in (True, False):
         await firefox.look(dark=dark, width=390, height=800)
         for path in paths:
@@ -138,8 +170,22 @@ async def every_page_is_readable(desk: Desk) -> None:
             fits = "return document.documentElement.scrollWidth <= innerWidth"
             assert await firefox.run(fits), f"{path} scrolls sideways"
             assert await firefox.run(_NAMELESS) == [], path
+            assert await firefox.run(_BEYOND) == [], path
             ground = await firefox.run("return getComputedStyle(document.body).backgroundColor")
             assert (ground == "rgb(11, 12, 16)") is dark
+
+
+async def a_run_is_cancelled(desk: Desk) -> None:
+    world, firefox, url = desk
+    await firefox.look(dark=False, width=1200, height=800)
+    await firefox.goto(f"{url}/automations/carts")
+    await firefox.click(".list .danger")
+    await firefox.wait_for("document.querySelector('h1').textContent === 'Cancel runs of carts'")
+    assert await Runs(world).ends("carts") == [None]
+    await firefox.click("button.danger")
+    told = await firefox.wait_for("document.querySelector('[role=status]')?.innerText")
+    assert told.strip() == "1 run was cancelled."
+    assert await Runs(world).ends("carts") == ["cancelled"]
 
 
 async def the_keyboard_is_enough(desk: Desk) -> None:
@@ -169,5 +215,6 @@ async def test_a_person_runs_a_project(desk: Desk) -> None:
     await composes_what_is_not_honest_and_is_told(desk)
     await tries_it_out_and_sends_it(desk)
     await every_page_is_readable(desk)
+    await a_run_is_cancelled(desk)
     await the_keyboard_is_enough(desk)
     await signs_out(desk)

@@ -11,6 +11,7 @@ from clarion.api.limits import Backlog, Buckets
 from clarion.crypto.sessions import SessionTokens
 from clarion.crypto.signing import Signer
 from clarion.dashboard.session import FORM_FIELD, PREFIX
+from clarion.journey.founding import add_key
 from contract.api_world import Api, ApiWorld, Reply
 from story.world import SECRET, World
 
@@ -41,6 +42,14 @@ def dashboard_of(world: World, **more: object) -> dashboard.DashboardApp:
 def with_dashboard(world: World, **more: object) -> ApiWorld:
     """The API of a world, with the dashboard beside it."""
     return ApiWorld(world, mounts={PREFIX: dashboard_of(world, **more)})
+
+
+async def reading_key(world: World) -> str:
+    """The text of a key that may look at everything and do nothing."""
+    _, text = await add_key(
+        world.store, world.chance, world.project, world.clock.now(), kind="server", name="reader", scopes=["read"]
+    )
+    return text
 
 
 class Person:

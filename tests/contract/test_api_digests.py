@@ -101,3 +101,21 @@ async def test_an_item_names_its_digest_and_the_digest_its_items(api: ApiWorld) 
     assert (shown["state"], shown["counts"]["decisions"]) == ("done", {"send": 1})
     trial = {"to": {"users": ["ada"]}, "title": "c", "dry_run": True}
     assert (await api.server.post("/v1/notifications", trial)).json["counts"] == {"digest": 1}
+
+
+async def test_what_a_digest_needs_cannot_go_away_under_it(api: ApiWorld) -> None:
+    await api.server.post("/v1/partials", {"name": "sum", "locales": {"en": "{{ count }} new"}})
+    await api.server.post("/v1/templates", {"name": "t", "locales": {"en": {"title": "{{ count }} new"}}})
+    await api.server.post("/v1/categories", {"name": "a", "digest": {"window": FIXED, "template": "t"}})
+    body = {"name": "b", "digest": {"window": FIXED, "title": "{% include 'sum' %}"}}
+    assert (await api.server.post("/v1/categories", body)).status == 201
+    kept = await api.server.delete("/v1/templates/t")
+    assert (kept.status, kept.json["code"]) == (409, "conflict")
+    assert "the digest of the category a needs it" in kept.json["detail"]
+    assert (await api.server.delete("/v1/partials/sum")).status == 409
+    broken = await api.server.put("/v1/partials/sum", {"locales": {"en": "{{ event.name }}"}})
+    assert "b would not work" in broken.fields["locales"]
+    for name in "ab":
+        assert (await api.server.put(f"/v1/categories/{name}", {})).status == 200
+    assert (await api.server.delete("/v1/templates/t")).status == 204
+    assert (await api.server.delete("/v1/partials/sum")).status == 204

@@ -6,6 +6,7 @@ from clarion.intelligence.honesty import RULES
 from contract.api_world import ApiWorld
 
 SHOUT = {"title": "LAST CHANCE for 50% off", "body": "Shoes."}
+DIGEST = {"window": {"kind": "fixed", "seconds": 600}}
 HELLO = {"default_locale": "en", "locales": {"en": {"title": "Hello"}, "de": {"title": "Letzte Chance"}}}
 
 
@@ -121,6 +122,8 @@ async def test_what_a_project_blocks_is_refused_wherever_it_would_come_in(api: A
         ("PUT", "/v1/automations/old", automation, "notification.title"),
         ("POST", "/v1/templates", {"name": "new", **template}, "locales.en.title"),
         ("PUT", "/v1/templates/old", template, "locales.en.title"),
+        ("PUT", "/v1/categories/general", {"digest": {**DIGEST, "title": "LAST CHANCE"}}, "digest.title"),
+        ("POST", "/v1/categories", {"name": "new", "digest": {**DIGEST, "template": "old"}}, "digest.title"),
     ]
     for method, path, body, field in places:
         refused = await api.server.call(method, path, body)
@@ -134,3 +137,18 @@ async def test_what_a_project_blocks_is_refused_wherever_it_would_come_in(api: A
 async def test_a_text_that_goes_through_what_is_not_known_yet_is_taken(api: ApiWorld, text: str) -> None:
     made = await api.server.post("/v1/templates", {"name": "t", "locales": {"en": {"title": "Hi", "body": text}}})
     assert made.status == 201, made
+
+
+async def test_what_a_digest_says_of_what_it_stands_for_blocks_nothing(api: ApiWorld) -> None:
+    await block(api, *RULES)
+    texts = {
+        "title": "{{ count }} new {{ count | plural(one='comment', other='comments') }}",
+        "body": "{{ last.body }}",
+    }
+    told = await api.server.put("/v1/categories/general", {"digest": {**DIGEST, **texts}})
+    assert told.status == 200, told
+    names = "{{ items | map(attribute='data.author') | unique | join(', ') }}"
+    named = {"name": "t", "locales": {"en": {"title": f"New from {names}", "body": "{{ first.title }}"}}}
+    assert (await api.server.post("/v1/templates", named)).status == 201
+    refused = await api.server.put("/v1/categories/general", {"digest": {**DIGEST, "title": "Hi {{ user.name }}"}})
+    assert "the rule personalisation blocks" in refused.fields["digest.title"]

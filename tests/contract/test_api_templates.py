@@ -216,3 +216,77 @@ async def test_a_filter_that_is_told_nonsense_is_refused_when_it_is_written(
 async def test_what_a_filter_is_told_may_come_later(api: ApiWorld, text: str) -> None:
     body = {"name": "t", "default_locale": "en", "locales": {"en": {"title": text}}}
     assert (await api.server.post("/v1/templates", body)).status == 201
+
+
+GREETING = {
+    "name": "greeting",
+    "default_locale": "en",
+    "locales": {
+        "en": {"title": "Hello {{ user.name | default('') }}"},
+        "de": {"title": "{{ user.name | default('') }} ", "platforms": {"fcm": {"title": "Hallo"}}},
+    },
+}
+
+
+async def test_nobody_gets_a_title_of_which_nothing_is_to_be_seen(api: ApiWorld) -> None:
+    for user, attributes, locale in (("ada", {"name": "Ada"}, "de"), ("max", {}, "de-AT"), ("eve", {}, "en")):
+        await api.server.put(f"/v1/users/{user}", {"attributes": attributes, "locale": locale})
+        await api.world.subscribe(user)
+    await api.server.post("/v1/templates", GREETING)
+    body = {"to": {"users": ["ada", "max", "eve"]}, "template": "greeting"}
+    tried = (await api.server.post("/v1/notifications", {**body, "dry_run": True})).json
+    sent = (await api.server.post("/v1/notifications", body)).json["id"]
+    await api.world.work()
+    kept = (await api.server.get(f"/v1/notifications/{sent}/decisions")).json
+    for decisions in (tried["decisions"], kept["items"]):
+        told = {one["user_id"]: one for one in decisions}
+        assert {user: one["reason"] for user, one in told.items()} == {
+            "ada": "send",
+            "max": "template_error",
+            "eve": "send",
+        }
+        assert "title: renders to nothing in de of the template greeting" in str(told["max"]["gates"])
+
+    shown = await api.server.post("/v1/templates/greeting/preview", {"user_id": "max"})
+    assert "renders to nothing in de" in shown.fields["locales.de.title"]
+    phone = await api.server.post("/v1/templates/greeting/preview", {"user_id": "max", "platforms": ["android"]})
+    assert phone.json["platforms"]["android"]["title"] == "Hallo"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ({"title": ""}, "is needed unless a template is given"),
+        ({"title": "{{ data.name }}", "data": {"name": " "}}, "renders to nothing"),
+        ({"template": "wordless"}, "is empty in de of the template wordless"),
+        ({"template": "wordless", "title": "\u200b"}, "is empty: a notification needs a title"),
+    ],
+)
+async def test_a_title_that_is_empty_for_all_is_refused(api: ApiWorld, message: dict, told: str) -> None:
+    wordless = {"name": "wordless", "default_locale": "en", "locales": {"en": {"title": "Hi"}, "de": {"title": " "}}}
+    await api.server.post("/v1/templates", wordless)
+    refused = await api.server.post("/v1/notifications", {"to": {"users": ["u1"]}, **message})
+    assert refused.status == 400
+    assert told in refused.fields["title"]
+
+
+async def test_a_template_may_leave_the_title_to_the_message_and_any_body_empty(api: ApiWorld) -> None:
+    await api.world.subscribe("u1")
+    await api.server.post("/v1/templates", {"name": "t", "locales": {"en": {"title": "", "body": "{{ data.more }}"}}})
+    body = {"to": {"users": ["u1"]}, "template": "t", "title": "Hi", "data": {"more": ""}}
+    assert (await api.server.post("/v1/notifications", body)).status == 202
+    await api.world.work()
+    assert len(api.world.browser.sent) == 1
+
+
+async def test_a_title_that_was_taken_out_of_a_template_later_is_not_sent(api: ApiWorld) -> None:
+    await api.world.subscribe("u1")
+    await api.server.post("/v1/templates", {"name": "t", **saying("Hello")})
+    on = {"event": "e"}
+    await api.server.post("/v1/automations", {"name": "a", "on": on, "notification": {"template": "t"}})
+    await api.server.put("/v1/templates/t", saying(" "))
+    await api.world.happens("u1", "e")
+    await api.world.work()
+    assert not api.world.browser.sent
+    story = (await api.server.get("/v1/users/u1/story")).body.decode()
+    assert "title: is empty in en of the template t" in story

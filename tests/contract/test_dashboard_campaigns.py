@@ -3,11 +3,13 @@
 import re
 from html import unescape
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from clarion.dashboard.session import PREFIX
 from clarion.model import Audience, Campaign, CampaignGoal, Message, Schedule
+from clarion.ports import Page
 from clarion.testing import ManualClock, MemoryStore, SeededChance
 from contract.support_dashboard import Person, with_dashboard
 from story.world import World, payload
@@ -118,3 +120,17 @@ async def test_what_others_wrote_stays_text(world: World, person: Person) -> Non
     await person.submit("/campaigns/sale%20%26%20more/start")
     await world.work()
     assert await state(world, "sale & more") == "running"
+
+
+@pytest.mark.parametrize("noun", ["campaigns", "automations", "segments"])
+async def test_the_way_to_the_next_page_holds_any_name(
+    world: World, person: Person, monkeypatch: pytest.MonkeyPatch, noun: str
+) -> None:
+    last = "sale & more #1 + 50 %"
+    pages = world.store.campaigns if noun == "campaigns" else world.store.definitions
+    asked = AsyncMock(return_value=Page([], last))
+    monkeypatch.setattr(pages, "page", asked)
+    await person.get(f"/{noun}")
+    further = re.findall(r'class="button" href="([^"]*)">Further', person.text)
+    await person.get(unescape(further[0]).removeprefix(PREFIX))
+    assert last in asked.await_args_list[-1].args

@@ -50,6 +50,22 @@ def test_a_line_stays_in_its_box(values: list[int]) -> None:
     assert len(points) in (0, len(values))
 
 
+@given(st.lists(st.floats(0, 1), max_size=9))
+def test_a_scale_holds_all_and_wastes_little(tops: list[float]) -> None:
+    scale = figures.scale(tops)
+    top = max(tops, default=1.0)
+    assert top <= scale <= max(0.001, 2.5 * top)
+
+
+@given(st.tuples(*[st.floats(0, 1)] * 3).map(sorted), st.floats(0.001, 1))
+def test_a_whisker_holds_its_value_and_stays_on_its_line(rate: list[float], scale: float) -> None:
+    low, value, high = rate
+    drawn = figures.whisker(value, low, high, scale)
+    assert 0 <= drawn.left <= drawn.at <= round(drawn.left + drawn.width, 2) <= 100
+    if high <= scale:
+        assert drawn.at == pytest.approx(100 * value / scale, abs=0.01)
+
+
 @given(COUNTS, COUNTS)
 def test_a_percentage_never_rounds_to_all_or_nothing(one: int, other: int) -> None:
     part, total = sorted((one, other))

@@ -62,7 +62,7 @@ LEAF = st.none() | st.booleans() | st.integers(-9, 9) | TEXT
 def test_whatever_the_words_they_arrive_as_they_are(
     title: str, name: str, data: Json, collapse_key: str | None, action: str, project: str
 ) -> None:
-    plain = title.replace("{", "(")
+    plain = f"{title.replace('{', '(')}."  # something is to be seen of every title
     message = Message(
         title=plain,
         body="Hi {{ user.name }}",

@@ -66,3 +66,5 @@ def test_what_people_did_is_hashed_not_looked_through_for_each(young: Connection
 def test_a_short_list_is_looked_up_person_by_person(young: Connection, rule: Rule, loops: str) -> None:
     with _planned(young, Crowd("x", rule, {"list": None}, NOW)):
         assert young.execute(text("SHOW enable_nestloop")).scalar() == loops
+    with _planned(young, Crowd("x", rule, {"list": None}, NOW), joined=True):
+        assert young.execute(text("SHOW enable_nestloop")).scalar() == "off"

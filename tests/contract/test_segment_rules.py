@@ -267,12 +267,18 @@ async def _compare(
 ) -> None:
     project, plain = await filled(store, people), await filled(reference, people)
     known: dict[str, Rule | None] = {"list": None, "other": _without_segments(other)}
-    for rule in chosen:
+    sizes = await store.audiences.counts(project.key, [Crowd("crowd", rule, known, NOW) for rule in chosen])
+    for rule, size in zip(chosen, sizes, strict=True):
         crowd = Crowd("crowd", rule, known, NOW)
         found = await _ids(store, project.key, crowd)
+        assert size == len(found), rule
+        reach = await store.audiences.reach(project.key, crowd)
+        assert reach == await reference.audiences.reach(plain.key, crowd), rule
         assert found == await _ids(reference, plain.key, crowd), rule
         assert await store.audiences.count(project.key, crowd) == len(found)
         assert await _members(store, project.key, crowd, len(people)) == found
+        listed = {f"u{index}" for index, told in enumerate(people) if told["listed"]}
+        assert await _unlike(store, project.key, crowd) == sorted((id, id in found) for id in listed ^ set(found))
 
 
 def _without_segments(rule: Rule) -> Rule:
@@ -287,6 +293,15 @@ async def _ids(store: Store, project: Key, crowd: Crowd) -> list[str]:
         keys += page
     assert keys == sorted(set(keys))
     return sorted((await store.users.ids(project, keys)).values())
+
+
+async def _unlike(store: Store, project: Key, crowd: Crowd) -> list[tuple[str, bool]]:
+    moved: list[tuple[Key, bool]] = []
+    while page := await store.audiences.unlike(project, crowd, "list", "list", moved[-1][0] if moved else 0, 2):
+        moved += page
+    assert [key for key, _ in moved] == sorted({key for key, _ in moved})
+    ids = await store.users.ids(project, [key for key, _ in moved])
+    return sorted((ids[key], is_in) for key, is_in in moved)
 
 
 async def _members(store: Store, project: Key, crowd: Crowd, people: int) -> list[str]:

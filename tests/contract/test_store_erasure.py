@@ -33,6 +33,7 @@ async def test_an_erased_person_is_nowhere_and_everybody_else_is_as_before(store
     shared = {
         "losses.since",
         "runs.page",
+        "runs.newest",
         "trail.progress",
         "trail.decisions of a notification",
         "trail.deliveries of a notification",

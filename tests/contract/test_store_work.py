@@ -106,6 +106,60 @@ async def test_many_workers_never_claim_the_same_job(store: Store) -> None:
     assert len(keys) + len(rest) == 40
 
 
+async def test_gathering_takes_what_waits_for_the_same_moment_of_a_notification(store: Store) -> None:
+    project = await new_project(store)
+    one, other = [(await new_notification(store, project)).key for _ in range(2)]
+
+    async def put(user: int, notification: int = one, due_at: int = NOW, attempts: int = 0, **more: object) -> None:
+        job = msgspec.structs.replace(pairs_work((notification, user)), **{"held": True, **more})
+        await put_work(store, project, job, due_at, notification=notification, attempts=attempts)
+
+    await put(9, due_at=NOW - 2)
+    lease = await claim_one(store)
+    await put(1, due_at=NOW - 1)
+    [held_by_another] = await claim(store, now=NOW - 1)
+    for user in (4, 3):
+        await put(user)
+    await put(2, other)
+    await put(5, due_at=NOW + 1)
+    await put(6, attempts=1)
+    await put(7, held=False)
+    await put(8, collected=True)
+    gathered = await store.work.gather(lease, NOW, most=3)
+    assert gathered == msgspec.structs.replace(
+        lease, job=msgspec.structs.replace(lease.job, pairs=[(one, 3), (one, 4), (one, 9)])
+    )
+    await store.work.release(gathered, NOW)
+    await store.work.release(held_by_another, NOW)
+    left = [lease.job.pairs for lease in await claim(store, now=NOW + 1)]
+    assert sorted(left) == sorted(
+        [[(one, 3), (one, 4), (one, 9)], [(one, 1)], [(other, 2)], *([(one, user)] for user in (5, 6, 7, 8))]
+    )
+
+
+async def test_gathering_takes_no_more_than_its_limit(store: Store) -> None:
+    project = await new_project(store)
+    key = (await new_notification(store, project)).key
+    for first in range(0, 10, 2):
+        job = msgspec.structs.replace(pairs_work((key, first), (key, first + 1)), held=True)
+        await put_work(store, project, job, notification=key)
+    [lease] = await store.work.claim("decide", 1, NOW, LEASE_MS)
+    assert len((await store.work.gather(lease, NOW, most=7)).job.pairs) == 6
+    assert len(await claim(store)) == 2
+
+
+async def test_a_lost_lease_gathers_nothing(store: Store) -> None:
+    project = await new_project(store)
+    key = (await new_notification(store, project)).key
+    jobs = [msgspec.structs.replace(pairs_work((key, user)), held=True) for user in (1, 2)]
+    await put_work(store, project, jobs[0], notification=key)
+    lost = await claim_one(store)
+    await claim_one(store, now=lost.until + 1)
+    await put_work(store, project, jobs[1], notification=key)
+    assert await store.work.gather(lost, NOW, most=100) == lost
+    assert [lease.job for lease in await claim(store)] == [jobs[1]]
+
+
 async def test_a_renewed_lease_holds_longer(store: Store) -> None:
     project = await new_project(store)
     await put_work(store, project, pairs_work((1, 1)))

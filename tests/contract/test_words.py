@@ -23,12 +23,12 @@ NNBSP, NBSP = "\u202f", "\xa0"
 def said(
     source: str, locale: str | None = None, *, zone: str | None = None, setting: Setting | None = None, **data: Any
 ):
-    """What a title renders to for somebody."""
+    """What a body renders to for somebody."""
     user = {"user_id": "u1", "timezone": zone, "locale": locale}
-    message = Message(title=source)
+    message = Message(title="Hello", body=source)
     texts = Texts(message, chosen(message, None, None).content, setting or Setting(locale))
     context = {"data": data, "user": user, "project": {"name": "Shop"}, "now": "2026-12-24T16:30:00+00:00"}
-    return texts.render(context)["title"]
+    return texts.render(context)["body"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,71 @@ def test_what_is_wrong_is_named(source: str, told: str) -> None:
     assert told in str(wrong.value)
 
 
+NOT_THERE = [
+    ("{{ data.nope }}", "`data.nope`"),
+    ("{{ (data.nope) }}", "data.nope"),
+    ("{{ data.nope | upper }}", "`data.nope`"),
+    ("{{ data.nope | length }}", "`data.nope`"),
+    ("{{ data.nope | tojson }}", "`data.nope`"),
+    ('{{ data.nope | urlencode ~ "/" }}', "`data.nope`"),
+    ('{{ data.nope | money("EUR") }}', "`data.nope`"),
+    ("{{ data.nope | date }} {{ data.nope }}", "`data.nope`"),
+    ('{{ data.nope | plural(one="a", other="b") }}', "`data.nope`"),
+    ("{{ data.nope | trim | truncate_width(4) }}", "`data.nope`"),
+    ('{{ "No. " ~ data.nope }}', "`data.nope`"),
+    ('{{ "you" if not data.there else data.nope }}', "data.nope"),
+    ('{{ data.there and data.get("nope") }}', "data.get('nope')"),
+    ("{{ data.nope | default(data.nope) }}", "data.nope"),
+    ("{% set name = data.nope %}{{ name }}", "undefined"),
+    ("{{ data.nope.name }}", "data.nope"),
+    ("{% filter upper %}{{ data.nope }}{% endfilter %}", "`data.nope`"),
+]
+
+
+@pytest.mark.parametrize("data", [{}, {"nope": None}], ids=["missing", "null"])
+@pytest.mark.parametrize(("source", "told"), NOT_THERE)
+def test_null_is_missing_wherever_it_is_printed(source: str, told: str, data: dict[str, Any]) -> None:
+    with pytest.raises(TextError, match="undefined") as wrong:
+        said(source, there=True, **data)
+    assert told in str(wrong.value)
+
+
+@pytest.mark.parametrize("data", [{}, {"nope": None}], ids=["missing", "null"])
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('{{ data.nope | default("y") }} {{ data.nope | d("z") }}', "y z"),
+        ('{{ data.nope | default("y", true) | upper }}', "Y"),
+        ("[{{ data.nope | default }}]", "[]"),
+        ('{{ data.get("nope") | default("y") }} {{ data.none | first | default("nobody") }}', "y nobody"),
+        ('{{ data.zero | default("y") }} {{ data.zero | default("y", true) }}', "0 y"),
+        ("{% if data.nope is defined %}a{% else %}b{% endif %}", "b"),
+        ("{% if data.nope is none and data.nope is undefined %}a{% else %}b{% endif %}", "a"),
+        ("{% if data.zero is defined and data.zero is not none %}a{% endif %}", "a"),
+        ('{{ "a" if data.nope is defined }}{{ ("b" if data.zero) ~ "c" }}', "c"),
+    ],
+)
+def test_a_text_asks_for_what_is_missing_in_one_way(source: str, expected: str, data: dict[str, Any]) -> None:
+    assert said(source, zero=0, none=[], **data) == expected
+
+
+def test_a_list_is_joined_without_holes() -> None:
+    people = [{"name": "Ada"}, {"name": None}, {}]
+    with pytest.raises(TextError, match=r"an item of `data.people\|map"):
+        said('{{ data.people|map(attribute="name") | join(", ") }}', people=people)
+    assert said('{{ data.people|map(attribute="name") | select | join(", ") }}', people=people) == "Ada"
+    with pytest.raises(TextError, match=r"an item of `data\.names`"):
+        said("{{ data.names | join }}", names=["Ada", None])
+
+
+def test_a_block_may_go_through_several_filters() -> None:
+    assert said("{% filter upper | trim | truncate_width(4) %} {{ data.name }} {% endfilter %}", name="Adele") == "ADE…"
+
+
+def test_numbers_are_printed_as_they_came() -> None:
+    assert said("{{ data.n }} {{ data.n | round(1) }} {{ data.n ~ '!' }}", n=2.0) == "2.0 2.0 2.0!"
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -118,6 +183,8 @@ def test_what_is_wrong_is_named(source: str, told: str) -> None:
         "{% set a = [1, 1] %}{% set a = [a, a] %}",
         "{% set a = (data.list, data.list) %}",
         "{% set a = data.list, data.list %}",
+        "{{ 1 and data.list, data.list, data.list }}",
+        "{{ data.list) or (data.list }}",
         "{% for x in [data.list, data.list] %}{% endfor %}",
         "{% with a = [data.list] %}{% endwith %}",
         "{{ [[1]] }}",

@@ -8,7 +8,7 @@ import pytest
 
 from clarion.errors import Unavailable
 from clarion.model import Project
-from clarion.ports import Effects, Lease, NewWork, Store, queue_of
+from clarion.ports import Effects, Lease, NewWork, Store, Throttle, queue_of
 from clarion.testing import ManualClock
 from clarion.transport.bus import LocalBus
 from clarion.workers import delivery
@@ -30,6 +30,7 @@ class Services:
         self._store = store
         self.silent: set[str] = set()
         self.before: Callable[[Lease], Awaitable[object]] | None = None
+        self.throttles: dict[str, Throttle] = {}
         self.done: list[int] = []
         self.order: list[str] = []
         self.running: Counter[str] = Counter()
@@ -82,7 +83,7 @@ async def process(
     started: list[Workers] = []
 
     def start(its_store: Store = store) -> Workers:
-        workers = Workers(STAGES, services.step, its_store.work, clock, bus)
+        workers = Workers(STAGES, services.step, its_store.work, clock, bus, services.throttles.get)
         workers.start(TOPIC)
         started.append(workers)
         return workers

@@ -137,6 +137,7 @@ READS_BY_ID: dict[str, Read] = {
     "stoppages.of_project": lambda at: at.store.stoppages.of_project(at.project),
     "trail.notification": lambda at: at.store.trail.notification(at.project, at.world.notification.id),
     "runs.page": lambda at: at.store.runs.page(at.project, "a1", None, None, None, 10),
+    "runs.newest": lambda at: at.store.runs.newest(at.project, "a1", None, None, 10),
     "trail.notifications": lambda at: at.store.trail.notifications(at.project, None, 10),
 }
 

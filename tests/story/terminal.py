@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,6 +107,13 @@ class Shop(NamedTuple):
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers, method=method)) as answer:
             return json.load(answer)
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        for _ in range(LONGEST_S * 20):
+            if holds():
+                return
+            time.sleep(0.05)
+        pytest.fail("it did not come to that")
 
     def wait_until_alarmed(self) -> None:
         for _ in range(LONGEST_S * 20):

@@ -373,3 +373,43 @@ async def test_people_at_one_step_share_a_notification_unless_it_speaks_of_what_
     page = await on.world.store.trail.notifications(on.world.project.key, None, 100)
     made = [(one.automation, len(one.to.users or [])) for one in page.items]
     assert sorted(made) == [("own", 1), ("own", 1), ("own", 1), ("shared", 3)]
+
+
+AGAIN = [{"type": "delay", "for": {"days": 1}}, {"type": "send", "notification": {"title": "Your next one?"}}]
+
+
+async def test_the_goal_may_be_the_same_event_once_more(dying: Runs) -> None:
+    on = dying
+    await on.define("second order", on={"event": "order"}, goal={"event": "order"}, reentry="never", steps=AGAIN)
+    for user in ("ann", "bob"):
+        await on.person(user)
+        await on.happens(user, "order", order_id="A")
+    await on.pass_(HOUR)
+    await on.happens("bob", "order", order_id="B")
+    await on.pass_(2 * DAY)
+    assert on.said() == ["Your next one?"]
+    assert sorted(map(str, await on.ends("second order"))) == ["done", "goal"]
+
+
+async def test_what_began_a_run_and_ends_it_begins_the_next_one(dying: Runs) -> None:
+    on = dying
+    await on.define("quiet cart", on={"event": "cart_added"}, exit_on={"event": "cart_added"}, steps=AGAIN)
+    await on.person("ann")
+    await on.happens("ann", "cart_added", sku="A")
+    await on.pass_(20 * HOUR)
+    await on.happens("ann", "cart_added", sku="B")
+    await on.pass_(20 * HOUR)
+    assert on.said() == []
+    await on.pass_(5 * HOUR)
+    assert on.said() == ["Your next one?"]
+    assert [str(one) for one in await on.ends("quiet cart")] == ["done"]  # it took the place of the one before
+
+
+async def test_two_at_once_are_a_start_and_a_goal(on: Runs) -> None:
+    await on.define("second order", on={"event": "order"}, goal={"event": "order"}, reentry="never", steps=AGAIN)
+    await on.person("ann")
+    events = [Event(user_id="ann", name="order", occurred_at=on.clock.now(), id=id) for id in ("a", "b")]
+    await on.world.pipeline.ingest(on.world.project, events)
+    await on.pass_(2 * DAY)
+    assert on.said() == []
+    assert [str(one) for one in await on.ends("second order")] == ["goal"]

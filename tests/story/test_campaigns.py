@@ -22,6 +22,7 @@ from clarion.model import (
     LocalTime,
     Message,
     Notification,
+    QuietHours,
     ReceiptKind,
     Schedule,
     UserChange,
@@ -330,6 +331,55 @@ async def test_a_rate_lets_people_through_at_its_pace(world: World, named: bool)
         counts.append(len(world.browser.sent))
     assert counts[-1] == 130
     assert set(receivers(world).values()) == {1}
+
+
+async def until_morning(world: World, **more: Any) -> None:
+    """A campaign at 2 a second, of 60 people, begins ten seconds before their night, and it is nearly over."""
+    for number in range(60):
+        await world.subscribe(f"u{number}", timezone="Europe/Paris")
+    settings = msgspec.structs.replace(world.project.settings, quiet_hours=QuietHours(start="22:00", end="08:00"))
+    world.project = msgspec.structs.replace(world.project, settings=settings)
+    await world.store.projects.update(world.project)
+    await world.catalog.changed()
+    go_to(world, NOON + 9 * HOUR_MS - 10_000)  # in Paris it is nearly ten
+    await started(world, rate=2, **more)
+    await world.work()
+    await pass_time(world, world.clock.now() + 60_000, 1_000)
+    await pass_time(world, NOON + 19 * HOUR_MS - 1_000)
+    assert len(world.browser.sent) == 20
+
+
+async def by_second(world: World) -> list[int]:
+    counts = []
+    for _ in range(40):
+        world.clock.advance(1_000)
+        before = len(world.browser.sent)
+        await world.work()
+        counts.append(len(world.browser.sent) - before)
+    return counts
+
+
+async def test_whom_the_night_held_up_come_back_at_the_rate(world: World) -> None:
+    await until_morning(world)
+    assert await by_second(world) == [2] * 20 + [0] * 20
+    assert set(receivers(world).values()) == {1}
+
+
+async def test_whose_moment_it_is_are_decided_together_however_many_jobs_they_waited_in(world: World) -> None:
+    await until_morning(world)
+    world.clock.advance(HOUR_MS)
+    [lease] = await world.store.work.claim("decide", 1, world.clock.now(), 15_000)
+    await world.pipeline.step(lease)
+    assert await world.work() == 1, "what is left is to deliver them"
+    assert len(world.browser.calls[-1].batch) == 40
+    assert set(receivers(world).values()) == {1}
+
+
+async def test_who_would_come_back_after_the_end_is_dropped(world: World) -> None:
+    await until_morning(world, expires_at=NOON + 19 * HOUR_MS + 10_000)
+    assert await by_second(world) == [2] * 10 + [0] * 30
+    [run] = (await standing(world)).runs
+    assert Counter((await world.reasons(run)).values()) == {"send": 40, "expired": 20}
 
 
 @pytest.mark.parametrize("named", [False, True])

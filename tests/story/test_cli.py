@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import quote
 
 import pytest
 
@@ -225,6 +226,30 @@ def test_what_was_sent_is_replaced_and_withdrawn_by_either_door(clarion: Clarion
 
 
 @pytest.mark.parametrize("way", ["asking", "opening"])
+def test_runs_are_cancelled_by_either_door(clarion: Clarion, shop: Shop, way: str) -> None:
+    door, name = getattr(shop, way), f"trial {way}"
+    steps = [{"type": "delay", "for": {"days": 1}}, {"type": "send", "notification": {"title": "Over"}}]
+    shop.answer("/v1/automations", {"name": name, "on": {"api": True}, "steps": steps})
+    runs = [{"user_id": user, "key": key} for user, key in (("u1", "A"), ("u2", "A"), ("u2", "B"), ("u3", "C"))]
+    shop.answer(f"/v1/automations/{quote(name)}/runs", {"runs": runs})
+    shop.wait_until(lambda: shop.answer(f"/v1/automations/{quote(name)}/counts")["under_way"] == len(runs))
+
+    def cancel(*which: str) -> str:
+        return clarion("automations", "cancel", name, *which, *door).out.strip()
+
+    assert cancel("--run-key", "A", "--user", "u2") == f"1 run of {name} under the key A of the user u2 cancelled."
+    assert json.loads(cancel("--run-key", "A", "--json")) == {"cancelled": 1}
+    assert cancel("--run-key", "A") == f"No run of {name} under the key A was under way."
+    assert cancel("--user", "nobody") == f"No run of {name} of the user nobody was under way."
+    assert cancel("--user", "u2") == f"1 run of {name} of the user u2 cancelled."
+    assert shop.answer(f"/v1/automations/{quote(name)}/counts")["under_way"] == 1
+    unknown = clarion("automations", "cancel", "nope", "--user", "u1", *door)
+    assert (unknown.code, "there is no automation nope" in " ".join(unknown.err.split())) == (1, True)
+    all_of_them = clarion("automations", "cancel", name, *door)
+    assert (all_of_them.code, "--run-key, --user or both" in " ".join(all_of_them.err.split())) == (2, True)
+
+
+@pytest.mark.parametrize("way", ["asking", "opening"])
 def test_results_are_told_by_either_door(clarion: Clarion, shop: Shop, way: str) -> None:
     door = getattr(shop, way)
     id = clarion("send", "--user", "u1", "--title", "Tea", "--json", *door).json["id"]
@@ -250,7 +275,7 @@ def test_results_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
         "people": 4_000,
     }
     goal = {"event": "bought", "within_s": 7_200}
-    print_results({"goal": goal, "variants": [lost, won, held], "ahead": "kind", "winner": winner}, as_json=False)
+    print_results({"goal": goal, "variants": [lost, won, held], "ahead": "kind", "winner": winner})
     told = capsys.readouterr().out
     assert "bought within 2 hours" in told
     assert re.search(r"plain +1,300 +2 +60 +1,200 +5.00% +━━●━━·{11}", told)
@@ -615,6 +640,12 @@ def test_a_list_is_uploaded_by_the_column_that_is_named(clarion: Clarion, shop: 
     assert "line 1, has several columns" in " ".join(clarion(*customers).err.split())
     assert clarion(*customers, "--column", "customer").out == "Read 2 ids, 1 of them new to vip.\n"
     assert shop.answer("/v1/segments/vip/users")["items"] == ["u1", "u2", "u3"]
+
+
+def test_of_a_segment_of_nobody_no_examples_are_shown(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "rule.json").write_text('{"type": "did", "event": "never"}')
+    told = clarion("segment", "preview", "--file", tmp_path / "rule.json", *shop.asking).out
+    assert [line.split() for line in told.splitlines()[1:] if line.strip()] == [["Now", "0"]]
 
 
 def test_a_rule_that_is_none_is_told_in_our_words(clarion: Clarion, shop: Shop, tmp_path: Path) -> None:

@@ -336,6 +336,16 @@ async def test_a_digest_that_does_not_render_is_no_message_and_all_say_so(anywhe
 # --- with the other gates ---------------------------------------------------------------------------------------------
 
 
+async def test_a_title_of_which_nothing_is_to_be_seen_is_no_item_and_no_digest(anywhere: World) -> None:
+    world = await digesting(anywhere, title="{{ items | map(attribute='data.author') | join }}")
+    blank = await comment(world, "{{ user.nickname | default('') }}", author=" ")
+    rest = [await comment(world, text, author=" ") for text in ("one", "two")]
+    await later(world, minutes=10)
+    assert await reasons(world, blank, *rest) == ["template_error"] * 3
+    assert "title: renders to nothing" in gate_of(await decided(world, blank), "compose")[2]
+    assert not world.browser.sent
+
+
 async def test_through_quiet_hours_they_are_collected_and_leave_as_one_in_the_morning(anywhere: World) -> None:
     world = await digesting(anywhere)
     hours = PreferenceChange(quiet_hours=QuietHours(start="08:15", end="12:00"))

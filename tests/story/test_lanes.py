@@ -135,9 +135,8 @@ class Silent(ScriptedProvider):
 
 
 def workers_of(world: World) -> Workers:
-    return Workers(
-        {"trigger": 1, "audience": 1, "decide": 2}, world.pipeline.step, world.store.work, world.clock, world.bus
-    )
+    stages, pipeline = {"trigger": 1, "audience": 1, "decide": 2}, world.pipeline
+    return Workers(stages, pipeline.step, world.store.work, world.clock, world.bus, pipeline.throttle)
 
 
 async def until_accepted(world: World, notification: Notification, messages: int) -> None:

@@ -109,3 +109,14 @@ async def test_a_message_goes_before_the_template_for_every_kind(world: World) -
     await world.work()
     [message] = world.browser.sent
     assert (payload(message)["title"], payload(message)["image"]) == ("My own", "https://own.example")
+
+
+async def test_null_has_a_default_and_is_no_word(world: World) -> None:
+    await person(world, "u1", attributes={"last": {"city": None}})
+    await world.notify("u1", title='Off to {{ user.last.city | default("the sea") }}')
+    shouted = await world.notify("u1", title="OFF TO {{ user.last.city | upper }}")
+    await world.work()
+    assert titles(world.browser.sent) == ["Off to the sea"]
+    assert await world.reasons(shouted) == {"u1": "template_error"}
+    [decision] = await world.decisions(shouted)
+    assert "`user.last.city` is undefined or null" in str(decision.gates)

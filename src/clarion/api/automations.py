@@ -6,18 +6,22 @@ from typing import Any
 import msgspec
 
 from clarion.api import messages
+from clarion.api.answers.automations import Cancelled
 from clarion.api.decoding import wrong
-from clarion.api.schemas.automations import AutomationPut, SendBody
+from clarion.api.problems import not_found
+from clarion.api.schemas.automations import AutomationPut, CancelRunsBody, SendBody
 from clarion.api.server import defined
 from clarion.api.services import Services
 from clarion.errors import FieldError, InvalidRequest
 from clarion.journey import draft
 from clarion.journey.automations.flow import sends
+from clarion.journey.automations.kept_automations import AUTOMATIONS
 from clarion.journey.automations.ready_made import READY_MADE_AUTOMATIONS, made_of
 from clarion.journey.texts import honesty
 from clarion.journey.texts.words import project_facts
-from clarion.model import Automation, Message, Project
+from clarion.model import Automation, Message, Millis, Project
 from clarion.model.automations import Send, Step
+from clarion.ports import Store
 
 _MADE = ("on", "notification", "steps", "goal", "exit_on", "exit_if", "reentry")
 
@@ -65,6 +69,20 @@ def _ready_made(body: AutomationPut, name: str) -> Automation:
             raise InvalidRequest.field(field, "must be left out: ready_made makes it")
     more = {name: getattr(body, name) for name in ("enabled", "description") if getattr(body, name) is not None}
     return msgspec.structs.replace(made, **more)
+
+
+async def cancel(store: Store, project: Project, name: str, wanted: CancelRunsBody, now: Millis) -> Cancelled:
+    """End runs that are under way. Raises NotFound, and InvalidRequest when all of them are meant."""
+    if await store.definitions.get(project.key, AUTOMATIONS, name) is None:
+        not_found(f"automation {name}")
+    if wanted.key is None and wanted.user_id is None:
+        raise InvalidRequest.field("key", "or user_id is needed")
+    user = None
+    if wanted.user_id is not None:
+        user = (await store.users.resolve(project.key, [wanted.user_id], 0, create=False)).get(wanted.user_id)
+        if user is None:
+            return Cancelled(cancelled=0)
+    return Cancelled(cancelled=await store.runs.cancel(project.key, name, user, wanted.key, now))
 
 
 async def check(services: Services, project: Project, noun: Automation) -> None:

@@ -12,6 +12,7 @@ from clarion.api.schemas.segments import SegmentPreview, SegmentRules
 from clarion.errors import Conflict, InvalidRequest, NotFound
 from clarion.journey import segments
 from clarion.journey.catalog import Catalog
+from clarion.journey.segments.looking import look
 from clarion.journey.segments.ready_made import READY_MADE, Template
 from clarion.journey.segments.sentences import sentence
 from clarion.model import Key, Millis, Project, Segment
@@ -90,11 +91,9 @@ async def preview(store: Store, catalog: Catalog, project: Project, body: Segmen
     else:
         noun = await _named(catalog, project.key, body)
     known = {**await catalog.segments(project.key), noun.name: noun}
-    crowd = segments.crowd_in(noun.name, known, now)
-    sample = await store.audiences.page(project.key, crowd, None, SAMPLE)
-    count = len(sample.items) if sample.next_cursor is None else await store.audiences.count(project.key, crowd)
+    size, sample = await look(store, project.key, noun.name, known, now, SAMPLE)
     took_ms = round((time.perf_counter() - begun) * 1000, 3)
-    return PreviewAnswer(sentence=sentence(noun), count=count, sample=sample.items, took_ms=took_ms)
+    return PreviewAnswer(sentence=sentence(noun), count=size, sample=sample, took_ms=took_ms)
 
 
 async def found(store: Store, project: Project, name: str) -> Segment:

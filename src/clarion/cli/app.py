@@ -9,17 +9,18 @@ import typer
 
 from clarion import __version__
 from clarion.cli import agent, table
+from clarion.cli.asking import AsJson, Asking, asks
 from clarion.cli.automations import automations_app
 from clarion.cli.campaigns import campaigns_app
-from clarion.cli.door import Where, is_named
+from clarion.cli.door import is_named
 from clarion.cli.keys import keys_app
-from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
 from clarion.cli.problem import Problem, show
 from clarion.cli.segments import segment_app
 from clarion.cli.settings import load
 from clarion.cli.simulate import simulate_app
 from clarion.cli.updating import replace, withdraw
 from clarion.errors import ClarionError
+from clarion.model import Json
 from clarion.ports import Dimension as By
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -144,7 +145,9 @@ def create_project(
 
 
 @app.command()
+@asks
 def send(
+    asking: Asking,
     user: Annotated[list[str], typer.Option(help="To whom, by your own id; may be repeated.", metavar="ID")],
     title: Annotated[str, typer.Option(help="The first line.", metavar="TEXT")],
     body: Annotated[str | None, typer.Option(help="What it says.", metavar="TEXT")] = None,
@@ -153,11 +156,6 @@ def send(
     ] = None,
     url: Annotated[str | None, typer.Option(help="What a tap opens.", metavar="URL")] = None,
     arm: Annotated[bool, typer.Option("--arm", help="Only prepare it; `clarion fire` sends it.")] = False,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Send a notification."""
     told = {"title": title, "body": body, "category": category, "url": url}
@@ -166,45 +164,42 @@ def send(
     }
     if arm:
         wanted["arm"] = True
-    answer = ask(Where(server, key, data, project), lambda door: door.notify(wanted))
-    if as_json:
-        table.print_json(answer)
-    elif arm:
-        typer.echo(f"Armed {answer['id']}. Send it with: clarion fire {answer['id']}")
-    else:
-        table.print_sent(answer, user[0])
+
+    def to_people(answer: Json) -> None:
+        if arm:
+            typer.echo(f"Armed {answer['id']}. Send it with: clarion fire {answer['id']}")
+        else:
+            table.print_sent(answer, user[0])
+
+    asking.show(lambda door: door.notify(wanted), to_people)
 
 
 @app.command()
+@asks
 def lint(
+    asking: Asking,
     file: Annotated[
         str | None, typer.Argument(help="A message or a template as JSON; - reads it from the input.", metavar="FILE")
     ] = None,
     template: Annotated[
         str | None, typer.Option(help="A template of the project, instead of a file.", metavar="NAME")
     ] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Look at the words of a message: is its title honest, and does it fit? Exit code 1 if they should not be sent."""
     from clarion.cli import linting  # noqa: PLC0415 - schemas, which other commands do not need
 
-    body, where = linting.asked(file, template), Where(server, key, data, project)
-    needs_a_project = template is not None or is_named(where)
-    answer = ask(where, lambda door: door.lint(body)) if needs_a_project else linting.alone(body)
-    if as_json:
-        table.print_json(answer)
-    else:
-        table.print_findings(answer)
+    body = linting.asked(file, template)
+    needs_a_project = template is not None or is_named(asking.where)
+    answer = asking.ask(lambda door: door.lint(body)) if needs_a_project else linting.alone(body)
+    asking.tell(answer, table.print_findings)
     if linting.should_not_be_sent(answer):
         raise typer.Exit(1)
 
 
 @template_app.command("preview")
+@asks
 def preview_template(
+    asking: Asking,
     name: Annotated[str, typer.Argument(help="The template.")],
     user: Annotated[str | None, typer.Option(help="For whom, by your own id.", metavar="ID")] = None,
     values: Annotated[
@@ -216,38 +211,25 @@ def preview_template(
         typer.Option(help="iphone, android, chrome or firefox; may be repeated; all unless given.", metavar="NAME"),
     ] = None,
     version: Annotated[int | None, typer.Option(help="An older one.", metavar="N", min=1)] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Show a template as screens would show it to a person, cut where they cut it."""
     from clarion.cli import boxes  # noqa: PLC0415 - schemas, which other commands do not need
 
     wanted = boxes.asked(user=user, values=values, locale=locale, platforms=platform, version=version)
-    answer = ask(Where(server, key, data, project), lambda door: door.preview(name, wanted))
-    if as_json:
-        table.print_json(answer)
-    else:
-        boxes.print_preview(answer)
+    asking.show(lambda door: door.preview(name, wanted), boxes.print_preview)
 
 
 @app.command()
+@asks
 def fire(
+    asking: Asking,
     notification: Annotated[str, typer.Argument(help="The id of a notification that was armed.", metavar="ID")],
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Send what was prepared with send --arm; once, however often it is told."""
-    answer = ask(Where(server, key, data, project), lambda door: door.fire(notification))
-    if as_json:
-        table.print_json(answer)
-    else:
-        typer.echo(f"Fired {answer['id']} at {answer['fired_at']}.")
+    asking.show(
+        lambda door: door.fire(notification),
+        lambda answer: typer.echo(f"Fired {answer['id']} at {answer['fired_at']}."),
+    )
 
 
 app.command()(replace)
@@ -255,62 +237,44 @@ app.command()(withdraw)
 
 
 @app.command()
+@asks
 def results(
+    asking: Asking,
     notification: Annotated[str, typer.Argument(help="The id of a notification.", metavar="ID")],
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Show what came of a notification, by variant; look as often as you like."""
     from clarion.cli import outcome  # noqa: PLC0415 - which other commands do not need
 
-    answer = ask(Where(server, key, data, project), lambda door: door.results(notification))
-    outcome.print_results(answer, as_json=as_json)
+    asking.show(lambda door: door.results(notification), outcome.print_results)
 
 
 @app.command()
+@asks
 def explain(
+    asking: Asking,
     user: Annotated[str, typer.Option(help="Whose story, by your own id.", metavar="ID")],
     notification: Annotated[str | None, typer.Option(help="Only around this notification.", metavar="ID")] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Tell why a person got a notification, or why not."""
-    answer = ask(Where(server, key, data, project), lambda door: door.story(user, notification))
-    if as_json:
-        table.print_json(answer)
-    else:
-        table.print_story(answer)
+    asking.show(lambda door: door.story(user, notification), table.print_story)
 
 
 @events_app.command("import")
+@asks
 def import_events(
+    asking: Asking,
     file: Annotated[Path, typer.Argument(help="CSV with a heading, TSV, or a JSON object in each line.")],
     column: Annotated[
         list[str] | None,
         typer.Option(help="Which of its columns is one of ours, as in user_id=customer.", metavar="OURS=THEIRS"),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of events that have none.", metavar="NAME")] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Bring in a file of events; again, it changes nothing. Exit code 1 if lines were left out."""
     from clarion.cli import importing  # noqa: PLC0415 - a reader that other commands do not need
 
     shape = importing.Shape(importing.columns(column or []), name)
-    told = ask(Where(server, key, data, project), lambda door: importing.run(file, shape, door.events))
-    if as_json:
-        table.print_json(told)
-    else:
-        table.print_imported(told.accepted, told.duplicates, [(bad.line, bad.message) for bad in told.errors])
+    told = asking.show(lambda door: importing.run(file, shape, door.events), importing.print_imported)
     if told.errors:
         raise typer.Exit(1)
 
@@ -332,33 +296,21 @@ def reseal_credentials(data: Folder = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def alerts(
-    as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
-) -> None:
+@asks
+def alerts(asking: Asking) -> None:
     """List what needs a look: push services that refuse our keys or do not answer, messages that lose people."""
-    answer = ask(Where(server, key, data, project), lambda door: door.alerts())
-    if as_json:
-        table.print_json(answer)
-    else:
-        table.print_alerts(answer)
+    asking.show(lambda door: door.alerts(), table.print_alerts)
 
 
 @app.command()
+@asks
 def losses(
+    asking: Asking,
     by: Annotated[
         By,
         typer.Option(help="What to tell messages apart by; an automation is a campaign too, else a notification is."),
     ] = By.CATEGORY,
     days: Annotated[int, typer.Option(help="The last so many days, today included.", min=1, max=365, metavar="N")] = 7,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Show whom we lose: people who said no within 24 hours of a message, beside those who tapped."""
-    answer = ask(Where(server, key, data, project), lambda door: door.losses(by.value, days))
-    if as_json:
-        table.print_json(answer)
-    else:
-        table.print_losses(answer)
+    asking.show(lambda door: door.losses(by.value, days), table.print_losses)

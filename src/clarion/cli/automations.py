@@ -1,4 +1,4 @@
-"""`clarion automations …`: which there are, and where everybody is in one of them."""
+"""`clarion automations …`: which there are, where everybody is in one of them, and the end of runs."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -8,24 +8,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clarion.cli import table
-from clarion.cli.door import Where
-from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
+from clarion.cli.asking import Asking, asks
+from clarion.cli.problem import Misuse
 from clarion.model import Json
 
-automations_app = typer.Typer(help="Look at automations and where people are in them.", no_args_is_help=True)
+automations_app = typer.Typer(
+    help="Look at automations and where people are in them, and end runs.", no_args_is_help=True
+)
+Name = Annotated[str, typer.Argument(help="An automation of the project.", metavar="NAME")]
 _STARTS = ("event", "segment", "attribute")
 
 
 @automations_app.command("list")
-def list_automations(
-    as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
-) -> None:
+@asks
+def list_automations(asking: Asking) -> None:
     """List the automations of a project: what starts each, and how long it is."""
-    found = ask(Where(server, key, data, project), lambda door: door.automations())
-    if as_json:
-        table.print_json(found)
-        return
+    asking.show(lambda door: door.automations(), print_automations)
+
+
+def print_automations(found: list[Json]) -> None:
+    """A row for each."""
     shown = Table("automation", "starts", "steps", "version", "on")
     for one in found:
         steps = str(len(one.get("steps") or [one]))
@@ -35,22 +37,49 @@ def list_automations(
 
 
 @automations_app.command("show")
+@asks
 def show_automation(
-    name: Annotated[str, typer.Argument(help="An automation of the project.", metavar="NAME")],
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
+    asking: Asking,
+    name: Name,
 ) -> None:
     """Draw the steps of an automation, with how many people are at each."""
-    body, counts = ask(Where(server, key, data, project), lambda door: door.automation(name))
-    if as_json:
-        table.print_json({"automation": body, "counts": counts})
-        return
+    body, counts = asking.ask(lambda door: door.automation(name))
+    asking.tell({"automation": body, "counts": counts}, print_automation)
+
+
+def print_automation(answer: Json) -> None:
+    """Its steps as lines with people beside them."""
     console = Console(highlight=False)
-    for line in drawn(body, counts):
+    for line in drawn(answer["automation"], answer["counts"]):
         console.print(escape(line), soft_wrap=True)
+
+
+@automations_app.command("cancel")
+@asks
+def cancel_runs(
+    asking: Asking,
+    name: Name,
+    run_key: Annotated[
+        str | None, typer.Option("--run-key", help="Of the runs under this key, such as an order.", metavar="KEY")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Of this user; with --run-key the one of both.", metavar="ID")
+    ] = None,
+) -> None:
+    """End runs that are under way: those under a key, those of a user, or the one of both."""
+    if run_key is None and user is None:
+        raise Misuse("Which runs?", "Say --run-key, --user or both. Deleting an automation ends all its runs.")
+    which: Json = {field: told for field, told in (("key", run_key), ("user_id", user)) if told is not None}
+    asking.show(
+        lambda door: door.cancel_runs(name, which),
+        lambda answer: typer.echo(_cancelled(name, answer["cancelled"], run_key, user)),
+    )
+
+
+def _cancelled(name: str, number: int, run_key: str | None, user: str | None) -> str:
+    of = [f"under the key {run_key}"] * (run_key is not None) + [f"of the user {user}"] * (user is not None)
+    runs = {0: "No run", 1: "1 run"}.get(number, f"{number:,} runs")
+    return f"{runs} of {name} {' '.join(of)} {'was under way' if not number else 'cancelled'}."
 
 
 def drawn(body: Json, counts: Json) -> Iterator[str]:

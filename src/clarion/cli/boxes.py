@@ -6,7 +6,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
-from clarion.cli.options import values_of
+from clarion.cli.asking import values_of
 from clarion.model import Json
 
 _FRAME = 4  # a border and a space on each side

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from clarion.cli import campaign_table, table
-from clarion.cli.door import Door, Where
-from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
+from clarion.cli import campaign_table
+from clarion.cli.asking import Asking, asks
+from clarion.cli.door import Door
 from clarion.model import Json
 
 campaigns_app = typer.Typer(
@@ -22,9 +22,8 @@ _OVER = ("done", "cancelled", "draft")
 
 
 @campaigns_app.command("list")
-def list_campaigns(
-    as_json: AsJson = False, server: Server = None, key: Key = None, data: Data = None, project: Project = None
-) -> None:
+@asks
+def list_campaigns(asking: Asking) -> None:
     """List the campaigns of a project, with how far each is."""
 
     async def told(door: Door) -> Json:
@@ -34,81 +33,50 @@ def list_campaigns(
         items = [{**one, "progress": progress.get(one["name"])} for one in answer["items"]]
         return {"items": items}
 
-    answer = ask(Where(server, key, data, project), told)
-    if as_json:
-        table.print_json(answer)
-    else:
-        campaign_table.print_campaigns(answer)
+    asking.show(told, campaign_table.print_campaigns)
 
 
 @campaigns_app.command("show")
+@asks
 def show_campaign(
+    asking: Asking,
     name: Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its progress until it is over.")] = False,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Show one campaign: what it says, how far it is, and what came of it."""
 
     async def told(door: Door) -> Json:
         return await (_followed(door, name) if follow else door.campaign(name))
 
-    _print(ask(Where(server, key, data, project), told), as_json=as_json)
+    asking.show(told, campaign_table.print_campaign)
 
 
 @campaigns_app.command("start")
-def start_campaign(
-    name: Name,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
-) -> None:
+@asks
+def start_campaign(asking: Asking, name: Name) -> None:
     """Let a draft run: at once, or when its schedule says so."""
-    _print(ask(Where(server, key, data, project), lambda door: door.turn_campaign(name, "start")), as_json=as_json)
+    asking.show(lambda door: door.turn_campaign(name, "start"), campaign_table.print_campaign)
 
 
 @campaigns_app.command("pause")
-def pause_campaign(
-    name: Name,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
-) -> None:
+@asks
+def pause_campaign(asking: Asking, name: Name) -> None:
     """Keep back all that has not left yet, until it is resumed."""
-    _print(ask(Where(server, key, data, project), lambda door: door.turn_campaign(name, "pause")), as_json=as_json)
+    asking.show(lambda door: door.turn_campaign(name, "pause"), campaign_table.print_campaign)
 
 
 @campaigns_app.command("resume")
-def resume_campaign(
-    name: Name,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
-) -> None:
+@asks
+def resume_campaign(asking: Asking, name: Name) -> None:
     """Let a paused campaign go on where it was."""
-    _print(ask(Where(server, key, data, project), lambda door: door.turn_campaign(name, "resume")), as_json=as_json)
+    asking.show(lambda door: door.turn_campaign(name, "resume"), campaign_table.print_campaign)
 
 
 @campaigns_app.command("cancel")
-def cancel_campaign(
-    name: Name,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
-) -> None:
+@asks
+def cancel_campaign(asking: Asking, name: Name) -> None:
     """Drop all that has not left yet, for good."""
-    _print(ask(Where(server, key, data, project), lambda door: door.turn_campaign(name, "cancel")), as_json=as_json)
+    asking.show(lambda door: door.turn_campaign(name, "cancel"), campaign_table.print_campaign)
 
 
 async def _followed(door: Door, name: str) -> Json:
@@ -133,10 +101,3 @@ async def _followed(door: Door, name: str) -> Json:
             if told["state"] in _OVER:
                 return told
             await asyncio.sleep(_EVERY_S)
-
-
-def _print(answer: Json, *, as_json: bool) -> None:
-    if as_json:
-        table.print_json(answer)
-    else:
-        campaign_table.print_campaign(answer)

@@ -67,6 +67,10 @@ class Door(Protocol):
         """`GET /v1/automations/{name}`, and its `/counts`."""
         ...
 
+    async def cancel_runs(self, name: str, which: Json) -> Json:
+        """`POST /v1/automations/{name}/cancel`."""
+        ...
+
     async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
         """`POST /v1/segments/{name}/users`."""
         ...

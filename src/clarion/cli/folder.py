@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
-from clarion.api import batches, linting, messages, previewing, segments
+from clarion.api import automations, batches, linting, messages, previewing, segments
 from clarion.api.answers.alerts import AlertList
 from clarion.api.answers.automations import CountsAnswer
 from clarion.api.answers.base import Answer
@@ -33,6 +33,7 @@ from clarion.api.schemas import (
     ReplaceBody,
     SegmentPreview,
 )
+from clarion.api.schemas.automations import CancelRunsBody
 from clarion.bootstrap import Platform
 from clarion.cli import settings
 from clarion.cli.problem import Problem
@@ -55,6 +56,7 @@ _read_segment_preview = Reader[SegmentPreview](SegmentPreview).read
 _read_people = Reader[PeopleBody](PeopleBody).read
 _read_preview = Reader[PreviewBody](PreviewBody).read
 _read_replace = Reader[ReplaceBody](ReplaceBody).read
+_read_cancel = Reader[CancelRunsBody](CancelRunsBody).read
 _read_key = Reader[KeyPost](KeyPost).read
 
 
@@ -151,6 +153,10 @@ class Folder:
             raise NotFound(f"there is no automation {name}")
         flow = Flow(msgspec.convert(body, Automation))
         return body, _json(CountsAnswer.of(flow, await store.runs.counts(self._project.key, name)))
+
+    async def cancel_runs(self, name: str, which: Json) -> Json:
+        wanted, platform = _read_cancel(msgspec.json.encode(which)), self._platform
+        return _json(await automations.cancel(platform.store, self._project, name, wanted, platform.clock.now()))
 
     async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
         wanted, platform = _read_people(msgspec.json.encode({"users": users})), self._platform

@@ -1,23 +1,29 @@
 """`clarion events import`: a file of events, batch by batch; lines that are not good are told, the rest is kept."""
 
+import asyncio
 import csv
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from clarion.api.decoding import plainly
 from clarion.cli.problem import Misuse, Problem
+from clarion.cli.table import printed
 from clarion.model import Json
 
 BATCH = 1_000
+_AT_ONCE = 8  # calls, which share a commit
+_MOST_TOLD = 20
 _FIELDS = ("user_id", "name", "occurred_at", "id")
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,9})?")
 _WORDS = {"true": True, "false": False, "": None}
@@ -57,6 +63,17 @@ class Imported(msgspec.Struct, frozen=True):
     errors: list[Bad]
 
 
+def print_imported(told: Imported) -> None:
+    """What became of a file, and the first lines that were left out."""
+    accepted, known = told.accepted, f", {told.duplicates:,} known already" if told.duplicates else ""
+    printed(Text.assemble(("✓ ", "green"), f"{accepted:,} event{'' if accepted == 1 else 's'}{known}"))
+    for bad in told.errors[:_MOST_TOLD]:
+        printed(Text.assemble(("✗ ", "red"), (f"line {bad.line}", "bold"), (": ", "dim"), bad.message))
+    if told.errors:
+        lines = "lines were" if len(told.errors) > 1 else "line was"
+        printed(Text(f"{len(told.errors):,} {lines} left out.", "red"))
+
+
 def columns(told: Iterable[str]) -> dict[str, str]:
     """`OURS=THEIRS` each. Raises Misuse."""
     found = {}
@@ -78,19 +95,26 @@ async def run(file: Path, shape: Shape, send: Send) -> Imported:
     try:
         with file.open("rb") as opened, _bar() as progress:
             task = progress.add_task(file.name, total=os.fstat(opened.fileno()).st_size, kept=0)
-            for lines in _batches(_lines(file, opened, shape)):
-                good = [line for line in lines if line.event is not None]
-                told = await send({"events": [line.event for line in good]}) if good else _NOTHING
-                accepted, duplicates = accepted + told["accepted"], duplicates + told["duplicates"]
-                errors += [Bad(line.number, line.problem) for line in lines if line.event is None]
-                errors += [Bad(good[each["index"]].number, _of_item(each)) for each in told["errors"]]
-                progress.update(TaskID(task), completed=lines[-1].read, kept=accepted + duplicates)
+            batches = _batches(_lines(file, opened, shape))
+            while at_once := list(islice(batches, _AT_ONCE)):
+                for done in await asyncio.gather(*(_sent(lines, send) for lines in at_once)):
+                    accepted, duplicates = accepted + done.accepted, duplicates + done.duplicates
+                    errors += done.errors
+                progress.update(TaskID(task), completed=at_once[-1][-1].read, kept=accepted + duplicates)
     except OSError as error:
         raise Problem(f"{file} cannot be read", str(error.strerror)) from None
     return Imported(accepted, duplicates, sorted(errors, key=lambda bad: bad.line))
 
 
-_NOTHING: Json = {"accepted": 0, "duplicates": 0, "errors": []}
+async def _sent(lines: Sequence[Line], send: Send) -> Imported:
+    """What became of one batch."""
+    errors = [Bad(line.number, line.problem) for line in lines if line.event is None]
+    good = [line for line in lines if line.event is not None]
+    if not good:
+        return Imported(0, 0, errors)
+    told = await send({"events": [line.event for line in good]})
+    errors += [Bad(good[each["index"]].number, _of_item(each)) for each in told["errors"]]
+    return Imported(told["accepted"], told["duplicates"], errors)
 
 
 def _of_item(error: Json) -> str:

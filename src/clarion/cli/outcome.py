@@ -4,7 +4,6 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clarion.cli.table import print_json
 from clarion.model import Json
 
 _BAR = 16
@@ -12,11 +11,8 @@ _MANY, _WHOLE = 1_000_000, 100
 _BEFORE, _WITHIN, _AT = "·", "━", "●"
 
 
-def print_results(answer: Json, *, as_json: bool) -> None:
+def print_results(answer: Json) -> None:
     """A row for each variant and the control group, and a sentence on who is ahead."""
-    if as_json:
-        print_json(answer)
-        return
     console = Console(highlight=False)
     console.print(Group(*_parts(answer)))
 

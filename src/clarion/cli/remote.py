@@ -115,6 +115,9 @@ class Remote:
         path = f"/v1/automations/{quote(name, safe='')}"
         return await self._ask("GET", path), await self._ask("GET", f"{path}/counts")
 
+    async def cancel_runs(self, name: str, which: Json) -> Json:
+        return await self._ask("POST", f"/v1/automations/{quote(name, safe='')}/cancel", which)
+
     async def add_to_segment(self, name: str, users: Sequence[str]) -> Json:
         return await self._ask("POST", f"/v1/segments/{quote(name, safe='')}/users", {"users": users})
 

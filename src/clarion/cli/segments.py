@@ -15,8 +15,8 @@ from rich.progress import Progress
 
 from clarion.api.decoding import plainly
 from clarion.cli import table
-from clarion.cli.door import Door, Where
-from clarion.cli.options import AsJson, Data, Key, Project, Server, ask
+from clarion.cli.asking import Asking, asks
+from clarion.cli.door import Door
 from clarion.cli.problem import Misuse, Problem
 from clarion.model import Json
 
@@ -26,7 +26,9 @@ _A_CALL = 10_000
 
 
 @segment_app.command("preview")
+@asks
 def preview_segment(
+    asking: Asking,
     name: Annotated[str | None, typer.Argument(help="A segment of the project.", metavar="NAME")] = None,
     file: Annotated[
         str | None, typer.Option(help="A rule to try out, as JSON; - reads it from the input.", metavar="FILE")
@@ -34,22 +36,13 @@ def preview_segment(
     ready_made: Annotated[
         str | None, typer.Option(help="A ready-made segment to try out, such as cart_abandoned.", metavar="NAME")
     ] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Tell who is in a segment now: its rule as a sentence, how many they are, and some of them."""
     given = [one for one in (name, file, ready_made) if one is not None]
     if len(given) != 1:
         raise Misuse("Which segment?", "Give a NAME, or --file, or --ready-made.")
     body: Json = {"segment": name} if name else {"ready_made": ready_made} if ready_made else _rule(str(file))
-    answer = ask(Where(server, key, data, project), lambda door: door.preview_segment(body))
-    if as_json:
-        table.print_json(answer)
-    else:
-        table.print_preview(answer)
+    asking.show(lambda door: door.preview_segment(body), table.print_preview)
 
 
 def _rule(file: str) -> Json:
@@ -65,26 +58,22 @@ def _rule(file: str) -> Json:
 
 
 @segment_app.command("upload")
+@asks
 def upload_list(
+    asking: Asking,
     name: Annotated[str, typer.Argument(help="A segment that is a list.", metavar="NAME")],
     file: Annotated[str, typer.Argument(help="User ids, one a line, or CSV; - reads the input.", metavar="FILE")],
     column: Annotated[
         str | None, typer.Option(help="The CSV column with the user ids; the first line has its name.", metavar="NAME")
     ] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    key: Key = None,
-    data: Data = None,
-    project: Project = None,
 ) -> None:
     """Put people on the list of a segment. Doing it again changes nothing: nobody is on it twice."""
     with _opened(file) as content:
         users = _user_ids(content, column, file)
-        answer = ask(Where(server, key, data, project), lambda door: _uploaded(door, name, users))
-    if as_json:
-        table.print_json(answer)
-    else:
-        typer.echo(f"Read {answer['read']:,} ids, {answer['added']:,} of them new to {name}.")
+        asking.show(
+            lambda door: _uploaded(door, name, users),
+            lambda answer: typer.echo(f"Read {answer['read']:,} ids, {answer['added']:,} of them new to {name}."),
+        )
 
 
 async def _uploaded(door: Door, name: str, users: Iterator[str]) -> Json:

@@ -15,7 +15,6 @@ from clarion.model import Json
 
 _VERDICTS = {"pass": ("✓", "green"), "send": ("✓", "green"), "hold": ("◷", "yellow"), "drop": ("✗", "red")}
 _PIPE_WIDTH = 200
-_MOST_LINES = 20
 _WAYS_LOST = ("opt_outs", "permissions", "subscriptions")
 _BAD = ("failed", "expired")
 # Of a chapter's details, what its sentence does not say already and a person wants to know.
@@ -25,16 +24,6 @@ _SHOWN = ("model", "source", "properties", "attempts", "campaign", "notification
 def print_json(answer: Any) -> None:
     """Plain JSON on the output channel, whatever the terminal."""
     print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())  # noqa: T201 - that is the output
-
-
-def print_imported(accepted: int, duplicates: int, errors: list[tuple[int, str]]) -> None:
-    """What became of a file, and the first lines that were left out."""
-    known = f", {duplicates:,} known already" if duplicates else ""
-    printed(Text.assemble(("✓ ", "green"), f"{accepted:,} event{'' if accepted == 1 else 's'}{known}"))
-    for line, message in errors[:_MOST_LINES]:
-        printed(Text.assemble(("✗ ", "red"), (f"line {line}", "bold"), (": ", "dim"), message))
-    if errors:
-        printed(Text(f"{len(errors):,} {'lines were' if len(errors) > 1 else 'line was'} left out.", "red"))
 
 
 def print_new_project(answer: Json) -> None:
@@ -59,7 +48,8 @@ def print_preview(answer: Json) -> None:
     count, sample = answer["count"], answer["sample"]
     more = f" and {count - len(sample):,} more" if count > len(sample) else ""
     printed(Text(answer["sentence"][:1].upper() + answer["sentence"][1:] + "."))
-    fields(("Now", f"{count:,}", "bold"), ("Such as", ", ".join(sample) + more, ""))
+    some = [("Such as", ", ".join(sample) + more, "")] if sample else []
+    fields(("Now", f"{count:,}", "bold"), *some)
 
 
 def print_keys(answer: Json) -> None:

@@ -5,7 +5,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
-from clarion.dashboard import campaigns, composing, losses, notifications, overview, people, settings
+from clarion.dashboard import (
+    automations,
+    campaigns,
+    composing,
+    losses,
+    notifications,
+    overview,
+    people,
+    results,
+    segments,
+    settings,
+)
 from clarion.dashboard.forms import fields_of, posted
 from clarion.dashboard.recent import Recent
 from clarion.dashboard.rendering import ASSETS, PAGES, away, page
@@ -54,6 +65,7 @@ ROUTES = (
     Route("GET", f"/notifications/{_ID}", notifications.show_one),
     Route("GET", f"/notifications/{_ID}/progress", notifications.show_progress),
     Route("POST", f"/notifications/{_ID}/cancel", notifications.cancel),
+    Route("GET", f"/notifications/{_ID}/results", results.show),
     Route("GET", "/campaigns", campaigns.show_list),
     Route("GET", f"/campaigns/{_NAME}", campaigns.show_one),
     Route("GET", f"/campaigns/{_NAME}/progress", campaigns.show_progress),
@@ -61,6 +73,12 @@ ROUTES = (
     Route("POST", f"/campaigns/{_NAME}/pause", campaigns.pause),
     Route("POST", f"/campaigns/{_NAME}/resume", campaigns.resume),
     Route("POST", f"/campaigns/{_NAME}/cancel", campaigns.cancel),
+    Route("GET", "/automations", automations.show_list),
+    Route("GET", f"/automations/{_NAME}", automations.show_one),
+    Route("GET", f"/automations/{_NAME}/cancel", automations.ask_to_cancel),
+    Route("POST", f"/automations/{_NAME}/cancel", automations.cancel),
+    Route("GET", "/segments", segments.show_list),
+    Route("GET", f"/segments/{_NAME}", segments.show_one),
     Route("GET", "/losses", losses.show),
     Route("GET", "/people", people.show),
     Route("GET", "/settings", settings.show),

@@ -1,9 +1,9 @@
 """Campaigns: the list, and one of them with how far it is, what came of it, and the buttons that move it."""
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from clarion.dashboard import words
+from clarion.dashboard import results, words
 from clarion.dashboard.forms import posted
 from clarion.dashboard.listing import audience_of, message_title
 from clarion.dashboard.notifications import figures_of
@@ -33,7 +33,7 @@ async def show_list(visit: Visit) -> Answer:
         visit,
         "campaigns",
         rows=[_row(visit, one) for one in found.items],
-        next=f"{PREFIX}/campaigns?cursor={found.next_cursor}" if found.next_cursor else None,
+        next=f"{PREFIX}/campaigns?{urlencode({'cursor': found.next_cursor})}" if found.next_cursor else None,
         is_first=cursor is None,
     )
 
@@ -48,6 +48,7 @@ async def show_one(visit: Visit, name: str) -> Answer:
         "campaign",
         campaign=_row(visit, standing.record),
         message=standing.record.campaign.notification,
+        variants=results.wordings(standing.record.campaign.notification),
         runs_shown=runs,
         **_progress(standing),
     )

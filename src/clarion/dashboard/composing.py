@@ -16,6 +16,7 @@ from clarion.errors import FieldError, InvalidRequest
 from clarion.intelligence.honesty import Finding
 from clarion.journey.draft import check_message
 from clarion.journey.dry_run import DryRun
+from clarion.journey.segments.lookup import check_audience
 from clarion.journey.segments.sentences import sentence
 from clarion.journey.texts import honesty
 from clarion.journey.texts.words import project_facts
@@ -38,9 +39,13 @@ class Looked(NamedTuple):
 
 
 async def show_empty(visit: Visit) -> Answer:
-    """`GET /dashboard/compose`."""
+    """`GET /dashboard/compose?to=segment&segment=`: with an audience chosen, where a page leads here for it."""
     visit.demand("send")
-    return await _page(visit, Written(once=visit.services.chance.token(16).hex()), Looked([], []))
+    query, catalog, project = visit.request.query, visit.services.catalog, visit.project.key
+    chosen: dict[str, str] = {name: query[name] for name in ("to", "segment", "topic") if name in query}
+    written = Written.of(chosen)._replace(once=visit.services.chance.token(16).hex())
+    unknown = check_audience(written.audience, await catalog.segments(project), await catalog.topics(project))
+    return await _page(visit, written, Looked(unknown, []), status=404 if unknown else 200)
 
 
 async def look(visit: Visit) -> Answer:

@@ -1,11 +1,12 @@
 """Plots as numbers: what templates draw as SVG, in the units of its view box. Pure geometry, no colours."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 1000.0, 240.0
 _GAP = 0.28
 _TICKS = 4
+_SCALES = (0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.4, 0.6, 1.0)
 _STEPS = (1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
@@ -35,6 +36,26 @@ class Bar(NamedTuple):
     share: float
     tone: str
     code: str
+
+
+class Whisker(NamedTuple):
+    """A value and its interval on a line from 0 to 100."""
+
+    at: float
+    left: float
+    width: float
+
+
+def whisker(value: float, low: float, high: float, scale: float) -> Whisker:
+    """`scale`: what the whole line stands for; what is beyond it is cut."""
+    at, left, right = (round(min(100.0, 100 * one / scale), 2) for one in (value, low, high))
+    return Whisker(at, left, round(right - left, 2))
+
+
+def scale(tops: Iterable[float]) -> float:
+    """The least round part of 1 that holds all of these, so that halves of it are easily read; 1 for none."""
+    top = max(tops, default=1.0)
+    return next((one for one in _SCALES if one >= top), 1.0)
 
 
 def columns(stacks: Sequence[Mapping[str, int]], series: Sequence[str], label: Callable[[float], str]) -> Columns:

@@ -1,10 +1,10 @@
 """Whom we lose, beside who taps: a row for each category, template or campaign, with the intervals of both rates."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from clarion.dashboard import words
+from clarion.dashboard import figures, words
 from clarion.dashboard.rendering import page
 from clarion.dashboard.session import Visit
 from clarion.intelligence.proportions import Proportion, proportion
@@ -17,16 +17,6 @@ _DIMENSIONS = {Dimension.CATEGORY: "Category", Dimension.TEMPLATE: "Template", D
 _DAYS = (1, 7, 30)
 _USUAL = 7
 _NOTHING = Proportion(0.0, 0.0, 1.0)
-
-
-class Whisker(NamedTuple):
-    """A rate and its interval on a scale from 0 to 100, and in words."""
-
-    at: float
-    left: float
-    width: float
-    text: str
-    between: str
 
 
 async def show(visit: Visit) -> Answer:
@@ -74,24 +64,15 @@ def _row(standing: Standing, lost: float, tapped: float, zone: ZoneInfo) -> dict
     return {
         "name": counts.name,
         "reached": counts.reached,
-        "lost": _whisker(_lost(standing), lost)._asdict(),
-        "tapped": _whisker(_tapped(standing), tapped)._asdict(),
+        "lost": _whisker(_lost(standing), lost),
+        "tapped": _whisker(_tapped(standing), tapped),
         "people": counts.lost,
         "ways": ", ".join(f"{words.whole(count)} {way}" for way, count in ways if count),
         "doubled": None if alert is None else {"times": times(alert), "since": since},
     }
 
 
-def _whisker(rate: Proportion, scale: float) -> Whisker:
-    def at(value: float) -> float:
-        return round(min(100.0, 100 * value / scale), 2)
-
-    between = f"{_percent(rate.low)} to {_percent(rate.high)}"
-    return Whisker(at(rate.value), at(rate.low), at(rate.high) - at(rate.low), _percent(rate.value), between)
-
-
-def _percent(value: float) -> str:
-    """Two figures that count: 12 %, 1.2 %, 0.12 %."""
-    number = 100 * value
-    digits = 0 if number >= 10 or number == 0 else 1 if number >= 1 else 2  # noqa: PLR2004 - the powers of ten
-    return f"{number:.{digits}f} %"
+def _whisker(rate: Proportion, scale: float) -> dict[str, Any]:
+    drawn = figures.whisker(*rate, scale)._asdict()
+    between = f"{words.rate(rate.low)} to {words.rate(rate.high)}"
+    return {**drawn, "text": words.rate(rate.value), "between": between}

@@ -19,6 +19,8 @@ NAVIGATION = (
     Entry(f"{PREFIX}/compose", "Compose", "compose", scope="send"),
     Entry(f"{PREFIX}/notifications", "Notifications", "notifications"),
     Entry(f"{PREFIX}/campaigns", "Campaigns", "campaigns"),
+    Entry(f"{PREFIX}/automations", "Automations", "automations"),
+    Entry(f"{PREFIX}/segments", "Segments", "segments"),
     Entry(f"{PREFIX}/losses", "Losses", "losses"),
     Entry(f"{PREFIX}/people", "People", "people"),
     Entry(f"{PREFIX}/settings", "Settings", "settings"),

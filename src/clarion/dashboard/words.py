@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from clarion.model import DeliveryState, DeviceKind, Millis, Reason, Verdict, verdict_of
+from clarion.model import DeliveryState, DeviceKind, Ended, Millis, Reason, Verdict, verdict_of
 
 REASONS: Final = MappingProxyType(
     {
@@ -66,6 +66,15 @@ KINDS: Final = MappingProxyType(
         DeviceKind.INBOX: "Inbox",
     }
 )
+ENDS: Final = MappingProxyType(
+    {
+        Ended.GOAL: ("Reached the goal", "lit"),
+        Ended.DONE: ("Went to the end", "good"),
+        Ended.EXIT: ("Left on the way", "wait"),
+        Ended.CANCELLED: ("Cancelled", "off"),
+    }
+)
+"""How a run ended, and its colour."""
 TONES: Final = MappingProxyType({Verdict.SEND: "good", Verdict.HOLD: "wait", Verdict.DROP: "off"})
 _STATE_TONES = {
     DeliveryState.CLICKED: "lit",
@@ -117,6 +126,13 @@ def percent(part: int, total: int) -> str:
     if 99.9 < share < 100:  # noqa: PLR2004 - and the most
         return "> 99.9\u202f%"
     return f"{share:.3g}\u202f%"
+
+
+def rate(value: float) -> str:
+    """A part of 1 with two figures that count: 12 %, 1.2 %, 0.12 %."""
+    number = 100 * value
+    digits = 0 if number >= 10 or number == 0 else 1 if number >= 1 else 2  # noqa: PLR2004 - the powers of ten
+    return f"{number:.{digits}f} %"
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -19,6 +19,7 @@ from clarion.journey.texts.words import (
     chosen,
     event_facts,
     template_of,
+    titled,
     user_facts,
 )
 from clarion.model import (
@@ -35,6 +36,7 @@ from clarion.model import (
     Reason,
     Template,
     Update,
+    UpdateKind,
     delivery_id,
 )
 from clarion.ports import Ready, Recipient, Target, uuid_of
@@ -240,11 +242,14 @@ class Composer:
     def _letter(self, notification: Notification, about: _About) -> _Letter:
         _, variant, locale, kind, shown = about
         message, scene = self._message(notification, variant), self._scene
-        message, words, text_locale = chosen(message, self._template(message), locale, kind)
+        said, update = chosen(message, self._template(message), locale, kind), notification.update
+        # What takes a notification back shows nothing, so it says nothing.
+        message, words, text_locale = (
+            said if update is not None and update.kind is UpdateKind.WITHDRAW else titled(said)
+        )
         told = (message, words, scene.project_facts, scene.receipts_url)
         setting = Setting(locale, text_locale, scene.partials, scene.zone)
         texts, blanks = Texts(message, words, setting), _Blanks(_encode(told))
-        update = notification.update
         draft = self._draft(message, kind, texts.with_blanks(blanks.place), blanks, update, shown=shown)
         encoded = _encode(draft.payload)
         form = _Form(blanks.split(encoded))

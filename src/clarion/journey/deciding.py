@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from clarion.crypto.receipts import ReceiptTokens
-from clarion.journey import judgement
+from clarion.journey import audience, judgement
 from clarion.journey.candidate import candidates, facts_query, with_digests, with_wishes, without_own_content
 from clarion.journey.carried_over import carried_over
 from clarion.journey.catalog import Catalog
@@ -46,12 +46,16 @@ class DecidingSteps:
     async def step(self, lease: Lease, job: SpanWork | PairsWork) -> Sequence[NewWork]:
         """Decide and compose a batch, and write it under its people's locks. Returns the work that was written."""
         project = await self._catalog.project(lease.project)
-        named = job
         now = self._clock.now()
+        named = job
         job, notifications, keys = await asked_together(self._store, self._catalog, project.key, job, now)
         if lease.notification in notifications and notifications[lease.notification].is_paused:
             await self._store.work.set_aside(lease, now)
             return ()
+        if _is_crumb(lease, job, notifications):
+            lease = await self._store.work.gather(lease, now, audience.BATCH)
+            assert isinstance(lease.job, PairsWork)
+            job = named = lease.job
         scene = await self._scene(project, list(notifications.values()), now)
         scene = scene._replace(winners=await self._winning.winners(notifications.values(), now))
         law = self._law(project, scene, now)
@@ -120,3 +124,11 @@ class DecidingSteps:
             for key, notification in notifications.items()
             if notification.to.devices is not None and notification.update is None
         }
+
+
+def _is_crumb(lease: Lease, job: SpanWork | PairsWork, notifications: Mapping[Key, Notification]) -> bool:
+    """Whether it is a few people of many whose moment it is: each batch has some of every time zone."""
+    if not isinstance(job, PairsWork) or not job.held or job.collected or lease.attempts:
+        return False
+    notification = notifications.get(lease.notification or 0)
+    return notification is not None and audience.is_cut_later(notification.to) and len(job.pairs) <= audience.BATCH // 2

@@ -8,7 +8,7 @@ import msgspec
 from clarion.errors import FieldError
 from clarion.journey import conditions, payloads, segments
 from clarion.journey.automations import flow
-from clarion.journey.digests import digest, digest_draft
+from clarion.journey.digests import digest_draft
 from clarion.journey.experiments import variants
 from clarion.journey.rules import misfit
 from clarion.journey.texts import words
@@ -70,6 +70,7 @@ def _said(
         contents = [("", words.chosen(message, None, None))]
     else:
         contents = [("", one) for _, one in _every(message, template)]
+        found += [FieldError(words.TITLE, wrong) for _, one in contents if (wrong := words.untitled(one)) is not None]
     return found + words.problems(contents, context, partials)
 
 
@@ -108,8 +109,7 @@ def check_partial(partial: Partial, partials: Mapping[str, Partial], project_fac
         )
         for locale in partial.locales
     }
-    context = {**_trial({}, project_facts, with_event=True), "data": words.ANYTHING}
-    found = words.problems(texts.items(), context, together)
+    found = words.problems(texts.items(), _anywhere(project_facts), together)
     return [FieldError(each.field.removesuffix("body"), each.message) for each in found]
 
 
@@ -119,9 +119,7 @@ def check_template(
     """Texts that are not minijinja or use what does not exist; what data will bring is not known yet."""
     if template.default_locale not in template.locales:
         return [FieldError("default_locale", f"must be one of {', '.join(template.locales) or 'the locales'}")]
-    of_digests = dict.fromkeys(digest.SEEN, words.ANYTHING)  # a message that is none is refused where it uses them
-    context = {**of_digests, **_trial({}, project_facts, with_event=True), "data": words.ANYTHING}
-    found = words.problems(_every(Message(), template), context, partials)
+    found = words.problems(_every(Message(), template), _anywhere(project_facts), partials)
     return [each for each in found if _is_said(each.field, template)]
 
 
@@ -231,6 +229,12 @@ def _no_key(named: str, meant: Sequence[ApiKey], good: Sequence[ApiKey]) -> str:
     if not meant:
         return f"there is no key {named}"
     return "must be a server key" if meant[0].kind != "server" else f"the key {named} was revoked"
+
+
+def _anywhere(project_facts: Json) -> Json:
+    """For texts of which it is not known yet what will use them: a message that is no digest is refused if it does."""
+    of_digests = dict.fromkeys(words.OF_DIGESTS, words.ANYTHING)
+    return {**of_digests, **_trial({}, project_facts, with_event=True), "data": words.ANYTHING}
 
 
 def _trial(data: Json, project_facts: Json, *, with_event: bool) -> Json:

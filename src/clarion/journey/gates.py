@@ -11,7 +11,7 @@ from clarion.journey.catalog import TOPIC
 from clarion.journey.gate import PROBE_MS, Gate, Pass, Stop
 from clarion.journey.registration import is_shared
 from clarion.model import DeviceKind, Key, Millis
-from clarion.ports import Bus, Clock, Place, ProviderOutcome, Stoppage, Store, lane_queue
+from clarion.ports import Bus, Clock, Place, ProviderOutcome, Stoppage, Store, Throttle, lane_queue
 
 MEMORY_MS = 1_000
 """What other processes found out about a lane is known here so much later at most."""
@@ -21,6 +21,8 @@ TURN_MS = 1_000
 MOST_GATES = 10_000
 REFUSED_MS = 60_000
 """A message whose credentials are refused while others pass is tried again so much later."""
+THROTTLED_MS = 60_000
+"""What was known of a queue's rate so long ago says nothing any more."""
 _FULL_MS = 500
 _OUTDATED_MS = 1_000
 
@@ -58,6 +60,7 @@ class Gates:
         self._pause = pause
         self._lanes: dict[Place, _Lane] = {}
         self._stopped: dict[Place, Stoppage] = {}
+        self._throttles: dict[str, Throttle] = {}
         self._looked_at: Millis | None = None
         self._changes = 0
         self._ending = False
@@ -91,6 +94,14 @@ class Gates:
                 return turn
         return self._clock.now()
 
+    def throttle(self, queue: str) -> Throttle | None:
+        """What the rate of a queue leaves room for; None: nothing of it had to go back of late."""
+        known = self._throttles.get(queue)
+        if known is not None and self._clock.now() >= known.until + THROTTLED_MS:
+            del self._throttles[queue]
+            return None
+        return known
+
     def end(self) -> None:
         """This process is told to end: nothing more leaves, and who waits for room waits no longer."""
         self._ending = True
@@ -104,6 +115,7 @@ class Gates:
         lane, now = self._lane(place), self._clock.now()
         before = lane.gate.stop
         change = lane.gate.back(passed, outcomes, now)
+        self._ease(place, passed.count)
         if change is not None:
             await self._changed(place, before, lane.gate.stop, credential)
         lane.room.set()
@@ -172,10 +184,22 @@ class Gates:
         ]
         turn = max(turns, default=now)
         if turn > now + TURN_MS:
+            self._throttled(place, passed, turn, now)
             return turn
         if turn > now:
             await self._pause((turn - now) / 1000)
         return passed
+
+    def _throttled(self, place: Place, passed: Pass, turn: Millis, now: Millis) -> None:
+        """What is on its way uses the rate up. No answer stays true for long: all processes share the rate."""
+        on_their_way = self._lane(place).gate.in_flight - passed.count
+        self._throttles[place.queue] = Throttle(min(turn, now + 2 * TURN_MS) - TURN_MS, on_their_way)
+
+    def _ease(self, place: Place, count: int) -> None:
+        """As much again may be in hand as came through: a slow service needs more to use its rate up."""
+        known = self._throttles.get(place.queue)
+        if known is not None:
+            self._throttles[place.queue] = known._replace(most=known.most + count)
 
     # --- what all processes know --------------------------------------------------------------------------------------
 

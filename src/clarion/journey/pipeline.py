@@ -67,6 +67,7 @@ from clarion.ports import (
     RunsWork,
     SpanWork,
     Store,
+    Throttle,
     WatchWork,
     WebhookWork,
     queue_of,
@@ -273,6 +274,10 @@ class Pipeline:
         """One of this kind is new or another one: everybody forgets the old ones, and what waits for it is tried."""
         await self._catalog.changed()
         await self._gates.renew(project.key, kind)
+
+    def throttle(self, queue: str) -> Throttle | None:
+        """What the rate of a queue of deliveries leaves room for; None: it holds nothing back."""
+        return self._gates.throttle(queue)
 
     def end(self) -> None:
         """The process is told to end: what was handed to a push service is finished, and the rest goes back."""

@@ -1,4 +1,4 @@
-"""What automations and campaigns name, so that nothing goes away which they still need."""
+"""What automations, campaigns and digests name, so that nothing goes away which they still need."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from clarion.journey.automations import flow
 from clarion.journey.segments.lookup import walk
 from clarion.journey.texts.wordings import every
-from clarion.model import Automation, Campaign, CampaignState, Message, Rule
+from clarion.model import Automation, Campaign, CampaignState, Category, Message, Rule
 from clarion.model import segments as rules
 
 AT_WORK = frozenset({CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED})
@@ -51,9 +51,18 @@ def of_campaign(campaign: Campaign) -> set[Named]:
     return found
 
 
-def users(named: Named, automations: Iterable[Automation], campaigns: Iterable[Campaign]) -> list[str]:
+def of_category(category: Category) -> set[Named]:
+    """What its digest names."""
+    digest = category.digest
+    return set() if digest is None or digest.template is None else {Named(Kind.TEMPLATE, digest.template)}
+
+
+def users(
+    named: Named, automations: Iterable[Automation], campaigns: Iterable[Campaign], categories: Iterable[Category]
+) -> list[str]:
     """Who would miss it, in words."""
     return [
+        *(f"the digest of the category {one.name}" for one in categories if named in of_category(one)),
         *(f"the automation {one.name}" for one in automations if named in of_automation(one)),
         *(f"the campaign {one.name}" for one in campaigns if named in of_campaign(one)),
     ]

@@ -3,7 +3,7 @@
 All work on batches.
 """
 
-from clarion.ports.audiences import Audiences, Crowd, RosterKind
+from clarion.ports.audiences import Audiences, Crowd, Reach, RosterKind
 from clarion.ports.campaigns import CampaignRuns, Campaigns, Reached
 from clarion.ports.facts import (
     Address,
@@ -41,6 +41,7 @@ from clarion.ports.jobs import (
     WebhookWork,
     ends_of,
     family_of,
+    gathered,
     lane_queue,
     owner_of,
     queue_of,
@@ -121,6 +122,7 @@ from clarion.ports.work import (
     Released,
     Sent,
     Slot,
+    Throttle,
     Work,
 )
 
@@ -205,6 +207,7 @@ __all__ = [
     "PushService",
     "PushStore",
     "Quarantined",
+    "Reach",
     "Reached",
     "Ready",
     "ReceiptRecord",
@@ -235,6 +238,7 @@ __all__ = [
     "Tallies",
     "Tally",
     "Target",
+    "Throttle",
     "TooLarge",
     "Touch",
     "Trail",
@@ -246,6 +250,7 @@ __all__ = [
     "Work",
     "ends_of",
     "family_of",
+    "gathered",
     "lane_queue",
     "last_said",
     "opt_outs",

@@ -1,11 +1,11 @@
 """Who is meant when a caller does not name people: rules over everything known of them, and lists that are kept."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from clarion.model import Key, Millis, Rule
+from clarion.model import DeviceKind, Key, Millis, Rule
 from clarion.ports.nouns import Page
 
 RosterKind: TypeAlias = Literal["topic", "list", "automation"]
@@ -25,6 +25,16 @@ class Crowd(msgspec.Struct, frozen=True):
     now: Millis
 
 
+class Reach(NamedTuple):
+    """People who have an active device that may show something: of any kind, and of each that there is.
+
+    Who has devices of two kinds counts for both.
+    """
+
+    people: int
+    by_kind: dict[DeviceKind, int]
+
+
 class Audiences(Protocol):
     """Rules looked up, and lists kept."""
 
@@ -37,6 +47,14 @@ class Audiences(Protocol):
         ...
 
     async def count(self, project: Key, crowd: Crowd) -> int: ...
+    async def counts(self, project: Key, crowds: Sequence[Crowd]) -> list[int]:
+        """Of several, in their order; a few of them in each statement."""
+        ...
+
+    async def reach(self, project: Key, crowd: Crowd) -> Reach:
+        """Who of them can be reached, and by which devices. One statement."""
+        ...
+
     async def add(self, project: Key, kind: RosterKind, name: str, users: Sequence[str], now: Millis) -> int:
         """Put people on a list, which begins with the first of them; how many were not on it. New ids become users."""
         ...
@@ -49,8 +67,13 @@ class Audiences(Protocol):
         """The public ids on a list, oldest user first."""
         ...
 
-    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
-        """Who is on a list, of those beyond the key `after` and up to `last`."""
+    async def unlike(
+        self, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+    ) -> list[tuple[Key, bool]]:
+        """Who is in the crowd and not on a list (True), or on it and not in the crowd (False).
+
+        The first `limit` beyond the key `after`, in key order. One statement, about everybody, each time.
+        """
         ...
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:

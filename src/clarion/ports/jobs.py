@@ -1,7 +1,7 @@
 """Jobs: what is still to be done, as the queue holds it, and which queue that is."""
 
 from collections.abc import Iterable
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -213,6 +213,7 @@ LATE_MS = 2_000
 """How late a first attempt may be: with a TTL of 0 a message expires at birth, and that attempt is its only chance."""
 
 _expiry = attrgetter("expires_at")
+_person = itemgetter(1)
 
 
 _SHARED: dict[type, str] = {
@@ -280,6 +281,22 @@ def ends_of(job: Job) -> Millis | None:
             return None if job.expires_at is None else job.expires_at + LATE_MS + 1
         case _:
             return None
+
+
+def gathered(job: PairsWork, others: Iterable[tuple[Key, Job]], most: int) -> tuple[PairsWork, list[Key]]:
+    """A job with the pairs of others that are held as it is, up to `most`; and the keys of those."""
+    taken: list[Key] = []
+    pairs = set(job.pairs)
+    for key, other in others:
+        if (
+            isinstance(other, PairsWork)
+            and other.held
+            and not other.collected
+            and len(pairs) + len(other.pairs) <= most
+        ):
+            pairs.update(other.pairs)
+            taken.append(key)
+    return (msgspec.structs.replace(job, pairs=sorted(pairs, key=_person)), taken) if taken else (job, taken)
 
 
 def sole(notifications: Iterable[Key]) -> Key | None:

@@ -1,6 +1,6 @@
 """Runs: where people are in automations. They wait as rows with a due time, and cost nothing until then."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -61,6 +61,23 @@ class Runs(Protocol):
         """The runs of an automation, those that ended too, oldest first."""
         ...
 
+    async def newest(
+        self,
+        project: Key,
+        automation: str,
+        user: Key | None,
+        run_key: str | None,
+        limit: int,
+        *,
+        under_way: bool = False,
+    ) -> list[RunRecord]:
+        """The runs that began last, the last one first; of a person, under a key; `under_way`: none that ended."""
+        ...
+
     async def counts(self, project: Key, automation: str) -> list[StepCount]:
         """How many are where, in no order."""
+        ...
+
+    async def totals(self, project: Key, automations: Sequence[str]) -> dict[str, Mapping[Ended | None, int]]:
+        """How many runs of each ended in which way; None: under way. What there is none of is left out."""
         ...

@@ -31,6 +31,16 @@ class Lease(msgspec.Struct, frozen=True):
     until: Millis
 
 
+class Throttle(NamedTuple):
+    """What the rate of a queue leaves room for: nothing is worth a claim before `until`, then `most` messages in hand.
+
+    At least one job, whatever is in it.
+    """
+
+    until: Millis
+    most: int
+
+
 class Sent(msgspec.Struct, frozen=True):
     """Messages of one notification that a service took at their first attempt, after the last look at `at`. Columns."""
 
@@ -136,6 +146,14 @@ class Work(Protocol):
 
     async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
         """Give a job back undone, to be tried at `due_at`; `counts`: whether that was an attempt."""
+        ...
+
+    async def gather(self, lease: Lease, now: Millis, most: int) -> Lease:
+        """The same lease with the held pairs of other due jobs of its notification, up to `most`; those jobs are gone.
+
+        Only for a job of held pairs of one notification, not collected; of the same kind are those that are taken, and
+        none that failed before. Unchanged when there are none, or when the lease is lost.
+        """
         ...
 
     async def set_aside(self, lease: Lease, now: Millis) -> None:

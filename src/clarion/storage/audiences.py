@@ -3,18 +3,21 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, except_, func, literal, select, text, union_all
 from sqlalchemy.exc import DBAPIError
 
-from clarion.model import Key, Millis
-from clarion.ports import Crowd, Effects, Page, RosterKind
+from clarion.model import DeviceKind, DeviceState, Key, Millis, Permission
+from clarion.ports import Crowd, Effects, Page, Reach, RosterKind
 from clarion.storage.crowds import is_list, matching
 from clarion.storage.database import Database, Dialect, columns_of, int_cursor, upsert
 from clarion.storage.merging import present
 from clarion.storage.people import find, resolve
-from clarion.storage.schema import person, roster, roster_member
+from clarion.storage.schema import device, person, roster, roster_member
 
 _MEMBER = columns_of(roster_member)
+_ANY_KIND = ""
+_TOGETHER = 5
+"""Crowds that are counted by one statement: PostgreSQL keeps the hash tables of all of them to its end."""
 
 
 class SqlAudiences:
@@ -32,6 +35,12 @@ class SqlAudiences:
     async def count(self, project: Key, crowd: Crowd) -> int:
         return await self._db.read(_count, project, crowd)
 
+    async def counts(self, project: Key, crowds: Sequence[Crowd]) -> list[int]:
+        return await self._db.read(_counts, project, crowds)
+
+    async def reach(self, project: Key, crowd: Crowd) -> Reach:
+        return await self._db.read(_reach, project, crowd)
+
     async def add(self, project: Key, kind: RosterKind, name: str, users: Sequence[str], now: Millis) -> int:
         return await self._db.write(_add, self._db.dialect, project, kind, name, users, now)
 
@@ -41,8 +50,10 @@ class SqlAudiences:
     async def listed(self, project: Key, kind: RosterKind, name: str, cursor: str | None, limit: int) -> Page[str]:
         return await self._db.read(_listed, project, kind, name, cursor, limit)
 
-    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
-        return await self._db.read(_listed_keys, project, kind, name, after, last)
+    async def unlike(
+        self, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+    ) -> list[tuple[Key, bool]]:
+        return await self._db.read(_unlike, project, crowd, kind, name, after, limit)
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
         return await self._db.read(_sizes, project, kind, names)
@@ -76,18 +87,19 @@ _PLAN_AS_BEFORE = text("; ".join(f"RESET {name}" for name in _HASHING))
 
 
 @contextmanager
-def _planned(conn: Connection, crowd: Crowd) -> Iterator[None]:
+def _planned(conn: Connection, crowd: Crowd, *, joined: bool = False) -> Iterator[None]:
     """PostgreSQL plans each of these statements for its own values, which decide everything; with memory for hashes.
 
     A plan for any values, which it makes for a statement that comes often, takes thirty times as long; compiling it
     costs more than it saves. And what happened of late is in no statistics: with a thousand rows where it expects one
     it would go through them all for each person, so it may only hash or merge. It does
-    so alone: of a join with a group it lets each of its helpers make the whole group.
+    so alone: of a join with a group it lets each of its helpers make the whole group. A list may be short, unless all
+    on it are `joined` with more.
     """
     if conn.dialect.name != "postgresql":
         yield
         return
-    conn.execute(_PLAN if is_list(crowd) else _HASH)
+    conn.execute(_PLAN if is_list(crowd) and not joined else _HASH)
     try:
         yield
     finally:
@@ -113,6 +125,33 @@ def _count(conn: Connection, project: Key, crowd: Crowd) -> int:
     found = matching(conn, project, crowd).subquery()
     with _planned(conn, crowd):
         return conn.execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def _counts(conn: Connection, project: Key, crowds: Sequence[Crowd]) -> list[int]:
+    counted: list[int] = []
+    for start in range(0, len(crowds), _TOGETHER):
+        some = crowds[start : start + _TOGETHER]
+        found = [matching(conn, project, each).subquery() for each in some]
+        people = func.count().label("people")
+        each = [select(literal(at).label("at"), people).select_from(one) for at, one in enumerate(found)]
+        with _planned(conn, next((one for one in some if not is_list(one)), some[0])):
+            rows = {row.at: row.people for row in conn.execute(union_all(*each))}
+        counted += [rows[at] for at in range(len(some))]
+    return counted
+
+
+def _reach(conn: Connection, project: Key, crowd: Crowd) -> Reach:
+    found = matching(conn, project, crowd).cte("found")
+    mine = (device.c.project == project) & (device.c.state == DeviceState.ACTIVE.value)
+    mine &= device.c.permission.in_((Permission.GRANTED.value, Permission.PROVISIONAL.value))
+    theirs = select(device.c.kind, device.c.person).join(found, found.c.key == device.c.person).where(mine)
+    shown = theirs.distinct().cte("shown")
+    people = func.count(shown.c.person.distinct())
+    by_kind = select(shown.c.kind, func.count().label("people")).group_by(shown.c.kind)
+    with _planned(conn, crowd, joined=True):
+        rows = conn.execute(union_all(by_kind, select(literal(_ANY_KIND), people))).all()
+    counts = {row.kind: row.people for row in rows}
+    return Reach(counts.pop(_ANY_KIND), {DeviceKind(kind): count for kind, count in counts.items()})
 
 
 def _roster(conn: Connection, project: Key, kind: str, name: str) -> Key | None:
@@ -154,15 +193,17 @@ def _listed(conn: Connection, project: Key, kind: str, name: str, cursor: str | 
     return Page(items=[row.id for row in rows[:limit]], next_cursor=str(rows[limit - 1].key) if more else None)
 
 
-def _listed_keys(
-    conn: Connection, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None
-) -> list[Key]:
-    list_ = _roster(conn, project, kind, name)
-    on = roster_member.c
-    query = select(on.person).where(on.roster == list_, on.person > after)
-    if last is not None:
-        query = query.where(on.person <= last)
-    return list(conn.execute(query.order_by(on.person)).scalars())
+def _unlike(
+    conn: Connection, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+) -> list[tuple[Key, bool]]:
+    members = select(matching(conn, project, crowd).where(person.c.key > after).cte("members").c.key)
+    named = roster_member.c.roster == _roster(conn, project, kind, name)
+    listed = select(roster_member.c.person.label("key")).where(named, roster_member.c.person > after)
+    # Not as joins: SQLite takes any list for short, and would look through all of the other for each who is on it.
+    missing, extra = except_(members, listed).subquery(), except_(listed, members).subquery()
+    both = union_all(select(missing.c.key, literal(value=True)), select(extra.c.key, literal(value=False)))
+    with _planned(conn, crowd):
+        return [(key, bool(is_in)) for key, is_in in conn.execute(both.order_by("key").limit(limit))]
 
 
 def write_listed(conn: Connection, dialect: Dialect, project: Key, effects: Effects, now: Millis) -> None:

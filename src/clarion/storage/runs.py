@@ -1,7 +1,7 @@
 """Runs of automations as rows: handed out when they are due, and written as a step left them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
@@ -84,8 +84,26 @@ class SqlRuns:
     ) -> Page[RunRecord]:
         return await self._db.read(_page, self._db.dialect, project, automation, user, run_key, cursor, limit)
 
+    async def newest(
+        self,
+        project: Key,
+        automation: str,
+        user: Key | None,
+        run_key: str | None,
+        limit: int,
+        *,
+        under_way: bool = False,
+    ) -> list[RunRecord]:
+        chosen = _chosen(project, automation, user, run_key)
+        if under_way:
+            chosen &= automation_run.c.ended.is_(None)
+        return await self._db.read(_newest, self._db.dialect, project, chosen, limit)
+
     async def counts(self, project: Key, automation: str) -> list[StepCount]:
         return await self._db.read(_counts, project, automation)
+
+    async def totals(self, project: Key, automations: Sequence[str]) -> dict[str, Mapping[Ended | None, int]]:
+        return await self._db.read(_totals, project, automations)
 
 
 def load_runs(conn: Connection, dialect: Dialect, project: Key, users: Sequence[Key], query: RunsQuery) -> list[Run]:
@@ -197,13 +215,28 @@ def _page(
     run = automation_run.c
     chosen = _chosen(project, automation, user, run_key) & (run.key > after)
     keys = conn.execute(select(run.key).where(chosen).order_by(run.key).limit(limit + 1)).scalars().all()
-    runs = load_runs(conn, dialect, project, (), RunsQuery(keys=keys[:limit]))
+    items = _records(conn, dialect, project, keys[:limit])
+    return Page(items=items, next_cursor=str(keys[limit - 1]) if len(keys) > limit else None)
+
+
+def _newest(
+    conn: Connection, dialect: Dialect, project: Key, chosen: ColumnElement[bool], limit: int
+) -> list[RunRecord]:
+    run = automation_run.c
+    last_first = (run.began_at.desc(), run.key.desc())  # a row is taken over by the next run: its key tells no time
+    keys = conn.execute(select(run.key).where(chosen).order_by(*last_first).limit(limit)).scalars().all()
+    found = _records(conn, dialect, project, keys)
+    return sorted(found, key=lambda one: (one.run.began_at, one.run.key), reverse=True)
+
+
+def _records(conn: Connection, dialect: Dialect, project: Key, keys: Sequence[Key]) -> list[RunRecord]:
+    """With whose they are, in order of their keys."""
+    runs = load_runs(conn, dialect, project, (), RunsQuery(keys=keys))
     named = select(person.c.key, person.c.id).where(
         by_other_index(person.c.project) == project, person.c.key.in_([each.user for each in runs])
     )
     ids = {row.key: row.id for row in conn.execute(named)}
-    items = [RunRecord(ids[each.user], each) for each in runs if each.user in ids]
-    return Page(items=items, next_cursor=str(keys[limit - 1]) if len(keys) > limit else None)
+    return [RunRecord(ids[each.user], each) for each in runs if each.user in ids]
 
 
 def _counts(conn: Connection, project: Key, automation: str) -> list[StepCount]:
@@ -214,3 +247,12 @@ def _counts(conn: Connection, project: Key, automation: str) -> list[StepCount]:
         StepCount(version, step, None if ended is None else Ended(ended), count)
         for version, step, ended, count in conn.execute(query)
     ]
+
+
+def _totals(conn: Connection, project: Key, automations: Sequence[str]) -> dict[str, Mapping[Ended | None, int]]:
+    run = automation_run.c
+    query = select(run.automation, run.ended, func.count()).group_by(run.automation, run.ended)
+    found: dict[str, dict[Ended | None, int]] = {name: {} for name in automations}
+    for name, ended, count in conn.execute(query.where(run.project == project, run.automation.in_(automations))):
+        found[name][None if ended is None else Ended(ended)] = count
+    return {**found}

@@ -7,10 +7,13 @@ import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, func, select, text, update
 
 from clarion.model import Key, Millis
-from clarion.ports import SET_ASIDE_MS, Job, Lease, NewWork, PairsWork, ends_of, queue_of
+from clarion.ports import SET_ASIDE_MS, Job, Lease, NewWork, PairsWork, ends_of, gathered, queue_of
 from clarion.storage.database import Database, Dialect, columns_of
 from clarion.storage.schema import notification, work, work_body
 
+GATHERED = 100
+"""Jobs that become one at most: so far is looked for them."""
+_DECIDE = queue_of(PairsWork([]), 0)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
 _WORK = columns_of(work, "key", "project", "queue", "due_at", "attempts", "notification", "ends_at")
@@ -32,6 +35,21 @@ _TAKE = (
     update(work)
     .where(work.c.key.in_(bindparam("keys", expanding=True)))
     .values(lease=bindparam("token"), due_at=bindparam("until"))
+)
+# A job that was claimed was the first of its queue, so what is due with it comes next, whatever else waits.
+_NEXT = (
+    select(work.c.key)
+    .where(work.c.queue == _DECIDE, work.c.due_at <= bindparam("now"))
+    .order_by(work.c.due_at, work.c.key)
+    .limit(GATHERED)
+)
+_OTHERS = (
+    select(work.c.key, work_body.c.body)
+    .join(work_body, work_body.c.work == work.c.key)
+    .where(work.c.key.in_(_NEXT), work.c.notification == bindparam("of"), work.c.project == bindparam("owner"))
+    .where(work.c.lease.is_(None), work.c.attempts == 0)  # what failed, fails alone
+    .order_by(work.c.key)
+    .with_for_update(skip_locked=True, of=work)
 )
 _FINISH = delete(work).where(work.c.key == bindparam("done"), work.c.lease == bindparam("token"))
 _FINISH_BODY = delete(work_body).where(work_body.c.work == bindparam("done"))
@@ -60,6 +78,9 @@ class SqlWork:
 
     async def release(self, lease: Lease, due_at: Millis, *, counts: bool = True) -> None:
         await self._db.write(_release, lease, due_at, counts)
+
+    async def gather(self, lease: Lease, now: Millis, most: int) -> Lease:
+        return await self._db.write(_gather, lease, now, most)
 
     async def set_aside(self, lease: Lease, now: Millis) -> None:
         await self._db.write(_set_aside, lease, now)
@@ -107,10 +128,9 @@ def void_leases(conn: Connection) -> None:
 
 
 def hasten(conn: Connection, project: Key, notification: Key, now: Millis) -> None:
-    """Make the waiting jobs of a notification due; nothing puts them off any more."""
+    """Make the waiting jobs of a notification due before all others; nothing puts them off any more."""
     waiting = (work.c.notification == notification) & (work.c.project == project) & work.c.lease.is_(None)
-    due_at = case((work.c.due_at > now, now), else_=work.c.due_at)
-    conn.execute(update(work).where(waiting).values(due_at=due_at, ends_at=now))
+    conn.execute(update(work).where(waiting).values(due_at=0, ends_at=now))
 
 
 def without(jobs: Iterable[NewWork], skipped: set[Key]) -> list[NewWork]:
@@ -141,6 +161,20 @@ def _claim(conn: Connection, dialect: Dialect, queue: str, limit: int, now: Mill
         for key, project, notification, attempts, body in claimed
     }
     return [leases[key] for key in keys]
+
+
+def _gather(conn: Connection, lease: Lease, now: Millis, most: int) -> Lease:
+    assert isinstance(lease.job, PairsWork)
+    held = (work.c.key == lease.key) & (work.c.lease == lease.token)
+    if conn.execute(select(work.c.key).where(held).with_for_update()).first() is None:
+        return lease
+    others = conn.execute(_OTHERS, {"of": lease.notification, "owner": lease.project, "now": now}).all()
+    job, keys = gathered(lease.job, ((row.key, _decoder.decode(row.body)) for row in others), most)
+    if keys:
+        for table, key in ((work, work.c.key), (work_body, work_body.c.work)):
+            conn.execute(delete(table).where(key.in_(keys)))
+        conn.execute(update(work_body).where(work_body.c.work == lease.key).values(body=_encoder.encode(job)))
+    return msgspec.structs.replace(lease, job=job)
 
 
 def _renew(conn: Connection, dialect: Dialect, leases: Sequence[Lease], until: Millis) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 
 from clarion.errors import Unavailable
 from clarion.model import Millis
-from clarion.ports import DELIVERIES, Bus, Clock, Lease, Work, family_of, size_of
+from clarion.ports import DELIVERIES, Bus, Clock, Lease, Throttle, Work, family_of, size_of
 
 LEASE_MS = 15_000
 RENEW_S = 5.0
@@ -33,6 +33,7 @@ jobs_done = Counter("clarion_jobs_total", "Jobs taken through a step", ["queue",
 job_seconds = Histogram("clarion_job_seconds", "Duration of a step", ["queue"])
 
 Step = Callable[[Lease], Awaitable[None]]
+Throttling = Callable[[str], Throttle | None]
 
 
 class _Queue:
@@ -59,10 +60,16 @@ class Workers:
     of its own until it is empty, so that what one waits for holds back no other.
     """
 
-    def __init__(self, queues: Mapping[str, int], step: Step, work: Work, clock: Clock, bus: Bus) -> None:
-        """`queues`: names with their concurrency, of those that are not deliveries."""
+    def __init__(
+        self, queues: Mapping[str, int], step: Step, work: Work, clock: Clock, bus: Bus, throttling: Throttling
+    ) -> None:
+        """`queues`: names with their concurrency, of those that are not deliveries.
+
+        `throttling`: what the rate of a queue leaves room for, so that its backlog is not claimed to be given back.
+        """
         self._concurrency = queues
         self._step = step
+        self._throttling = throttling
         self._work = work
         self._clock = clock
         self._bus = bus
@@ -120,7 +127,8 @@ class Workers:
                 log.exception("cannot look at the queues")
             else:
                 now = self._clock.now()
-                for queue, due in waiting.items():
+                for queue, due_at in waiting.items():
+                    due = max(due_at, self._rests_until(queue))
                     if due <= now:
                         self._serve(queue)
                     else:
@@ -133,6 +141,8 @@ class Workers:
         lane = name.startswith(DELIVERIES)
         if name in self._serving:
             self._serving[name].wake()
+        elif self._rests_until(name) > self._clock.now():
+            pass  # a look finds it when that is over
         elif lane and len(self._serving) >= LANES_AT_ONCE:
             self._crowd[name] = None
         elif self._keeping and not self._ending and (lane or name in self._concurrency):
@@ -164,7 +174,9 @@ class Workers:
                     break
         finally:
             del self._serving[queue.name]
-            if queue.more:
+            if queue.more and self._rests_until(queue.name) > self._clock.now():
+                self._look_now.set()
+            elif queue.more:
                 self._crowd[queue.name] = None
             if self._crowd:
                 first = next(iter(self._crowd))
@@ -176,8 +188,17 @@ class Workers:
         if queue.name in self._concurrency:
             return self._concurrency[queue.name] - len(queue.running)
         allowed = LANE_MOST if self._messages < ALL_MOST else LANE_FIRST
+        throttle = self._throttling(queue.name)
+        if throttle is not None:
+            if self._clock.now() < throttle.until:
+                return 0
+            allowed = min(allowed, throttle.most)
         fit = (allowed - queue.messages) // queue.usual
         return min(max(fit, 0 if queue.running else 1), LANE_JOBS - len(queue.running))
+
+    def _rests_until(self, queue: str) -> Millis:
+        throttle = self._throttling(queue)
+        return throttle.until if throttle is not None else 0
 
     async def _claim(self, queue: _Queue, room: int) -> None:
         queue.more = False  # unless somebody says so meanwhile

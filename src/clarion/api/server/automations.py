@@ -16,7 +16,7 @@ from clarion.api.problems import not_found
 from clarion.api.schemas.automations import AutomationPost, AutomationPut, CancelRunsBody, RunBody, RunsBody
 from clarion.api.server import defined
 from clarion.api.services import Services
-from clarion.errors import Conflict, InvalidRequest
+from clarion.errors import Conflict
 from clarion.journey.automations import kept_automations
 from clarion.journey.automations.flow import Flow
 from clarion.journey.automations.kept_automations import AUTOMATIONS
@@ -125,17 +125,7 @@ async def cancel_runs(
     services: FromServices, caller: FromCaller, name: NameInPath, data: JSONBody[CancelRunsBody]
 ) -> Cancelled:
     """End runs that are under way: those under a key, those of a person, or the one of both."""
-    project = caller.project
-    await _found(services, project, name)
-    if data.key is None and data.user_id is None:
-        raise InvalidRequest.field("key", "or user_id is needed")
-    user = None
-    if data.user_id is not None:
-        user = (await services.store.users.resolve(project.key, [data.user_id], 0, create=False)).get(data.user_id)
-        if user is None:
-            return Cancelled(cancelled=0)
-    gone = await services.store.runs.cancel(project.key, name, user, data.key, services.clock.now())
-    return Cancelled(cancelled=gone)
+    return await automations.cancel(services.store, caller.project, name, data, services.clock.now())
 
 
 @get("/v1/automations/{name:str}/counts", **server("read"))

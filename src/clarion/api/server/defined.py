@@ -42,10 +42,11 @@ async def replace(services: Services, project: Project, kind: str, name: str, no
 
 
 async def must_be_free(services: Services, project: Project, kind: uses.Kind, name: str) -> None:
-    """Raises Conflict when an automation, or a campaign that is at work, names it."""
+    """Raises Conflict when an automation, a digest, or a campaign that is at work, names it."""
+    categories = (await services.catalog.categories(project.key)).values()
     automations = (await services.catalog.automations(project.key)).values()
     campaigns = [one async for one in _campaigns_at_work(services, project)]
-    needed = uses.users(uses.Named(kind, name), automations, campaigns)
+    needed = uses.users(uses.Named(kind, name), automations, campaigns, categories)
     if needed:
         raise Conflict(f"{', '.join(needed)} {'need' if needed[1:] else 'needs'} it")
 

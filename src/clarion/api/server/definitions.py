@@ -1,5 +1,6 @@
 """What a project defines by name: categories. Each is listed, made, read, replaced, deleted."""
 
+import asyncio
 from typing import TypeVar
 
 import msgspec
@@ -13,7 +14,9 @@ from clarion.api.framework import PAGE, Cursor, FromCaller, FromServices, Limit,
 from clarion.api.schemas import CategoryPost, CategoryPut
 from clarion.api.server import defined
 from clarion.api.services import Services
+from clarion.errors import FieldError
 from clarion.journey import draft
+from clarion.journey.texts import honesty
 from clarion.journey.texts.words import project_facts
 from clarion.journey.uses import Kind
 from clarion.model import Category, Project, Struct
@@ -70,6 +73,10 @@ async def _checked_category(services: Services, project: Project, category: Cate
         category, wrong = draft.with_key_ids(category, await services.store.projects.keys(project.key))
         problems += wrong
     defined.refuse(problems)
+    if category.digest is not None:
+        looked_at = honesty.of_digest(category.digest, templates, project_facts(project), partials)
+        found = await asyncio.to_thread(honesty.refusals, looked_at, project.settings)
+        defined.refuse([FieldError(f"digest.{each.field}", each.message) for each in found])
     return category
 
 

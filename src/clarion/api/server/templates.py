@@ -191,7 +191,7 @@ async def _check_partial(services: Services, project: Project, partial: Partial)
 
 
 async def _broken(services: Services, project: Project, partials: Mapping[str, Partial]) -> list[str]:
-    """What works, and would not with these partials: names of partials, templates and automations."""
+    """What works, and would not with these partials: names of partials, templates, automations and categories."""
     catalog, facts = services.catalog, project_facts(project)
     categories, templates = await catalog.categories(project.key), await catalog.templates(project.key)
     automations, before = await catalog.automations(project.key), await catalog.partials(project.key)
@@ -204,6 +204,7 @@ async def _broken(services: Services, project: Project, partials: Mapping[str, P
             beside = draft.Beside(categories, templates, with_, segments, topics, facts)
             if draft.check_automation(automation, beside):
                 yield name
+        yield from (name for name, one in categories.items() if draft.check_category(one, templates, facts, with_))
 
     def look() -> list[str]:
         known = set(wrong(before))

@@ -29,8 +29,11 @@ from clarion.ports import (
 )
 
 PAGE = 5_000
+MOVED = 20_000
+"""Who came and left: the rule of a segment is looked up once for so many."""
 SEGMENT_PAUSE_MS = 60_000
 DATE_PAUSE_MS = 600_000
+_RESTS = 10  # looks take a tenth of the time at most, however many people there are
 LIST: Final = "automation"
 _BATCH = 1_000
 _ROUND_THE_WORLD = timedelta(hours=14)
@@ -66,19 +69,19 @@ class Watching:
             first = job.since is None and not (await audiences.sizes(project.key, LIST, [name]))[name]
             job = msgspec.structs.replace(job, began_at=now, first=first)
         crowd = crowd_in(on.segment, await self._catalog.segments(project.key), now)
-        members = await audiences.keys(project.key, crowd, job.cursor, PAGE)
-        last = members[-1] if len(members) == PAGE else None
-        were = set(await audiences.listed_keys(project.key, LIST, name, job.cursor, last))
-        entered = [key for key in members if key not in were]
-        left = sorted(were.difference(members))
+        moved = await audiences.unlike(project.key, crowd, LIST, name, job.cursor, MOVED)
+        last = moved[-1][0] if len(moved) == MOVED else None
+        entered = [key for key, is_in in moved if is_in]
+        left = [key for key, is_in in moved if not is_in]
         begins = entered if on.when == "enters" else left
+        took = self._clock.now() - (job.began_at or now)
         if job.first and not (on.existing and on.when == "enters"):
             begins = []
         return Effects(
             listed=[Listed(LIST, name, entered, on=True), Listed(LIST, name, left, on=False)],
             work=[
                 *_begin(project.key, automation, [Begin(key) for key in begins], now),
-                _next(project.key, job, last, SEGMENT_PAUSE_MS, now),
+                _next(project.key, job, last, max(SEGMENT_PAUSE_MS, took * _RESTS), now),
             ],
         )
 

@@ -23,6 +23,7 @@ from clarion.journey.texts.words import (
     has_marks,
     template_of,
     time_told,
+    titled,
     user_facts,
 )
 from clarion.model import (
@@ -41,10 +42,6 @@ from clarion.model import (
     Urgency,
 )
 from clarion.ports import Collected, PairsWork
-
-SEEN = ("items", "count", "first", "last")
-"""What the texts of a digest see beside what all texts do."""
-
 
 # --- what is collected together ---------------------------------------------------------------------------------------
 
@@ -140,9 +137,13 @@ class Words:
 
     def _compiled(self, notification: Notification, variant: str | None, locale: str | None) -> tuple[Content, Texts]:
         message = worded(notification.message, variant)
-        _, words, text_locale = chosen(message, template_of(message, self._templates), locale)
+        _, words, text_locale = titled(chosen(message, template_of(message, self._templates), locale))
         # Its buttons and pictures are not told.
-        texts = Texts(Message(), words, self._setting._replace(locale=locale, text_locale=text_locale))
+        texts = Texts(
+            Message(title=message.title, template=message.template),
+            words,
+            self._setting._replace(locale=locale, text_locale=text_locale),
+        )
         found = self._known[notification.key, variant, locale] = words, texts
         return found
 

@@ -61,7 +61,8 @@ def _words(
     message = Message(title=digest.title, body=digest.body, url=digest.url)
     locales = [None] if template is None else list(template.locales)
     contents = [("", words.chosen(message, template, locale)) for locale in locales]
-    return words.problems(contents, _trial(project_facts), partials)
+    untitled = [FieldError(words.TITLE, wrong) for _, one in contents if (wrong := words.untitled(one)) is not None]
+    return untitled + words.problems(contents, _trial(project_facts), partials)
 
 
 def _key(digest: Digest, project_facts: Json) -> list[FieldError]:

@@ -57,6 +57,10 @@ class Window(NamedTuple):
             return _DAY - minute + self.end
         return self.end - minute if minute < self.end and (today - 1) % 7 in self.days else 0
 
+    def ran(self, wall: int) -> int:
+        """Minutes since it began; 0 outside."""
+        return (wall - self.start) % _DAY if self.left(wall) else 0
+
     def ahead(self, wall: int) -> int:
         """Minutes until it begins next."""
         day, minute = divmod(wall, _DAY)
@@ -97,7 +101,8 @@ _NONE = Rest([Ruling(None, "no quiet hours")], None)
 class Quiet:
     """The quiet hours of one notification: asked for each person, worked out for few.
 
-    What would be held until it expires, or longer, is dropped now. `usual`: the ruling for whoever asked for nothing,
+    What would be held until it expires, or longer, is dropped now. Whom a rate spread over the quiet hours, it spreads
+    over the time after them. `usual`: the ruling for whoever asked for nothing,
     where it is the same everywhere. `quietly`: it makes no sound, whenever it comes.
     """
 
@@ -117,6 +122,7 @@ class Quiet:
         self.usual = (self._passes or _NONE).rulings[0] if self._window is None else None
         self._settings = settings
         self._expires_at = notification.expires_at
+        self._begins_at = notification.begins_at if notification.rate is not None else None
         self._now = now
         self._known: dict[tuple[str | None, QuietHours | None], Rest] = {}
 
@@ -137,13 +143,23 @@ class Quiet:
         if own is not None:
             windows = (*windows, window_of(own))
         settings = self._settings
-        rest = _rest(*_place(zone, settings), windows, self._now // _MINUTE_MS, settings.quiet_hours_spread_s * 1000)
+        place, where = _place(zone, settings)
+        rest = _rest(place, where, windows, self._now // _MINUTE_MS, settings.quiet_hours_spread_s * 1000)
+        if self._begins_at is not None and rest.rulings[0].until is not None:
+            rest = self._at_its_rate(rest.rulings[0], place, windows)
         held = rest.rulings
         if held[-1].until is None or held[-1].until < self._expires_at:
             return rest
         in_time = [ruling for ruling in held if (ruling.until or 0) < self._expires_at]
         late = Ruling(Reason.EXPIRED, f"{held[0].because}: would arrive stale")
         return Rest(in_time or [late], None)
+
+    def _at_its_rate(self, first: Ruling, place: str, windows: Sequence[Window]) -> Rest:
+        """As long after the quiet hours as it would have left after they, or it, began."""
+        minute, ms = divmod(self._now, _MINUTE_MS)
+        quiet_for = max(window.ran(clock.wall(minute)) for clock in _clocks(place) for window in windows)
+        behind = min(self._now - (self._begins_at or 0), quiet_for * _MINUTE_MS + ms)
+        return Rest([first._replace(until=(first.until or 0) + behind)], None)
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ from minijinja import Environment, TemplateError
 
 from clarion.intelligence.widths import clip
 from clarion.journey.texts.locales import conventions
-from clarion.journey.texts.taming import ADDEND, KNOWN, NUMBER, OWN_FILTERS
+from clarion.journey.texts.taming import ADDEND, DEFAULTS, KNOWN, NUMBER, OWN_FILTERS, WHOLE
 
 MOST_FORMATTED: Final = 100
 """Values that one text may format: each costs ten times what another step does."""
@@ -73,12 +73,18 @@ class Filters:
         self._zone, self._formatted = zone, 0
 
     def add_to(self, env: Environment) -> None:
-        """All of them, and what guards arithmetic."""
+        """All of them, what guards arithmetic, and the engine's own by which a text asks for what is missing."""
         for name in OWN_FILTERS:
             env.add_filter(name, _told_right(name, getattr(self, name)))
         env.add_filter(NUMBER, _number)
         env.add_filter(ADDEND, _addend)
         env.add_filter(KNOWN, _known)
+        env.add_filter(WHOLE, _whole)
+        for name in DEFAULTS:
+            env.add_filter(name, _told_right(name, default))
+        for name in ("undefined", "none"):
+            env.add_test(name, _is_missing)
+        env.add_test("defined", _is_there)
 
     def money(self, value: Any, currency: str | None = None) -> str:
         """€1,234.50 or 1.234,50 €; `currency` is a code of ISO 4217."""
@@ -193,10 +199,31 @@ def bounded_range(start: int, stop: int | None = None, step: int = 1) -> list[in
     return list(numbers_)
 
 
+def default(value: Any, other: Any = "", lax: Any = False) -> Any:
+    """`other` in place of what is missing; with `lax` of what is empty, zero or false as well."""
+    return other if value is None or (lax and not value) else value
+
+
+def _is_missing(value: Any) -> bool:
+    """The engine hands over None for what is not there: null is the same."""
+    return value is None
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None
+
+
 def _known(value: Any, told: str) -> Any:
     """`told`: how the text calls it."""
     if value is None:
         raise TemplateError(f"undefined value: `{told}` is undefined or null")
+    return value
+
+
+def _whole(value: Any, told: str) -> Any:
+    """Of a list, each item too."""
+    if isinstance(_known(value, told), list | tuple) and None in value:
+        raise TemplateError(f"undefined value: an item of `{told}` is undefined or null")
     return value
 
 

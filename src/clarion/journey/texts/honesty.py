@@ -18,7 +18,7 @@ from clarion.journey.texts.filters import Anything, Filters
 from clarion.journey.texts.partials import NO_PARTIALS, expanded
 from clarion.journey.texts.taming import Refused, tamed
 from clarion.journey.texts.wordings import every, placed
-from clarion.model import Category, CategoryClass, Content, Json, Message, Partial, ProjectSettings, Template
+from clarion.model import Category, CategoryClass, Content, Digest, Json, Message, Partial, ProjectSettings, Template
 
 OFF, WARN, BLOCK = "off", "warn", "block"
 LEVELS = (OFF, WARN, BLOCK)
@@ -94,6 +94,17 @@ def of_template(
 ) -> Draft:
     """A template on its own. `data`: an example of what it will be rendered with."""
     return Draft(Message(), template, project_facts, data, is_message=False, partials=partials)
+
+
+def of_digest(
+    digest: Digest,
+    templates: Mapping[str, Template],
+    project_facts: Json,
+    partials: Mapping[str, Partial] = NO_PARTIALS,
+) -> Draft:
+    """What a digest says, which was checked: its template exists. What it stands for comes later."""
+    message = Message(title=digest.title, body=digest.body, template=digest.template)
+    return Draft(message, words.template_of(message, templates), project_facts, None, partials=partials)
 
 
 def findings(draft: Draft, settings: ProjectSettings) -> list[Finding]:
@@ -212,6 +223,7 @@ class _Trial:
         data: Any = _UNKNOWN if draft.data is None else draft.data
         self._draft = draft
         self._context = {"data": data, "project": draft.project_facts, "event": _UNKNOWN, "now": BLANK}
+        self._context |= dict.fromkeys(words.OF_DIGESTS, _UNKNOWN)
         self._facts = Facts(draft.data or {})
         self._filters = Filters()
         self._env = words.environment(self._filters)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from clarion.errors import InvalidRequest
 from clarion.intelligence.screens import ANDROID, CHROME, FIREFOX, IPHONE, SCREENS, Cut, Screen, cut
 from clarion.journey.texts.wordings import every, placed
-from clarion.journey.texts.words import Chosen, Setting, TextError, Texts, chosen, template_of
+from clarion.journey.texts.words import Chosen, Setting, TextError, Texts, chosen, template_of, titled
 from clarion.model import DeviceKind, Json, Message, Partial, Template
 
 KIND_OF_PLATFORM: dict[str, DeviceKind] = {
@@ -101,6 +101,8 @@ def preview_message(message: Message, templates: Mapping[str, Template], sight: 
 
 
 def _there(platform: str, told: Chosen, sight: Sight) -> There:
+    """Raises TextError."""
+    titled(told)
     texts = Texts(told.message, told.content, Setting(sight.locale, told.locale, sight.partials, sight.zone))
     shown, seen = texts.with_blanks(str), texts.names | {"user"}
     rendered = texts.render({name: value for name, value in sight.context.items() if name in seen})

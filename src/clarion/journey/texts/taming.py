@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-NUMBER, ADDEND, KNOWN = "_number", "_addend", "_known"
-"""Filters that are put behind what is multiplied, added and formatted: they refuse lists, and what is missing."""
+NUMBER, ADDEND, KNOWN, WHOLE = "_number", "_addend", "_known", "_whole"
+"""Filters that are put behind what is multiplied, added, filtered or joined: they refuse what is missing, and lists."""
 LONGEST_SOURCE = 40_000
 MOST_IN_A_LIST = 20
 _TOLD = 60
@@ -31,6 +31,8 @@ _TESTS = """
 """
 FILTERS = OWN_FILTERS | frozenset(_FILTERS.split())
 TESTS = frozenset(_TESTS.split())
+DEFAULTS = frozenset({"d", "default"})
+_MAY_GIVE_NULL = DEFAULTS | {"attr", "first", "last", "max", "min"}
 FUNCTIONS = frozenset({"range"})
 # Values are Python's own, and so are their methods: append and clear would change what the next person gets.
 _METHODS = """
@@ -44,6 +46,10 @@ _REFUSED = frozenset({"macro", "call", "import", "from", "extends", "block", "do
 _KEYWORDS = _STATEMENTS | {"and", "or", "not", "in", "is", "recursive"}
 _OPERATORS = frozenset({"and", "or", "not", "in", "is", "if", "elif", "else"})
 _CONSTANTS = frozenset({"true", "false", "none", "True", "False", "None"})
+_IS_THERE = "is not sameas none"
+"""The engine's own, true of what is missing too; the tests that texts use (`is none`) are ours."""
+_HAS_VALUE = "!= none"
+"""The same, and an error in the engine for what is missing: for filters that would take it."""
 
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _PATH = re.compile(r"[^\W\d]\w*( \. [^\W\d]\w*| \[ \w+ \])*")
@@ -83,26 +89,24 @@ class _Token(NamedTuple):
 
 @lru_cache(maxsize=4_096)
 def tamed(source: str) -> Tamed:
-    """The text with guards behind what is multiplied or added, and an error in place of a null that is printed.
+    """The text with guards behind what is multiplied or added, and an error in place of a null, printed or filtered.
 
     Raises:
         Refused: unknown filters, tests and functions; macros, maps, and lists that others could be built of.
     """
     if len(source) > LONGEST_SOURCE:
         raise Refused(f"is longer than {LONGEST_SOURCE:,} characters with all that it includes")
-    guards: dict[int, str] = {}
     used: set[str] = set()
+    pieces: list[str] = []
+    at = 0
     for is_statement, tokens in _tags(source):
         try:
-            _Tag(source, is_statement, tokens).look(guards, used)
+            guarded = _Tag(source, is_statement, tokens).guarded(used)
         except Refused as refused:
             line = source.count("\n", 0, tokens[0].start) + 1
             raise Refused(f"{refused}{f' (line {line})' if chr(10) in source else ''}") from None
-    pieces: list[str] = []
-    at = 0
-    for end in sorted(guards):
-        pieces += (source[at:end], guards[end])
-        at = end
+        pieces += (source[at : tokens[0].start], guarded)
+        at = tokens[-1].end
     return Tamed("".join((*pieces, source[at:])), frozenset(used))
 
 
@@ -159,33 +163,67 @@ class _Tag:
         self._tokens = tokens
         self._brackets: list[_Bracket] = []
         self._past_in = False
+        self._guards: dict[int, str] = {}  # by the place in the source that they go to
 
-    def look(self, guards: dict[int, str], used: set[str]) -> None:
-        """Raises Refused; adds where guards go, and which filters are used."""
+    def guarded(self, used: set[str]) -> str:
+        """What stands between its marks, with all guards; adds to `used` which filters it uses. Raises Refused."""
         if self._head in _REFUSED:
             raise Refused(f"{{% {self._head} %}} has no place in a text")
         for at, token in enumerate(self._tokens):
             if token.kind == "name":
-                self._name(at, token.text, guards, used)
+                self._name(at, token.text, used)
             elif token.kind == "mark":
-                self._mark(at, token.text, guards)
-        if not self._head and self._is_path():
-            guards[self._tokens[-1].end] = self._unless_null()
+                self._mark(at, token.text)
+        source, at, end = self._source, self._tokens[0].start, self._tokens[-1].end
+        pieces: list[str] = []
+        for place in sorted(self._guards):
+            pieces += (source[at:place], self._guards[place])
+            at = place
+        text = "".join((*pieces, source[at:end]))
+        if self._head or not self._may_print_null():
+            return text
+        whole = text if self._is_path(0, len(self._tokens) - 1) else f"({text})"
+        return f"{whole} if {whole} {_IS_THERE} else none{self._guard(KNOWN, len(self._tokens) - 1, 0)}"
 
-    def _is_path(self) -> bool:
-        """Whether all of it is a value of the data, as it is: `user.name`, `data["name"]`, `data.list[0]`."""
-        told = " ".join(token.text if token.kind != "text" else "0" for token in self._tokens)
+    def _is_path(self, start: int, last: int) -> bool:
+        """Whether it is a value of the data, as it is: `user.name`, `data["name"]`, `data.list[0]`."""
+        tokens = self._tokens[start : last + 1]
+        told = " ".join(token.text if token.kind != "text" else "0" for token in tokens)
         return _PATH.fullmatch(told) is not None and told not in _CONSTANTS
 
-    def _unless_null(self) -> str:
-        """What prints null as an error that names it, and everything else as it is."""
-        told = self._source[self._tokens[0].start : self._tokens[-1].end]
-        return f" if {told} is not none else none{self._guard(KNOWN, len(self._tokens) - 1)}"
+    def _may_print_null(self) -> bool:
+        """Whether all of it may be null: what operators make of values never is."""
+        last = len(self._tokens) - 1
+        chooses = any(token.kind == "name" and token.text in ("if", "and", "or") for token in self._tokens)
+        return chooses or (self._operand_start(last) == 0 and self._may_be_null(last))
 
-    def _name(self, at: int, name: str, guards: dict[int, str], used: set[str]) -> None:
+    def _may_be_null(self, last: int) -> bool:
+        """Whether the operand that ends there may be: what a filter made of something mostly is not."""
+        at = self._past_brackets(last, -1) if self._text(last) == ")" else last
+        if self._text(at - 1) == "|" and self._tokens[at].kind == "name":
+            return self._text(at) in _MAY_GIVE_NULL
+        return self._tokens[last].kind not in ("text", "number")
+
+    def _filtered(self, last: int, guard: str = KNOWN) -> None:
+        """A guard behind the operand that ends there, unless it has one or is never null."""
+        tokens, start = self._tokens, self._operand_start(last)
+        place = tokens[last].end
+        said = [token.text for token in tokens[start : last + 1] if token.kind == "name"]
+        if place in self._guards or said.count("if") > said.count("else"):
+            return  # an if without an else is nothing on purpose
+        if guard == WHOLE:
+            self._guards[place] = self._guard(guard, last)
+        elif self._is_path(start, last):
+            path = self._source[tokens[start].start : place]
+            self._guards[tokens[start].start] = "("
+            self._guards[place] = f" if {path} {_HAS_VALUE} else none{self._guard(guard, last)})"
+        elif self._may_be_null(last):
+            self._guards[place] = self._guard(guard, last)
+
+    def _name(self, at: int, name: str, used: set[str]) -> None:
         before, is_called = self._text(at - 1), self._text(at + 1) == "("
         if before == "|" or (self._head == "filter" and at == 1):
-            self._filter(at, name, guards, used)
+            self._filter(at, name, used)
         elif before == "is" or (before == "not" and self._text(at - 2) == "is"):
             if name not in TESTS and name not in _KEYWORDS:
                 raise Refused(f"unknown test: test {name} is unknown{_meant(name, TESTS)}")
@@ -199,43 +237,49 @@ class _Tag:
         if self._brackets and name not in _CONSTANTS and name not in _KEYWORDS and before not in (".", "|", "is"):
             self._brackets[-1].open += 1
 
-    def _filter(self, at: int, name: str, guards: dict[int, str], used: set[str]) -> None:
+    def _filter(self, at: int, name: str, used: set[str]) -> None:
         if name not in FILTERS:
             raise Refused(f"unknown filter: filter {name} is unknown{_meant(name, FILTERS)}")
         if name == "map" and not self._maps_plainly(at):
             raise Refused('map takes an attribute or a filter without arguments: map(attribute="name"), map("upper")')
         used.add(name)
-        if name in OWN_FILTERS and at > 1:
-            guards.setdefault(self._tokens[at - 2].end, self._guard(KNOWN, at - 2))
+        if name not in DEFAULTS and self._head != "filter":  # a block is a text
+            self._filtered(at - 2, WHOLE if name == "join" else KNOWN)
 
     def _maps_plainly(self, at: int) -> bool:
         """Whether it puts nothing in place of what is not there: that might be another list."""
         first, second = self._text(at + 2), self._text(at + 3)
         return self._text(at + 1) == "(" and (first == "attribute" or second == ")")
 
-    def _mark(self, at: int, mark: str, guards: dict[int, str]) -> None:
+    def _mark(self, at: int, mark: str) -> None:
         if mark in "([":
             is_call = self._ends_operand(at - 1)
             if is_call and mark == "(" and self._tokens[at - 1].kind != "name":
                 raise Refused("only what has a name can be called")
             self._brackets.append(_Bracket(is_call=is_call, is_sequence=mark == "[" and not is_call))
-        elif mark in ")]" and self._brackets:
+        elif mark in ")]":
+            if not self._brackets:
+                raise Refused(f"syntax error: unexpected {mark}")
             self._close(self._brackets.pop())
         elif mark in "{}":
             raise Refused("a map has no place in a text; use if, or put it into data")
         elif mark == ",":
             self._comma()
-        elif mark in "*+" and self._ends_operand(at - 1):
-            guard = NUMBER if mark == "*" else ADDEND
+        elif mark in "*+~" and self._ends_operand(at - 1):
             for last in (at - 1, self._operand_end(at + 1)):
-                if not guards.get(self._tokens[last].end, "").startswith(f"|{NUMBER}"):
-                    guards[self._tokens[last].end] = self._guard(guard, last)
+                self._operand(mark, last)
+
+    def _operand(self, mark: str, last: int) -> None:
+        if mark == "~":
+            self._filtered(last)
+        elif not self._guards.get(self._tokens[last].end, "").startswith(f"|{NUMBER}"):
+            self._guards[self._tokens[last].end] = self._guard(NUMBER if mark == "*" else ADDEND, last)
 
     def _comma(self) -> None:
         if self._brackets:
             inmost = self._brackets[-1]
             inmost.is_sequence = inmost.is_sequence or not inmost.is_call
-        elif self._head == "set" or (self._head == "for" and self._past_in):
+        elif self._head in ("", "set") or (self._head == "for" and self._past_in):
             raise Refused("a comma makes a list here; lists stand in [ ]")
 
     def _close(self, bracket: _Bracket) -> None:
@@ -297,10 +341,11 @@ class _Tag:
                 break
         return at
 
-    def _guard(self, name: str, last: int) -> str:
+    def _guard(self, name: str, last: int, start: int | None = None) -> str:
         """A guard that knows what it guards, to name it when it is missing."""
-        start = self._tokens[self._operand_start(last)].start
-        told = re.sub(r'["\\\s]+', "'", self._source[start : self._tokens[last].end])
+        first = self._tokens[self._operand_start(last) if start is None else start]
+        told = re.sub(r"\s+", " ", self._source[first.start : self._tokens[last].end])
+        told = re.sub(r'["\\]', "'", told)
         return f'|{name}("{told[:_TOLD]}")'
 
     def _text(self, at: int) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from minijinja import Environment, TemplateError
 
 from clarion.errors import FieldError
+from clarion.intelligence.widths import is_blank
 from clarion.journey.texts.filters import STAND_IN, Anything, Filters, Misused, bounded_range
 from clarion.journey.texts.locales import best, spoken
 from clarion.journey.texts.partials import NO_PARTIALS, expanded
@@ -35,6 +36,8 @@ _MARKS = ("{{", "{%", "{#")
 _LINK_FIELDS = {"url", "icon", "image", "badge"}
 _LINK = re.compile(r"(https?://\S+)?", re.IGNORECASE)
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+TITLE = "title"
+_NEEDS_TITLE = "a notification needs a title"
 _NO_LINK = "must render to an http:// or https:// URL, or to nothing"
 _AS_EVERYWHERE = PlatformContent()
 
@@ -103,6 +106,26 @@ def chosen(message: Message, template: Template | None, locale: str | None, kind
     return Chosen(message, content, found[0])
 
 
+def untitled(told: Chosen) -> str | None:
+    """What is wrong with a title that says nothing, as it is written; None if it is not so."""
+    return _no_title(told.message, told.locale, "is empty") if is_blank(told.content.title) else None
+
+
+def titled(told: Chosen) -> Chosen:
+    """The same. Raises TextError: its title says nothing, as it is written."""
+    if (wrong := untitled(told)) is not None:
+        raise TextError(TITLE, wrong)
+    return told
+
+
+def _no_title(message: Message, locale: str | None, how: str) -> str:
+    """Where to look for it: in the words of a template, unless the message has its own."""
+    if message.title is not None or locale is None:
+        return f"{how}: {_NEEDS_TITLE}"
+    template = f" of the template {message.template}" if message.template is not None else ""
+    return f"{how} in {locale}{template}: {_NEEDS_TITLE}"
+
+
 def _first(*texts: str | None) -> str | None:
     return next((text for text in texts if text is not None), None)
 
@@ -149,7 +172,7 @@ class Texts:
         self._setting = setting = setting or Setting()
         self._filters = Filters(spoken(setting.locale, setting.text_locale), setting.text_locale)
         self._env: Environment | None = None
-        self._actions = message.actions
+        self._message = message
         self._sources = dict(_sources(content, message))
         self._dynamic: dict[str, bool] = {}  # and whether it is a link
         self.personal = False
@@ -177,7 +200,8 @@ class Texts:
         """The texts that hold minijinja, by field.
 
         Raises:
-            TextError: a value is missing, the fuel runs out, it becomes too long, or a link renders to something else.
+            TextError: a value is missing, the fuel runs out, it becomes too long, the title says nothing, or a link
+                renders to something else.
         """
         rendered: dict[str, str] = {}
         env = self._env
@@ -196,6 +220,8 @@ class Texts:
                 raise TextError(field, f"renders to more than {LONGEST:,} characters")
             if is_link and _LINK.fullmatch(text) is None:  # a person's data may have brought anything
                 raise TextError(field, _NO_LINK)
+            if field == TITLE and is_blank(text):
+                raise TextError(field, _no_title(self._message, self._setting.text_locale, "renders to nothing"))
         return rendered
 
     def sizes(self, rendered: Mapping[str, bytes]) -> dict[str, int]:
@@ -212,7 +238,7 @@ class Texts:
                 url=texts.get(f"actions[{at}].url"),
                 icon=texts.get(f"actions[{at}].icon"),
             )
-            for at, action in enumerate(self._actions)
+            for at, action in enumerate(self._message.actions)
         ]
         return Words(
             title=texts["title"],
@@ -260,6 +286,10 @@ def has_marks(text: str) -> bool:
 
 
 # --- what texts and conditions see ------------------------------------------------------------------------------------
+
+
+OF_DIGESTS = ("items", "count", "first", "last")
+"""What the texts of a digest see beside what all texts do."""
 
 
 def project_facts(project: Project) -> Json:
@@ -334,5 +364,7 @@ def problem(
         return f"cannot be rendered: {error}" if all_is_known else None
     if all_is_known and len(text) > LONGEST:
         return f"renders to more than {LONGEST:,} characters"
+    if all_is_known and field == TITLE and is_blank(text):
+        return f"renders to nothing: {_NEEDS_TITLE}"
     is_bad = _is_link(field) and _LINK.fullmatch(text) is None
     return _NO_LINK if all_is_known and is_bad else None

@@ -1,9 +1,10 @@
 """Audiences in memory: the plain reading of every rule, over everybody."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from clarion.model import Key, Millis
-from clarion.ports import Crowd, Page, RosterKind
+from clarion.model import Device, DeviceState, Key, Millis, Permission
+from clarion.ports import Crowd, Page, Reach, RosterKind
 from clarion.testing.memory.tables import Tables, page
 from clarion.testing.memory.users import MemoryUsers, last_words
 from clarion.testing.plain_reading import Known, holds
@@ -28,6 +29,14 @@ class MemoryAudiences:
     async def count(self, project: Key, crowd: Crowd) -> int:
         return len(await self.keys(project, crowd, 0, len(self._tables.users)))
 
+    async def counts(self, project: Key, crowds: Sequence[Crowd]) -> list[int]:
+        return [await self.count(project, crowd) for crowd in crowds]
+
+    async def reach(self, project: Key, crowd: Crowd) -> Reach:
+        found = await self.keys(project, crowd, 0, len(self._tables.users))
+        shown = {(one.kind, one.user) for one in self._tables.devices.values() if one.user in found and _shows(one)}
+        return Reach(len({user for _, user in shown}), dict(Counter(kind for kind, _ in shown)))
+
     async def add(self, project: Key, kind: RosterKind, name: str, users: Sequence[str], now: Millis) -> int:
         keys = set((await self._users.resolve(project, users, now, create=True)).values())
         on = self._tables.rosters.setdefault((project, kind, name), set())
@@ -46,9 +55,12 @@ class MemoryAudiences:
         on = self._tables.rosters.get((project, kind, name), set())
         return page([self._tables.users[key].user_id for key in sorted(on)], cursor, limit)
 
-    async def listed_keys(self, project: Key, kind: RosterKind, name: str, after: Key, last: Key | None) -> list[Key]:
-        on = self._tables.rosters.get((project, kind, name), set())
-        return [key for key in sorted(on) if key > after and (last is None or key <= last)]
+    async def unlike(
+        self, project: Key, crowd: Crowd, kind: RosterKind, name: str, after: Key, limit: int
+    ) -> list[tuple[Key, bool]]:
+        members = set(await self.keys(project, crowd, after, len(self._tables.users)))
+        on = {key for key in self._tables.rosters.get((project, kind, name), ()) if key > after}
+        return [(key, key in members) for key in sorted(members ^ on)][:limit]
 
     async def sizes(self, project: Key, kind: RosterKind, names: Sequence[str]) -> dict[str, int]:
         return {name: len(self._tables.rosters.get((project, kind, name), ())) for name in names}
@@ -58,6 +70,10 @@ class MemoryAudiences:
 
     async def drop(self, project: Key, kind: RosterKind, name: str) -> None:
         self._tables.rosters.pop((project, kind, name), None)
+
+
+def _shows(device: Device) -> bool:
+    return device.state is DeviceState.ACTIVE and device.permission in (Permission.GRANTED, Permission.PROVISIONAL)
 
 
 def rosters_of(tables: Tables, project: Key, kind: RosterKind, user: Key) -> list[str]:

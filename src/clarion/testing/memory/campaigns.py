@@ -98,7 +98,7 @@ class MemoryCampaigns:
         if runs is CampaignRuns.CANCEL and known.cancelled_at is None:
             told = msgspec.structs.replace(known, cancelled_at=now, paused_at=None)
             for job in jobs:
-                job.due_at, job.ends_at = min(job.due_at, now), now
+                job.due_at, job.ends_at = 0, now
         elif runs is CampaignRuns.PAUSE and known.paused_at is None and known.cancelled_at is None:
             told = msgspec.structs.replace(known, paused_at=now)
             for job in jobs:

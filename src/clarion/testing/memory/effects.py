@@ -133,7 +133,7 @@ class EffectsWriter:
             self._tables.notifications[changes.first] = msgspec.structs.replace(first, cancelled_at=at)
             for job in self._tables.jobs.values():
                 if job.notification in family:
-                    job.due_at, job.ends_at = min(job.due_at, new.created_at), new.created_at
+                    job.due_at, job.ends_at = 0, new.created_at
 
     def _revise(self, decision: Decision) -> None:
         """What has reached a push service was sent, whatever is decided afterwards."""

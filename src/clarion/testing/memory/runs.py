@@ -1,7 +1,7 @@
 """Runs of automations, in memory."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -51,10 +51,27 @@ class MemoryRuns:
         chosen = self._chosen(project, automation, user, run_key)
         return page([RunRecord(users[run.user].user_id, run) for run in chosen], cursor, limit)
 
+    async def newest(
+        self,
+        project: Key,
+        automation: str,
+        user: Key | None,
+        run_key: str | None,
+        limit: int,
+        *,
+        under_way: bool = False,
+    ) -> list[RunRecord]:
+        chosen = [run for run in self._chosen(project, automation, user, run_key) if not (under_way and run.ended)]
+        last_first = sorted(chosen, key=lambda run: (run.began_at, run.key), reverse=True)
+        return [RunRecord(self._tables.users[run.user].user_id, run) for run in last_first[:limit]]
+
     async def counts(self, project: Key, automation: str) -> list[StepCount]:
         chosen = self._chosen(project, automation, None, None)
         counted = Counter((run.version, run.step, run.ended) for run in chosen)
         return [StepCount(*where, count) for where, count in counted.items()]
+
+    async def totals(self, project: Key, automations: Sequence[str]) -> dict[str, Mapping[Ended | None, int]]:
+        return {name: Counter(run.ended for run in self._chosen(project, name, None, None)) for name in automations}
 
     def _chosen(self, project: Key, automation: str, user: Key | None, run_key: str | None) -> list[Run]:
         return [

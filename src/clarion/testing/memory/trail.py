@@ -54,7 +54,7 @@ class MemoryTrail:
         self._tables.notifications[key] = msgspec.structs.replace(known, cancelled_at=now)
         for job in self._tables.jobs.values():
             if job.notification == key:
-                job.due_at, job.ends_at = min(job.due_at, now), now
+                job.due_at, job.ends_at = 0, now
         return True
 
     async def fire(self, project: Key, key: Key, now: Millis) -> list[str]:

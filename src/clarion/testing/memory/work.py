@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from clarion.model import Key, Millis
-from clarion.ports import SET_ASIDE_MS, Job, Lease, NewWork, ends_of, queue_of
+from clarion.ports import SET_ASIDE_MS, Job, Lease, NewWork, PairsWork, ends_of, gathered, queue_of
 from clarion.testing.memory.tables import JobRow, Tables
 
 
@@ -32,6 +32,17 @@ class MemoryWork:
             row.due_at, row.leased_until = due_at, None
             row.attempts += counts
             row.token += 1
+
+    async def gather(self, lease: Lease, now: Millis, most: int) -> Lease:
+        row = self._held(lease)
+        if row is None or not isinstance(row.job, PairsWork):
+            return lease
+        waiting = [one for one in self._jobs.values() if one.notification == row.notification]
+        due = [one for one in waiting if one.leased_until is None and one.due_at <= now and not one.attempts]
+        row.job, keys = gathered(row.job, [(one.key, one.job) for one in due], most)
+        for key in keys:
+            del self._jobs[key]
+        return msgspec.structs.replace(lease, job=row.job)
 
     async def set_aside(self, lease: Lease, now: Millis) -> None:
         about = self._tables.notifications.get(lease.notification or 0)
