@@ -166,7 +166,8 @@ class Measured:
             receipts_url="https://push.example/v1/receipts",
             recorder=self.recorder,
         )
-        self.workers = Workers(CONCURRENCY, self.pipeline.step, self.store.work, self.clock, bus)
+        pipeline = self.pipeline
+        self.workers = Workers(CONCURRENCY, pipeline.step, self.store.work, self.clock, bus, pipeline.throttle)
 
     def _provider(self, kind: DeviceKind) -> Provider:
         if kind is DeviceKind.APNS:

@@ -105,7 +105,7 @@ class Measured:
             anonymous=AnonymousTokens(signer),
             receipts_url="https://push.example/v1/receipts",
         )
-        self.workers = Workers(QUEUES, self.pipeline.step, store.work, clock, bus)
+        self.workers = Workers(QUEUES, self.pipeline.step, store.work, clock, bus, self.pipeline.throttle)
 
     async def run(self, project: Project, users: int) -> dict[str, float]:
         message = Message(

@@ -47,7 +47,7 @@ class Steps:
 
 
 def workers(steps: Steps, work: Work, clock: ManualClock) -> Workers:
-    started = Workers({"decide": 1}, steps, work, clock, LocalBus())
+    started = Workers({"decide": 1}, steps, work, clock, LocalBus(), lambda _: None)
     started.start("wake")
     return started
 
