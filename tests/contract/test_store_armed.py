@@ -118,13 +118,25 @@ async def test_changes_name_people_and_devices_of_one_project_since_a_moment(sto
     assert changes.successors[erased] is None
 
 
-async def test_a_device_that_goes_to_somebody_else_has_changed(store: Store) -> None:
+async def test_a_device_that_goes_from_hand_to_hand_has_changed_for_everybody(store: Store) -> None:
     project = await new_project(store)
-    first, second = await new_users(store, project, 2)
+    first, second, third = await new_users(store, project, 3)
     device = await register(store, project, first)
     await register(store, project, second, now=NOW + 5)
+    await register(store, project, third, now=NOW + 9)
     changes = await store.steps.changes(project.key, NOW + 1)
-    assert (changes.users, changes.devices) == ({second: NOW + 5}, {device.key: NOW + 5})
+    assert changes.users == {first: NOW + 5, second: NOW + 9, third: NOW + 9}
+    assert changes.devices == {device.key: NOW + 9}
+
+
+async def test_two_devices_of_a_person_go_to_somebody_else_in_one_moment(store: Store) -> None:
+    project = await new_project(store)
+    first, second = await new_users(store, project, 2)
+    for owner, now in ((first, NOW), (second, NOW + 5)):
+        for address in ("https://push.example/1", "https://push.example/2"):
+            await register(store, project, owner, address, now=now)
+    changes = await store.steps.changes(project.key, NOW + 1)
+    assert changes.users == {first: NOW + 5, second: NOW + 5}
 
 
 @pytest.mark.parametrize("ids", [None, ["a", None, "c"]])
@@ -175,8 +187,8 @@ async def test_facts_tell_what_became_of_them_before(store: Store) -> None:
             outcomes=[outcome(queued[1], DeliveryState.FAILED)],
         )
     )
-    expected: tuple[frozenset[tuple[Key, Key]], dict[tuple[Key, Key], int]] = (
-        frozenset({(notification.key, devices[0].key)}),
+    expected: tuple[frozenset[tuple[Key, Key, Key]], dict[tuple[Key, Key], int]] = (
+        frozenset({(notification.key, users[0], devices[0].key)}),
         {(notification.key, user): NOW for user in users},
     )
     for query in (FactsQuery(users=users), FactsQuery(span=(users[0], users[-1]))):
@@ -185,3 +197,17 @@ async def test_facts_tell_what_became_of_them_before(store: Store) -> None:
         asked = FactsQuery(span=query.span, users=query.users, again=[notification.key])
         facts = await store.steps.facts(project.key, asked)
         assert (facts.begun, facts.chosen) == expected
+
+
+async def test_what_came_to_nothing_is_on_its_way_again_with_a_decision_that_is_revised(store: Store) -> None:
+    project = await new_project(store)
+    user = await new_user(store, project)
+    notification = await new_notification(store, project)
+    device = await register(store, project, user)
+    again = delivery(notification, device)
+    told = {"decisions": [decision(notification, user)], "deliveries": [again]}
+    await store.steps.commit(Effects(**told, outcomes=[outcome(again, DeliveryState.FAILED)]))  # type: ignore[arg-type]
+    for revised, begun in (([], set()), ([decision(notification, user)], {(notification.key, user, device.key)})):
+        await store.steps.commit(Effects(revised=revised, deliveries=[again]))
+        facts = await store.steps.facts(project.key, FactsQuery(users=[user], again=[notification.key]))
+        assert facts.begun == begun

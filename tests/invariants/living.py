@@ -1,7 +1,7 @@
 """Stories of the machine, lived on a store: as many as are asked for, or until the first that goes wrong."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -20,8 +20,10 @@ class Lived:
     stories = 0
 
 
-async def live(store: Callable[[], Store], clock: AnyClock, stories: int, **how: Any) -> Lived:
-    """`store` is asked for one at the beginning of each story; `how` goes to hypothesis.
+async def live(
+    store: Callable[[], Store], clock: AnyClock, stories: int, only: Collection[str] = (), **how: Any
+) -> Lived:
+    """`store` is asked for one at the beginning of each story; `only`: the rules of these; `how` goes to hypothesis.
 
     Raises:
         AssertionError: somebody got what they must not get, or something else in the book is not so.
@@ -38,6 +40,9 @@ async def live(store: Callable[[], Store], clock: AnyClock, stories: int, **how:
             super().__init__()
             lived.stories += 1
 
+    for name in {rule.function.__name__ for rule in Clarion.setup_state().rules} if only else ():
+        if name not in only:
+            setattr(OnThisStore, name, None)
     OnThisStore.store, OnThisStore.clock, OnThisStore.wait = staticmethod(store), clock, staticmethod(wait)  # type: ignore[assignment]
     limits = settings(
         max_examples=stories,

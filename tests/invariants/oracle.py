@@ -40,7 +40,6 @@ class Book:
         self.told: dict[Key, Told] = {}
         self.sent: list[Sent] = []
         self.handed: dict[tuple[Key, Key], list[Person]] = {}  # (notification, device) → for whom a provider took it
-        self.moved: set[Key] = set()  # devices that went to somebody else: a delivery may stand under their name
         self.ids: dict[bytes, tuple[Key, Key]] = {}
         self.titles: dict[tuple[Key, Key], str] = {}  # (notification, person) → in which words
         self.perhaps_again: set[tuple[Key, Key]] = set()  # taken by a provider, and nobody wrote that down
@@ -298,10 +297,8 @@ class Book:
         assert left <= accepted, "it left, and nobody knows"
         assert accepted <= left | perhaps, "it is said to have left, and did not"
         whom = {one.user_id for one in deliveries}
-        if told.armed and self.moved:
-            return  # whose device went to somebody else before it was prepared is not decided anew
         for user_id, reason in found.items():
-            if not told.waits_for_fire and self.moved.isdisjoint(one.device for one in deliveries):
+            if not told.waits_for_fire:
                 assert reason != "send" or user_id in whom, f"decided to send to {user_id}, and never tried"
 
     def no_cap_is_exceeded(self) -> None:

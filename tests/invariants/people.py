@@ -160,7 +160,6 @@ class People(Workers):
         self._registered(device, await self._known(user_id))
 
     def _registered(self, device: Device, owner: Person) -> None:
-        self.book.moved |= {one.key for one in self.book.phones if one.key == device.key and one.owner is not owner}
         self.book.phones = [one for one in self.book.phones if one.address != device.address]
         assert device.address is not None
         now = self.clock.now()

@@ -15,6 +15,7 @@ from clarion.journey.permission import Said
 from clarion.model import Audience, DeliveryState, DeviceKind, Message, Notification, ReceiptKind
 from clarion.ports import (
     Accepted,
+    ArmedWork,
     BadCredentials,
     Changes,
     Effects,
@@ -23,6 +24,7 @@ from clarion.ports import (
     Outgoing,
     ProviderOutcome,
     Quarantined,
+    Rejected,
     RetryAfter,
     Store,
 )
@@ -59,6 +61,12 @@ async def fire(world: World, notification: Notification) -> None:
     world.clock.advance(LONG_AGO_MS)
     await world.pipeline.fire(world.project, notification.id)
     await world.work()
+
+
+async def do(world: World, queue: str) -> None:
+    """What is due there, and not what comes of it."""
+    for lease in await world.store.work.claim(queue, 10, world.clock.now(), 15_000):
+        await world.pipeline.step(lease)
 
 
 def addresses(world: World) -> list[str]:
@@ -151,6 +159,138 @@ async def test_a_device_that_went_to_somebody_else_shows_that_persons_message(wo
     assert set(titles(world.browser.sent)) == {"For fay", "For bob", "For eve"}
     assert addresses(world) == ["ada", "bob", "eve"]
     assert (await world.reasons(notification))["ada"] == "no_device"
+
+
+async def test_whose_device_went_to_somebody_else_gets_it_once_on_the_other(world: World) -> None:
+    """The batches leave one after the other, and in between it is decided anew."""
+    other = msgspec.structs.replace(subscription("other"), address=f"{MOZILLA}other")
+    await world.pipeline.register(world.project, "ada", other)
+    world.clock.advance(LONG_AGO_MS)
+    notification = await arm(world)
+    await world.subscribe("fay", "ada")
+    await world.pipeline.fire(world.project, notification.id)
+    batches = sorted(queue for queue in await world.store.work.waiting() if queue.startswith("deliver."))
+    for queue in (*batches[:1], "decide", *batches[1:], "decide"):
+        await do(world, queue)
+    await world.work()
+    assert addresses(world) == ["ada", "bob", "eve", f"{MOZILLA}other"]
+    assert set((await world.reasons(notification)).values()) == {"send"}
+
+
+async def test_a_device_that_goes_to_somebody_else_after_it_showed_it_shows_that_persons_message_too(
+    world: World,
+) -> None:
+    notification = await arm(world, title="For {{ user.user_id }}")
+    await world.pipeline.fire(world.project, notification.id)
+    for lease in [lease for lease in await world.due() if isinstance(lease.job, ArmedWork)]:
+        await world.pipeline.step(lease)
+    await world.subscribe("fay", "ada")
+    world.clock.advance(seconds=16)
+    await world.work()
+    assert sorted(titles(world.browser.sent)) == ["For ada", "For bob", "For eve", "For fay"]
+    assert {one.user_id for one in await world.deliveries(notification)} == {"ada", "bob", "eve", "fay"}
+
+
+async def composed(world: World, to: Audience) -> Notification:
+    """Armed, decided and composed, and not prepared yet."""
+    notification = await world.pipeline.notify(world.project, Message(title="Goal!"), to, arm=True)
+    for queue in ("audience", "decide"):
+        await do(world, queue)
+    world.clock.advance(1)
+    return notification
+
+
+@pytest.mark.parametrize("named", ["everyone", "user", "device"])
+@pytest.mark.parametrize("returns", [False, True])
+async def test_whose_device_went_before_it_was_prepared_is_decided_anew(
+    world: World, named: str, returns: bool
+) -> None:
+    """`returns`: it comes back when all is over."""
+    [device] = await world.store.devices.of_user(world.project.key, await key_of(world, "ada"))
+    audiences = {"user": Audience(users=["ada"]), "device": Audience(devices=[device.id])}
+    notification = await composed(world, audiences.get(named, Audience(everyone=True)))
+    await world.subscribe("fay", "ada")
+    await world.work()
+    await fire(world, notification)
+    if returns:
+        await world.subscribe("ada", "ada")
+        await world.work()
+    assert (await world.reasons(notification))["ada"] == "no_device"
+
+
+async def test_who_turned_out_to_be_somebody_before_it_was_prepared_gets_it_as_that_person(world: World) -> None:
+    device, _, _ = await world.pipeline.register_anonymous(world.project, subscription("phone"))
+    notification = await composed(world, Audience(users=[device.user_id]))
+    anonymous = await world.store.users.by_key(world.project.key, device.user)
+    assert anonymous is not None
+    await world.pipeline.merge(world.project, anonymous, "zoe")
+    await world.work()
+    await fire(world, notification)
+    assert addresses(world) == ["phone"]
+    assert await world.reasons(notification) == {"zoe": "send"}
+
+
+async def test_who_turns_out_to_be_somebody_just_before_they_are_decided_anew_gets_it_as_that_person(
+    world: World,
+) -> None:
+    device, _, _ = await world.pipeline.register_anonymous(world.project, subscription("phone"))
+    world.clock.advance(LONG_AGO_MS)
+    notification = await arm(world, Audience(users=[device.user_id]))
+    await world.subscribe(device.user_id, "phone")  # with new keys
+    await world.pipeline.fire(world.project, notification.id)
+    for lease in [lease for lease in await world.due() if isinstance(lease.job, ArmedWork)]:
+        await world.pipeline.step(lease)
+    anonymous = await world.store.users.by_key(world.project.key, device.user)
+    assert anonymous is not None
+    await world.pipeline.merge(world.project, anonymous, "zoe")
+    world.clock.advance(seconds=16)
+    await world.work()
+    assert addresses(world) == ["phone"]
+    assert {one.user_id for one in await world.deliveries(notification)} == {"zoe"}
+
+
+async def test_what_failed_and_is_decided_anew_twice_is_tried_again_once(world: World) -> None:
+    """By the second batch of a person, and by the catch-up."""
+    phones = [subscription("ada"), msgspec.structs.replace(subscription("other"), address=f"{MOZILLA}other")]
+    await world.pipeline.register(world.project, "ada", phones[1])
+    world.clock.advance(LONG_AGO_MS)
+    notification = await arm(world, Audience(users=["ada"]))
+    for phone in phones:
+        await world.pipeline.register(world.project, "ada", msgspec.structs.replace(phone, locale="de"))
+    await world.pipeline.fire(world.project, notification.id)
+    first, second = sorted(queue for queue in await world.store.work.waiting() if queue.startswith("deliver."))
+    world.browser.then(Rejected("400"))
+    for queue in (first, "decide", first, second, "audience", "decide"):
+        await do(world, queue)
+    await world.work()
+    assert len(world.browser.sent) == 3, "one of the two for the second time"
+    assert await world.states(notification) == [DeliveryState.ACCEPTED] * 2
+
+
+async def test_what_is_on_its_way_again_is_not_decided_otherwise_before_its_last_look(world: World) -> None:
+    """The device is somebody else's only while the catch-up looks."""
+    notification = await arm(world, Audience(users=["ada"]))
+    await world.subscribe("ada", "ada")  # with new keys
+    await world.pipeline.fire(world.project, notification.id)
+    [batch] = [queue for queue in await world.store.work.waiting() if queue.startswith("deliver.")]
+    await do(world, batch)
+    await do(world, "decide")
+    await world.subscribe("fay", "ada")
+    await do(world, "audience")
+    await do(world, "decide")
+    await world.subscribe("ada", "ada")
+    await world.work()
+    assert addresses(world) == ["ada"]
+    assert await world.reasons(notification) == {"ada": "send"}
+
+
+async def test_what_went_before_it_was_prepared_is_cancelled_too(world: World) -> None:
+    notification = await composed(world, Audience(users=["ada"]))
+    await world.subscribe("fay", "ada")
+    await world.work()
+    await world.pipeline.cancel(world.project, notification.id)
+    await world.work()
+    assert await world.reasons(notification) == {"ada": "cancelled"}
 
 
 async def test_who_turned_out_to_be_somebody_gets_it_once_as_that_person(world: World) -> None:

@@ -33,30 +33,17 @@ OVERLAP_MS = 30_000
 """A change may be written so long after the time that it bears: transactions last, clocks of two machines differ."""
 PAIRS_A_JOB = 1_000
 _PREPARED_AGAIN_MS = 60_000
+_NOWHERE = ""
+"""The address of a message whose device went before it was prepared."""
 
 
 # --- ahead of the fire -----------------------------------------------------------------------------------------------
 
 
 def addressed(job: DeliverWork, addresses: Mapping[Key, Address]) -> list[Outgoing]:
-    """Messages whose device is still there and still theirs. The others changed since, and are decided at the fire."""
+    """Messages whose device is still there and still theirs."""
     found = ((ready, addresses.get(ready.device)) for ready in job.messages)
     return [Outgoing(ready, address) for ready, address in found if address is not None and address.user == ready.user]
-
-
-def lost(
-    job: DeliverWork, batch: Sequence[Outgoing], notifications: Mapping[Key, Notification]
-) -> list[tuple[Key, Key]]:
-    """Whose device changed before its message was prepared, and after the fire: nobody else decides them anew."""
-    kept = {(each.ready.notification, each.ready.device) for each in batch}
-    changed = {
-        (ready.notification, ready.user)
-        for ready in job.messages
-        if (ready.notification, ready.device) not in kept
-        and (about := notifications.get(ready.notification)) is not None
-        and about.fired_at is not None
-    }
-    return sorted(changed, key=lambda pair: pair[1])
 
 
 def armed(
@@ -70,7 +57,8 @@ def armed(
 ) -> Effects:
     """The prepared messages as work that waits for the fire; what can never be sent has failed now.
 
-    `quiet`: users with quiet hours of their own.
+    Whose device is not theirs any more waits without an address: they are decided anew at the fire, when everything
+    else that they were to get is taken out too. `quiet`: users with quiet hours of their own.
     """
     prepared: dict[Key, list[tuple[Outgoing, bytes]]] = {}
     again: list[Ready] = []
@@ -84,6 +72,9 @@ def armed(
         else:
             failed.append(told)
             verdicts += deliver.verdict(outgoing.address, body, now)
+    for outgoing in _unaddressed(job, batch):
+        if outgoing.ready.notification in notifications:
+            prepared.setdefault(outgoing.ready.notification, []).append((outgoing, b""))
     work = [_armed_work(job, notifications[key], messages, quiet, project) for key, messages in prepared.items()]
     if again:
         later = msgspec.structs.replace(job, messages=again)
@@ -101,6 +92,13 @@ def armed(
         device_verdicts=verdicts,
         work=work,
     )
+
+
+def _unaddressed(job: DeliverWork, batch: Sequence[Outgoing]) -> list[Outgoing]:
+    """The messages that are not in the batch."""
+    kept = {(each.ready.notification, each.ready.device) for each in batch}
+    went = (ready for ready in job.messages if (ready.notification, ready.device) not in kept)
+    return [Outgoing(ready, Address(ready.device, ready.user, job.kind, _NOWHERE, b"{}")) for ready in went]
 
 
 def _armed_work(
@@ -185,17 +183,18 @@ def set_aside(parted: Parted, notification: Notification, quiet: Mapping[tuple[K
 
 
 def part(job: ArmedWork, notification: Notification, changes: Changes) -> Parted:
-    """Take out whose devices, consents or very existence changed.
+    """Take out whose devices, consents or very existence changed, and what has no address.
 
     Who changed well before the fire is decided anew by the catch-up, where that walks over everybody.
     """
     job = msgspec.structs.replace(job, expires_at=notification.expires_at)
     users, devices = changes.users, changes.devices
-    if users.keys().isdisjoint(job.users) and devices.keys().isdisjoint(job.devices):
+    same = users.keys().isdisjoint(job.users) and devices.keys().isdisjoint(job.devices)
+    if same and _NOWHERE not in job.addresses:
         return Parted(job, None, [])
-    stays = [user not in users and device not in devices for user, device in zip(job.users, job.devices, strict=True)]
+    messages = zip(job.users, job.devices, job.addresses, strict=True)
+    stays = [user not in users and device not in devices and address != _NOWHERE for user, device, address in messages]
     left = taken(job, [not each for each in stays])
-    # A device that went to somebody else tells nothing of whose it was: its former owner is in no list of changes.
     covered_before = (notification.fired_at or 0) - OVERLAP_MS if notification.to.everyone and not job.attempts else 0
     people = {user for user in left.users if users.get(user, covered_before) >= covered_before}
     present = {changes.successors.get(user, user) for user in people}

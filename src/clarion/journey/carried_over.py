@@ -27,8 +27,12 @@ async def carried_over(
         pairs = await _became(store, project, job, facts) - set(job.pairs)
     held = isinstance(job, PairsWork) and job.held
     collected = isinstance(job, PairsWork) and job.collected
+    # At its fire people are decided anew whose decision was final before: to send what was taken out of its batch.
+    anew = {key for key, one in notifications.items() if held and one.fired_at is not None}
     waiting = [
-        pair for pair in sorted(pairs, key=lambda pair: pair[1]) if await _waits(store, project, *pair, held=held)
+        pair
+        for pair in sorted(pairs, key=lambda pair: pair[1])
+        if pair[0] in anew or await _waits(store, project, *pair, held=held)
     ]
     # They may be decided by a job of their own meanwhile: as with what is held, the record is revised.
     further = PairsWork(pairs=waiting, held=True, collected=collected)

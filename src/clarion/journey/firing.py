@@ -74,10 +74,7 @@ class Firing:
         bodies = await self._providers[job.kind].prepare(batch, secrets)
         quiet = await self._delivering.resting.own(project, sorted({each.ready.user for each in batch}))
         now = self._clock.now()
-        effects = arming.armed(job, batch, bodies, notifications, quiet, project.key, now)
-        if again := arming.decided_anew(project.key, arming.lost(job, batch, notifications), now):
-            effects = msgspec.structs.replace(effects, work=[*effects.work, *again])
-        await self._commit(lease, effects)
+        await self._commit(lease, arming.armed(job, batch, bodies, notifications, quiet, project.key, now))
 
     async def step(self, lease: Lease, job: ArmedWork) -> None:
         """Send a prepared batch, if it was fired; what came of it is written behind the sending."""

@@ -201,12 +201,21 @@ def only_news(judgement: Judgement, job: SpanWork | PairsWork) -> Judgement:
     return msgspec.structs.replace(judgement, decided=kept)
 
 
-def without(judgement: Judgement, begun: Collection[tuple[Key, Key]]) -> Judgement:
-    """The same decisions, without messages to devices that have theirs already: (notification, device)."""
+def without(judgement: Judgement, begun: Collection[tuple[Key, Key, Key]]) -> Judgement:
+    """The same, without messages to devices that have theirs already: (notification, user, device).
+
+    Whose message is on its way is not decided otherwise: it gets a last look of its own.
+    """
     if not begun:
         return judgement
-    ready = [pair for pair in judgement.ready if (pair[1].notification, pair[1].device) not in begun]
-    return msgspec.structs.replace(judgement, ready=ready)
+    going = {(notification, user) for notification, user, _ in begun}
+    decided = [
+        one
+        for one in judgement.decided
+        if verdict_of(one.reason) is Verdict.SEND or (one.notification.key, one.recipient.key) not in going
+    ]
+    ready = [(to, one) for to, one in judgement.ready if (one.notification, one.user, one.device) not in begun]
+    return msgspec.structs.replace(judgement, decided=decided, ready=ready)
 
 
 def _deliver_work(judgement: Judgement, armed: Collection[Key], project: Key, now: Millis) -> list[NewWork]:

@@ -85,7 +85,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     `decided`: (notification, user) of `FactsQuery.once` that are decided already.
 
-    Of `FactsQuery.again`: `begun` are the (notification, device) that have a message on its way or shown, `chosen` is
+    Of `FactsQuery.again`: `begun` are the (notification, user, device) with a message on its way or shown, `chosen` is
     (notification, user) → when it was decided to send. `events`: (user, name) → those that were asked for.
 
     Of `FactsQuery.caps`: `taken` and `waiting`, by user, in no order; who has none is missing. `members`: who of these
@@ -96,7 +96,7 @@ class Facts(msgspec.Struct, frozen=True):
     recipients: list[Recipient]
     sent_content: dict[tuple[Key, int], Millis]
     decided: frozenset[tuple[Key, Key]] = frozenset()
-    begun: frozenset[tuple[Key, Key]] = frozenset()
+    begun: frozenset[tuple[Key, Key, Key]] = frozenset()
     chosen: dict[tuple[Key, Key], Millis] = {}
     taken: dict[Key, list[Taken]] = {}
     waiting: dict[Key, list[Waiting]] = {}

@@ -94,6 +94,10 @@ def changes(conn: Connection, dialect: Dialect, owner: Key, since: Millis) -> Ch
     for device, user, at in dialect.rows(conn, ("key", "person", "updated_at"), rest, owner, since):
         devices[device] = at
         users[user] = max(users.get(user, 0), at)
+    # After the devices: whoever sees that one moved, sees from whom.
+    rest = "FROM handed_on WHERE project = ? AND at >= ?"
+    for user, at in dialect.rows(conn, ("person", "at"), rest, owner, since):
+        users[user] = max(users.get(user, 0), at)
     return Changes(users, devices, successors)
 
 

@@ -1,12 +1,14 @@
-"""People who are not there any more, remembered for a while: what is on its way still names them by key."""
+"""People who are not there any more, or lost a device, remembered for a while: what is on its way still names them."""
 
 from sqlalchemy import Connection, delete, insert, select
 
 from clarion.model import DAY_MS, Key, Millis
-from clarion.storage.schema import departed
+from clarion.storage.database import Dialect, columns_of
+from clarion.storage.schema import departed, handed_on
 
 _KEPT_MS = 8 * DAY_MS
 """Longer than anything is armed."""
+_HANDED_ON = columns_of(handed_on)
 
 
 def depart(conn: Connection, project: Key, person: Key, successor: Key | None, now: Millis) -> None:
@@ -29,3 +31,10 @@ def gone_since(conn: Connection, project: Key, since: Millis) -> dict[Key, tuple
     """Person → who they turned out to be, None for the erased, and when."""
     query = select(departed).where(departed.c.project == project, departed.c.at >= since)
     return {row.person: (row.successor, row.at) for row in conn.execute(query.order_by(departed.c.at))}
+
+
+def hand_on(conn: Connection, dialect: Dialect, project: Key, person: Key, now: Millis) -> None:
+    """Remember that a device of a person went to somebody else, where its row names the new owner alone."""
+    old = (handed_on.c.project == project) & (handed_on.c.at < now - _KEPT_MS)
+    conn.execute(delete(handed_on).where(old))
+    dialect.insert(conn, "handed_on", _HANDED_ON, [(project, now, person)])

@@ -10,7 +10,8 @@ from clarion.errors import NotFound
 from clarion.model import Device, DeviceKind, DeviceState, Key, Millis, Permission, Registration
 from clarion.ports import permission_line, revoked
 from clarion.storage.consents import add_lines
-from clarion.storage.database import Database, to_json
+from clarion.storage.database import Database, Dialect, to_json
+from clarion.storage.departing import hand_on
 from clarion.storage.losses import add_losses
 from clarion.storage.merging import present
 from clarion.storage.schema import device, person
@@ -37,7 +38,7 @@ class SqlDevices:
         Raises:
             NotFound: there is no such user.
         """
-        return await self._db.write(_register, project, user, registration, device_id, now)
+        return await self._db.write(_register, self._db.dialect, project, user, registration, device_id, now)
 
     async def get(self, project: Key, device_id: str) -> Device | None:
         found = await self.find(project, [device_id])
@@ -61,7 +62,13 @@ class SqlDevices:
 
 
 def _register(
-    conn: Connection, project: Key, user: Key, registration: Registration, device_id: str, now: Millis
+    conn: Connection,
+    dialect: Dialect,
+    project: Key,
+    user: Key,
+    registration: Registration,
+    device_id: str,
+    now: Millis,
 ) -> tuple[Device, bool]:
     owner = present(conn, project, [user]).get(user)
     if owner is None:
@@ -70,12 +77,14 @@ def _register(
     values = _values(registration) | {"person": owner}
     if known:
         (key, before), *rest = known.items()
-        others = [each for each, _ in rest]
-        if others:
+        if before.person != owner:
+            hand_on(conn, dialect, project, before.person, now)
+        if others := [each for each, _ in rest]:
             _delete(conn, project, device.c.key.in_(others), now)
         told = values | {"registered_at": now, "updated_at": _changed(values, now)}
         conn.execute(update(device).where(device.c.key == key).values(told))
-        line = permission_line(owner, registration.kind, before, registration.permission, now)
+        answered = Permission(before.permission)
+        line = permission_line(owner, registration.kind, answered, registration.permission, now)
         add_lines(conn, project, [line] if line else [])
         add_losses(conn, project, revoked(line, key))
     else:
@@ -86,19 +95,20 @@ def _register(
     return _device(row), not known
 
 
-def _known(conn: Connection, project: Key, registration: Registration) -> dict[Key, Permission]:
-    """Rows that are this device, with its last answer, the surest first: by installation, previous address, address."""
+def _known(conn: Connection, project: Key, registration: Registration) -> dict[Key, Row[Any]]:
+    """Rows that are this device, as they were, the surest first: by installation, previous address, address."""
     marks = (
         (device.c.installation, registration.installation),
         (device.c.address, registration.previous_address),
         (device.c.address, registration.address),
     )
     mine = (device.c.project == project) & (device.c.kind == registration.kind.value)
-    found: dict[Key, Permission] = {}
+    found: dict[Key, Row[Any]] = {}
     for column, value in marks:
         if value is not None:
-            these = select(device.c.key, device.c.permission).where(mine, column == value).with_for_update()
-            found |= {key: Permission(permission) for key, permission in conn.execute(these)}
+            columns = device.c.key, device.c.person, device.c.permission
+            these = select(*columns).where(mine, column == value).with_for_update()
+            found |= {row.key: row for row in conn.execute(these)}
     return found
 
 

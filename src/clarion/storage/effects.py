@@ -59,6 +59,13 @@ WHERE excluded.reason = 'send' OR NOT EXISTS (
     AND d.person = decision.person AND d.state >= 3
 )
 """
+# Who is decided anew may have a delivery that came to nothing. It is on its way again, as who decides next must see.
+_QUEUE = f"""
+INSERT INTO delivery ({", ".join(_DELIVERY)}) SELECT {", ".join(_DELIVERY)} FROM batch WHERE true
+ON CONFLICT (project, notification, person, device) DO UPDATE SET
+    state = excluded.state, reason = NULL, updated_at = excluded.updated_at
+WHERE delivery.state IN ({int(DeliveryState.FAILED)}, {int(DeliveryState.EXPIRED)})
+"""  # noqa: S608 - our own words
 # A state only moves forward: a receipt may have been faster than the outcome.
 _LEARN = """
 UPDATE delivery SET
@@ -114,7 +121,10 @@ def _write_trail(conn: Connection, dialect: Dialect, project: Key, effects: Effe
             (project, each.notification, each.user, each.device, _WORDS[each.kind], 0, None, None, 0, at)
             for each in effects.deliveries
         ]
-        dialect.insert(conn, "delivery", _DELIVERY, queued)
+        if effects.revised:
+            dialect.apply(conn, _QUEUE, _DELIVERY, queued)
+        else:
+            dialect.insert(conn, "delivery", _DELIVERY, queued)
     if effects.sent:
         write_sent(conn, dialect, project, effects.sent, at)
     if effects.outcomes:

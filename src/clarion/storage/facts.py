@@ -221,13 +221,13 @@ def _decided(conn: Connection, people: _People) -> frozenset[tuple[Key, Key]]:
 
 def _before(
     conn: Connection, people: _People, notifications: Sequence[Key]
-) -> tuple[frozenset[tuple[Key, Key]], dict[tuple[Key, Key], Millis]]:
+) -> tuple[frozenset[tuple[Key, Key, Key]], dict[tuple[Key, Key], Millis]]:
     """What became of them before: deliveries that are under way or done, and decisions to send."""
     named, keys = people.dialect.within("bigint"), people.dialect.listed(notifications)
     condition, whom = people.condition("person")
     lost = f"{int(DeliveryState.FAILED)}, {int(DeliveryState.EXPIRED)}"
     rest = f"FROM delivery WHERE project = ? AND notification {named} AND {condition} AND state NOT IN ({lost})"
-    begun = people.dialect.rows(conn, ("notification", "device"), rest, people.project, keys, *whom)
+    begun = people.dialect.rows(conn, ("notification", "person", "device"), rest, people.project, keys, *whom)
     more = f"AND notification {named} AND reason = '{Reason.SEND}'"
     chosen = people.rows(conn, ("notification", "person", "at"), "decision", "person", more, keys)
     return frozenset(begun), {(notification, person): at for notification, person, at in chosen}

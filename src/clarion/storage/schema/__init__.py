@@ -13,7 +13,7 @@ from clarion.storage.schema.campaigns import campaign
 from clarion.storage.schema.columns import metadata, sqlite_metadata
 from clarion.storage.schema.jobs import idempotency, stoppage, work, work_body
 from clarion.storage.schema.losses import loss, loss_alert, loss_count
-from clarion.storage.schema.people import consent, departed, device, merged, person, person_preference
+from clarion.storage.schema.people import consent, departed, device, handed_on, merged, person, person_preference
 from clarion.storage.schema.projects import api_key, credential, definition, project
 from clarion.storage.schema.push import push_broadcast, push_channel, push_device, push_message, push_node
 from clarion.storage.schema.runs import automation_run
@@ -49,6 +49,7 @@ __all__ = [
     "event_known",
     "experiment_winner",
     "gate_record",
+    "handed_on",
     "idempotency",
     "loss",
     "loss_alert",

@@ -47,6 +47,17 @@ departed = Table(
     sqlite_with_rowid=False,
 )
 
+# Whose device went to somebody else of late, by keys alone: what was prepared for it must be decided anew.
+handed_on = Table(
+    "handed_on",
+    metadata,
+    column("project", BigInteger),
+    column("at", BigInteger),
+    column("person", BigInteger),
+    PrimaryKeyConstraint("project", "at", "person"),
+    sqlite_with_rowid=False,
+)
+
 device = Table(
     "device",
     metadata,

@@ -41,6 +41,8 @@ class MemoryDevices:
             device = msgspec.structs.replace(device, updated_at=known.updated_at)
         if device.address is not None:
             self._remove(lambda key, other: key != device.key and _has(other, project, device), now)
+        if known is not None and known.user != user:
+            self._tables.removed.append((known, now))
         before = known.permission if known else None
         line = permission_line(user, device.kind, before, device.permission, now)
         self._tables.consents += [line] if line else []

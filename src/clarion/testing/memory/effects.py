@@ -44,7 +44,7 @@ class EffectsWriter:
         for decision in effects.revised:
             self._revise(decision)
         for delivery in effects.deliveries:
-            self._queue(delivery, now)
+            self._queue(delivery, now, again=bool(effects.revised))
         for sent in effects.sent:
             self._begin(sent, now)
         for outcome in effects.outcomes:
@@ -83,10 +83,10 @@ class EffectsWriter:
 
         The delivery's own user counts: the token may still name the one before a merge.
         """
-        row = self._tables.deliveries.get((receipt.notification, receipt.device)) or self._told_first(receipt, now)
-        identity = (receipt.notification, receipt.device, receipt.kind, receipt.action)
+        row = self._delivery(receipt) or self._told_first(receipt, now)
         if row is None or self._tables.project_of(receipt.notification) != receipt.project:
             return False
+        identity = (receipt.notification, row.delivery.user, receipt.device, receipt.kind, receipt.action)
         if identity in self._tables.receipts:
             return False
         self._tables.receipts[identity] = msgspec.structs.replace(receipt, user=row.delivery.user)
@@ -101,7 +101,12 @@ class EffectsWriter:
         if about is None or about.fired_at is None or about.project != receipt.project or device is None:
             return None
         self._begin(Sent(about.key, device.kind, [receipt.user], [device.key], None, now), now)
-        return self._tables.deliveries.get((receipt.notification, receipt.device))
+        return self._delivery(receipt)
+
+    def _delivery(self, told: Receipt | Outcome) -> DeliveryRow | None:
+        """That of the user, or of whom they were merged into."""
+        user = self._present(told.user)
+        return None if user is None else self._tables.deliveries.get((told.notification, user, told.device))
 
     def _add_notification(self, new: Notification) -> Key | None:
         """None when it is stored; its key when its id is known and all of it is to be skipped."""
@@ -146,12 +151,16 @@ class EffectsWriter:
             for row in self._tables.deliveries.values()
         )
 
-    def _queue(self, delivery: Delivery, now: Millis) -> None:
+    def _queue(self, delivery: Delivery, now: Millis, *, again: bool) -> None:
+        """`again`: one that came to nothing is on its way once more."""
         user = self._present(delivery.user)
         if user is None:
             return
         delivery = msgspec.structs.replace(delivery, user=user)
-        self._tables.deliveries.setdefault((delivery.notification, delivery.device), DeliveryRow(delivery, now, now))
+        key = (delivery.notification, user, delivery.device)
+        row = self._tables.deliveries.setdefault(key, DeliveryRow(delivery, now, now))
+        if again and row.state in (DeliveryState.FAILED, DeliveryState.EXPIRED):
+            row.state, row.reason, row.updated_at = DeliveryState.QUEUED, None, now
 
     def _begin(self, sent: Sent, now: Millis) -> None:
         """Deliveries that begin with their outcome, unless their device told more already."""
@@ -161,7 +170,7 @@ class EffectsWriter:
             if user is not None:
                 delivery = Delivery(sent.notification, user, device, sent.kind)
                 row = DeliveryRow(delivery, now, now, DeliveryState.ACCEPTED, None, provider_id, 1)
-                self._tables.deliveries.setdefault((sent.notification, device), row)
+                self._tables.deliveries.setdefault((sent.notification, user, device), row)
 
     def _present(self, user: Key | None) -> Key | None:
         """Who this is now; None when erased."""
@@ -171,7 +180,7 @@ class EffectsWriter:
 
     def _apply(self, outcome: Outcome, now: Millis) -> None:
         """What is known of the attempt is kept; the state only moves forward, a receipt may have been faster."""
-        row = self._tables.deliveries.get((outcome.notification, outcome.device))
+        row = self._delivery(outcome)
         if row is None:
             return
         if outcome.state >= row.state:

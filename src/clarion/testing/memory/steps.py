@@ -132,7 +132,7 @@ class MemorySteps:
             "begun": frozenset(
                 identity
                 for identity, row in self._tables.deliveries.items()
-                if identity[0] in query.again and row.delivery.user in users and row.state not in lost
+                if identity[0] in query.again and identity[1] in users and row.state not in lost
             ),
             "chosen": {
                 identity: row.decision.at

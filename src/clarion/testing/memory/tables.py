@@ -127,7 +127,7 @@ class Tables:
     departed: list[tuple[Key, Key, Key | None, Millis]] = field(default_factory=list)  # project, user, successor, at
     user_keys: dict[tuple[Key, str], Key] = field(default_factory=dict)
     devices: dict[Key, Device] = field(default_factory=dict)
-    removed: list[tuple[Device, Millis]] = field(default_factory=list)  # devices that were taken away, and when
+    removed: list[tuple[Device, Millis]] = field(default_factory=list)  # taken away, or by somebody else, and when
     device_ids: dict[Key, str] = field(default_factory=dict)  # of deleted ones too: the trail still names them
     consents: list[Consent] = field(default_factory=list)
     preferences: dict[Key, tuple[PersonPreference, Millis]] = field(default_factory=dict)  # with the last change
@@ -136,7 +136,7 @@ class Tables:
     notifications: dict[Key, Notification] = field(default_factory=dict)
     notification_keys: dict[tuple[Key, str], Key] = field(default_factory=dict)
     decisions: dict[tuple[Key, Key], DecisionRow] = field(default_factory=dict)  # by notification and user
-    deliveries: dict[tuple[Key, Key], DeliveryRow] = field(default_factory=dict)  # by notification and device
+    deliveries: dict[tuple[Key, Key, Key], DeliveryRow] = field(default_factory=dict)  # … user and device
     receipts: dict[tuple[Any, ...], Receipt] = field(default_factory=dict)
     winners: dict[tuple[Key, Key], Chosen] = field(default_factory=dict)  # by project and notification
     sent_content: dict[tuple[Key, int], Millis] = field(default_factory=dict)

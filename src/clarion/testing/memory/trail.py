@@ -89,7 +89,7 @@ class MemoryTrail:
         }
         return [
             Standing(key, row.delivery.user, device, row.state, row.reason)
-            for (key, device), row in self._tables.deliveries.items()
+            for (key, _, device), row in self._tables.deliveries.items()
             if key in family and row.delivery.user in users
         ]
 

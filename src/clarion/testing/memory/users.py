@@ -22,7 +22,7 @@ from clarion.model.segments import bucket_of
 from clarion.ports import ANY_CATEGORY, last_said, opt_outs, told_news
 from clarion.testing.memory.collecting import move_collected
 from clarion.testing.memory.runs import merge_runs
-from clarion.testing.memory.tables import DecisionRow, DeliveryRow, Tables, drop, stored
+from clarion.testing.memory.tables import DecisionRow, Tables, drop, stored
 
 MERGE_SOURCE = "merge"
 
@@ -165,11 +165,15 @@ class MemoryUsers:
     def _move_trail(self, old: Key, new: Key) -> None:
         tables, replace = self._tables, msgspec.structs.replace
         self._move_decisions(old, new)
-        for delivery in _deliveries_of(tables, old):
-            delivery.delivery = replace(delivery.delivery, user=new)
-        for identity, receipt in tables.receipts.items():
-            if receipt.user == old:
-                tables.receipts[identity] = replace(receipt, user=new)
+        for (notification, user, device), row in list(tables.deliveries.items()):
+            if user == old:
+                del tables.deliveries[notification, user, device]
+                row.delivery = replace(row.delivery, user=new)
+                tables.deliveries.setdefault((notification, new, device), row)
+        for (notification, user, *what), receipt in list(tables.receipts.items()):
+            if user == old:
+                del tables.receipts[notification, user, *what]
+                tables.receipts.setdefault((notification, new, *what), replace(receipt, user=new))
         for (user, hash_), at in list(tables.sent_content.items()):
             if user == old:
                 del tables.sent_content[old, hash_]
@@ -265,10 +269,6 @@ def _refused(ledger: Sequence[Consent], users: set[Key]) -> set[tuple[str, Chann
 def _merged(attributes: Json, change: Json) -> Json:
     both = attributes | stored(change, Json)
     return {name: value for name, value in both.items() if value is not None}
-
-
-def _deliveries_of(tables: Tables, user: Key) -> list[DeliveryRow]:
-    return [row for row in tables.deliveries.values() if row.delivery.user == user]
 
 
 def _sends(row: DecisionRow) -> bool:
