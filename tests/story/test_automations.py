@@ -405,6 +405,23 @@ async def test_what_began_a_run_and_ends_it_begins_the_next_one(dying: Runs) -> 
     assert [str(one) for one in await on.ends("quiet cart")] == ["done"]  # it took the place of the one before
 
 
+@pytest.mark.parametrize("told", [["order", "cart_added"], ["cart_added", "order"]])
+async def test_of_what_bears_the_same_time_the_later_told_came_later(on: Runs, told: list[str]) -> None:
+    steps = [{"type": "send", "notification": {"title": "Still there"}}, *AGAIN]
+    await on.define("carts", on={"event": "cart_added"}, goal={"event": "order"}, steps=steps)
+    await on.person("ann")
+    for at_once in (False, True):
+        events = [Event(user_id="ann", name=name, occurred_at=on.clock.now()) for name in told]
+        for part in [events] if at_once else [[one] for one in events]:
+            await on.world.pipeline.ingest(on.world.project, part)
+            await on.work()
+        await on.pass_(2 * DAY)
+        if told[0] == "order":  # before there was a cart
+            assert on.said() == ["Still there", "Your next one?"]
+        else:
+            assert on.said() == ([] if at_once else ["Still there"])
+
+
 async def test_two_at_once_are_a_start_and_a_goal(on: Runs) -> None:
     await on.define("second order", on={"event": "order"}, goal={"event": "order"}, reentry="never", steps=AGAIN)
     await on.person("ann")

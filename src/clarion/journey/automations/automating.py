@@ -261,7 +261,7 @@ class _Walk:
             (name, one.at, _json(one.properties))
             for name in flow.needs(run.step).events
             for one in self._facts.events.get((person.key, name), ())
-            if one.key != run.event
+            if stepping.is_news(run, one.key, one.at)
         ]
         return stepping.Seen(
             user_id=person.user_id,

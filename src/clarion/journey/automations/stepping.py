@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.journey.automations.flow import END, Flow, matches
 from clarion.journey.local_time import next_time, next_window
-from clarion.model import Ended, Event, Json, Millis, Rule, Run
+from clarion.model import Ended, Event, Json, Key, Millis, Rule, Run
 from clarion.model.automations import Branch, Delay, EventMatch, Exit, Path, Send, UpdateUser, Wait, Webhook
 
 MOST_MOVES = 1_000
@@ -83,7 +83,7 @@ def on_event(flow: Flow, run: Run, event: Event, now: Millis) -> Run | None:
     What happened before the run began, or before it came to where it waits, is no answer.
     """
     automation = flow.automation
-    if event.occurred_at < run.began_at or event.key == run.event:
+    if not is_news(run, event.key, event.occurred_at):
         return None
     for match, ended in ((automation.goal, Ended.GOAL), (automation.exit_on, Ended.EXIT)):
         if match is not None and matches(match, event.name, event.properties, run.data):
@@ -95,6 +95,13 @@ def on_event(flow: Flow, run: Run, event: Event, now: Millis) -> Run | None:
         return None
     moved = _move(run, flow.after(run.step), event.occurred_at)
     return moved if moved.ended is not None else msgspec.structs.replace(moved, due_at=now)
+
+
+def is_news(run: Run, event: Key | None, at: Millis) -> bool:
+    """Whether an event happened after what began the run; of those at the same moment, what was told later."""
+    if at == run.began_at and run.event is not None and event is not None:
+        return event > run.event
+    return at >= run.began_at
 
 
 def may_begin(flow: Flow, before: Run | None, at: Millis) -> bool:
