@@ -1,9 +1,11 @@
 """Automations: everything that is ready-made, over days and zones, in processes that die between any two steps."""
 
 from itertools import cycle
+from typing import Any
 
 import pytest
 
+from clarion.journey.automations import watching
 from clarion.model import Event
 from clarion.ports import Begin, Store
 from clarion.testing import ManualClock, SeededChance
@@ -229,16 +231,17 @@ async def test_what_happened_before_the_wait_is_no_answer(on: Runs) -> None:
     assert on.said() == ["late"]
 
 
+GOLD = {"type": "attribute", "attribute": "plan", "op": "eq", "value": "gold"}
+HELLO = [{"type": "send", "notification": {"title": "{{ user.name }}"}}]
+
+
 async def test_who_is_in_a_segment_already_does_not_come_into_it(on: Runs) -> None:
-    await on.world.define(
-        "segments", name="gold", rule={"type": "attribute", "attribute": "plan", "op": "eq", "value": "gold"}
-    )
-    send = {"type": "send", "notification": {"title": "{{ user.name }}"}}
+    await on.world.define("segments", name="gold", rule=GOLD)
     await on.person("ann", plan="gold", name="Ann")
     await on.person("bob", plan="free", name="Bob")
-    await on.define("news", on={"segment": "gold"}, steps=[send])
-    await on.define("all", on={"segment": "gold", "existing": True}, steps=[send])
-    await on.define("lost", on={"segment": "gold", "when": "leaves"}, steps=[send])
+    await on.define("news", on={"segment": "gold"}, steps=HELLO)
+    await on.define("all", on={"segment": "gold", "existing": True}, steps=HELLO)
+    await on.define("lost", on={"segment": "gold", "when": "leaves"}, steps=HELLO)
     assert on.said() == ["Ann"]
     await on.person("bob", plan="gold", name="Bob")
     await on.pass_(2 * MINUTE, step=MINUTE)
@@ -247,6 +250,41 @@ async def test_who_is_in_a_segment_already_does_not_come_into_it(on: Runs) -> No
     await on.pass_(2 * MINUTE, step=MINUTE)
     assert on.said() == ["Ann"]
     assert [len(await on.all(name)) for name in ("news", "all", "lost")] == [1, 2, 1]
+
+
+async def test_many_who_come_and_go_at_once_are_found_page_by_page(on: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MOVED", 2)
+    await on.world.define("segments", name="gold", rule=GOLD)
+    for number in range(7):
+        await on.person(f"u{number}", plan="gold" if number % 2 else "free", name=str(number))
+    await on.define("came", on={"segment": "gold"}, steps=HELLO)
+    await on.define("left", on={"segment": "gold", "when": "leaves"}, steps=HELLO)
+    for number in range(7):
+        await on.person(f"u{number}", plan="free" if number % 2 else "gold", name=str(number))
+    await on.pass_(2 * MINUTE, step=MINUTE)
+    assert sorted(on.said()) == list("0123456")
+    assert [len(await on.all(name)) for name in ("came", "left")] == [4, 3]
+
+
+@pytest.mark.parametrize(("took", "pause"), [(1_000, MINUTE), (20_000, 200_000), (3 * HOUR, 3 * HOUR + 10 * MINUTE)])
+async def test_a_look_that_takes_long_is_taken_less_often(
+    on: Runs, monkeypatch: pytest.MonkeyPatch, took: int, pause: int
+) -> None:
+    began: list[int] = []
+    audiences = on.world.store.audiences
+    unlike = audiences.unlike
+
+    async def slow(*asked: Any) -> Any:
+        began.append(on.clock.now())
+        on.clock.advance(took)
+        return await unlike(*asked)
+
+    monkeypatch.setattr(audiences, "unlike", slow)
+    await on.world.define("segments", name="gold", rule=GOLD)
+    await on.define("came", on={"segment": "gold"}, steps=HELLO)
+    while len(began) < 3:
+        await on.pass_(10_000, step=10_000)
+    assert 0 <= began[2] - began[1] - pause <= 20_000
 
 
 async def test_runs_finish_on_their_version(on: Runs) -> None:

@@ -33,7 +33,8 @@ MOVED = 20_000
 """Who came and left: the rule of a segment is looked up once for so many."""
 SEGMENT_PAUSE_MS = 60_000
 DATE_PAUSE_MS = 600_000
-_RESTS = 10  # looks take a tenth of the time at most, however many people there are
+_RESTS = 9  # times as long as it took: looks are a tenth of the time at most, however many people there are
+_LONGEST_REST_MS = 600_000  # also of a machine that slept in the middle of a look
 LIST: Final = "automation"
 _BATCH = 1_000
 _ROUND_THE_WORLD = timedelta(hours=14)
@@ -74,14 +75,15 @@ class Watching:
         entered = [key for key, is_in in moved if is_in]
         left = [key for key, is_in in moved if not is_in]
         begins = entered if on.when == "enters" else left
-        took = self._clock.now() - (job.began_at or now)
+        took = self._clock.now() - now
+        pause = max(SEGMENT_PAUSE_MS, took + min(_RESTS * took, _LONGEST_REST_MS))
         if job.first and not (on.existing and on.when == "enters"):
             begins = []
         return Effects(
             listed=[Listed(LIST, name, entered, on=True), Listed(LIST, name, left, on=False)],
             work=[
                 *_begin(project.key, automation, [Begin(key) for key in begins], now),
-                _next(project.key, job, last, max(SEGMENT_PAUSE_MS, took * _RESTS), now),
+                _next(project.key, job, last, pause, now),
             ],
         )
 
